@@ -1,0 +1,6 @@
+"""One Airflow DAG per pipeline file: wait → plan → (infer → deliver → commit)* → publish."""
+
+from frameferry.orchestration.factory import ferry_dags
+
+for dag in ferry_dags():
+    globals()[dag.dag_id] = dag

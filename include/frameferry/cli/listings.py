@@ -1,0 +1,128 @@
+"""The commands that show: status, records, quarantine, gaps. Each also as `--json`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from frameferry.cli.session import pipeline_names, session
+from frameferry.cli.terminal import out, show_json, show_table
+from frameferry.errors import ConfigError
+from frameferry.pipeline.status import status as pipeline_status
+
+Pipeline = Annotated[str, typer.Argument(help="The pipeline's name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_PARTITIONS = {
+    "partition": "partition",
+    "low": "low",
+    "end": "end",
+    "planned": "planned",
+    "committed": "committed",
+    "lag": "lag",
+}
+_RECORDS = {
+    "partition": "partition",
+    "offset": "offset",
+    "name": "name",
+    "size_bytes": "bytes",
+    "label": "label",
+    "score": "score",
+    "remote_path": "remote path",
+    "batch": "batch",
+    "delivered_at": "delivered at",
+}
+_QUARANTINE = {
+    "partition": "partition",
+    "offset": "offset",
+    "stage": "stage",
+    "reason": "reason",
+    "detail": "detail",
+    "batch": "batch",
+}
+_OPEN = {"batch": "batch", "kind": "kind", "state": "state", "ranges": "ranges", "sentence": "why"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(status)
+    app.command()(records)
+    app.command()(quarantine)
+
+
+def status(
+    pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all if left out.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far each partition is, what is open, and what is to be done."""
+    found = [_status_of(name) for name in pipeline_names(pipeline)]
+    if as_json:
+        show_json(found if pipeline is None else found[0])
+        return
+    for one in found:
+        _show_status(one)
+
+
+def records(
+    pipeline: Pipeline,
+    *,
+    offset: Annotated[str | None, typer.Option(help="PARTITION:OFFSET, as in 0:4711.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="A pattern of the file's name, as in '*.jpg'.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Only this label.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """List delivered and due images with their predictions and places."""
+    partition, at = _partition_offset(offset)
+    with session(pipeline) as ctx:
+        rows = ctx.ledger.records(
+            pipeline, partition=partition, offset=at, name_glob=name, label=label, limit=limit
+        )
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(f"{pipeline}: records", rows, _RECORDS)
+
+
+def quarantine(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
+    """List the records that were set aside, and why."""
+    with session(pipeline) as ctx:
+        rows = ctx.ledger.quarantined(pipeline)
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(f"{pipeline}: quarantine", rows, _QUARANTINE)
+
+
+def _status_of(name: str) -> dict[str, Any]:
+    with session(name) as ctx:
+        return pipeline_status(ctx)
+
+
+def _show_status(one: dict[str, Any]) -> None:
+    health = "[green]healthy[/]" if one["healthy"] else "[red]needs attention[/]"
+    out.print(f"[bold]{one['pipeline']}[/]: {health}", highlight=False)
+    for line in one["advice"]:
+        out.print(f"  {line}", highlight=False, markup=False)
+    show_table("", one["partitions"], _PARTITIONS)
+    if one["open_batches"]:
+        show_table("open batches", one["open_batches"], _OPEN)
+    out.print(
+        f"  {one['records']:,} records, {one['delivered']:,} delivered, "
+        f"{one['quarantined']:,} quarantined, {one['gaps']:,} in gaps, "
+        f"{one['batches']:,} batches\n",
+        highlight=False,
+    )
+
+
+def _partition_offset(text: str | None) -> tuple[int | None, int | None]:
+    if text is None:
+        return None, None
+    partition, colon, offset = text.partition(":")
+    if not (colon and partition.isdecimal() and offset.isdecimal()):
+        msg = f"--offset {text!r} is not PARTITION:OFFSET"
+        raise ConfigError(msg, remedy="Write it as 0:4711")
+    return int(partition), int(offset)

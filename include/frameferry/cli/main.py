@@ -1,0 +1,52 @@
+"""Enter here: assemble the commands, and turn errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+import typer
+
+from frameferry.cli import airflow, demo, listings, operations, stack
+from frameferry.cli.session import use_stack_connections
+from frameferry.cli.terminal import show_error
+from frameferry.errors import FrameferryError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Carry images from Kafka to FTP, judged by TensorFlow on Spark, each exactly once.",
+)
+app.add_typer(stack.app, name="stack")
+app.add_typer(airflow.app, name="airflow")
+operations.register(app)
+listings.register(app)
+demo.register(app)
+
+
+def main() -> None:
+    """Run the command line; exit 1 with one line for anything a person can put right."""
+    _configure_logging()
+    use_stack_connections()
+    try:
+        app()
+    except FrameferryError as error:
+        show_error(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _configure_logging() -> None:
+    """Log events to stderr: stdout belongs to the listings."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,125 @@
+"""The commands that act: check, run, replay, unblock."""
+
+from __future__ import annotations
+
+import getpass
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from frameferry.cli.session import session
+from frameferry.cli.terminal import out, show_error, show_json
+from frameferry.config.connections import resolve_from_environment
+from frameferry.config.home import pipelines_folder
+from frameferry.config.settings import PipelineSettings, load_all
+from frameferry.errors import ConfigError, FrameferryError
+from frameferry.pipeline.check import check_pipeline
+from frameferry.pipeline.context import open_context
+from frameferry.pipeline.replay import plan_replay
+from frameferry.pipeline.run import run_batch, run_once, run_until_caught_up
+from frameferry.pipeline.steps import publish
+from frameferry.pipeline.unblock import unblock as unblock_pipeline
+
+
+class Mode(StrEnum):
+    """What a replay does with the predictions."""
+
+    redeliver = "redeliver"
+    reinfer = "reinfer"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(check)
+    app.command()(run)
+    app.command()(replay)
+    app.command()(unblock)
+
+
+def check() -> None:
+    """Validate every pipeline file, its connections and its model."""
+    whole, broken = load_all(pipelines_folder())
+    if not whole and not broken:
+        msg = f"no pipeline file in {pipelines_folder()}"
+        raise ConfigError(msg, remedy="Add one YAML file per equipment")
+    problems: list[FrameferryError] = list(broken.values())
+    for path, settings in whole.items():
+        found = _problems(settings)
+        problems += found
+        if not found:
+            out.print(f"{path.name}: [green]ok[/]", highlight=False)
+    for problem in problems:
+        show_error(problem)
+    if problems:
+        raise typer.Exit(1)
+
+
+def run(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
+    *,
+    until_caught_up: Annotated[
+        bool, typer.Option("--until-caught-up", help="Go on until nothing is plannable.")
+    ] = False,
+) -> None:
+    """Plan and carry batches: infer, deliver, commit, publish."""
+    with session(pipeline) as ctx:
+        batches = run_until_caught_up(ctx) if until_caught_up else run_once(ctx)
+        counts = ctx.ledger.counts(pipeline)
+    out.print(
+        f"{pipeline}: {batches} batches carried; in all {counts.delivered:,} delivered, "
+        f"{counts.quarantined:,} quarantined",
+        highlight=False,
+    )
+
+
+def replay(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
+    partition: Annotated[int, typer.Option(help="The partition.")],
+    from_offset: Annotated[int, typer.Option("--from", help="First offset, inclusive.")],
+    to_offset: Annotated[int, typer.Option("--to", help="Last offset, exclusive.")],
+    mode: Annotated[
+        Mode, typer.Option(help="Keep the predictions, or judge again.")
+    ] = Mode.redeliver,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run the steps again over a range that is committed already."""
+    with session(pipeline) as ctx:
+        plan = plan_replay(
+            ctx,
+            partition=partition,
+            start=from_offset,
+            end=to_offset,
+            mode=mode.value,
+            dry_run=dry_run,
+            who=getpass.getuser(),
+        )
+        for batch_id in plan.batch_ids:
+            run_batch(ctx, batch_id)
+        if plan.batch_ids:
+            publish(ctx)
+    if as_json:
+        show_json(plan)
+    else:
+        out.print(
+            f"{pipeline}: {'dry run: ' if dry_run else 'done: '}{plan.sentence}", highlight=False
+        )
+
+
+def unblock(pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")]) -> None:
+    """Let a blocked pipeline run again, after its cause was put right."""
+    with session(pipeline) as ctx:
+        was_blocked = unblock_pipeline(ctx, who=getpass.getuser())
+    out.print(f"{pipeline}: {'unblocked' if was_blocked else 'was not blocked'}", highlight=False)
+
+
+def _problems(settings: PipelineSettings) -> list[FrameferryError]:
+    try:
+        with open_context(settings, resolve_from_environment) as ctx:
+            return [problem.at(pipeline=settings.pipeline) for problem in check_pipeline(ctx)]
+    except FrameferryError as error:
+        return [error.at(pipeline=settings.pipeline)]

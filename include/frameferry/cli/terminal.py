@@ -1,0 +1,68 @@
+"""Write to the terminal: tables for people, JSON for programs, errors in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from frameferry.errors import FrameferryError
+
+out = Console(soft_wrap=False)
+err = Console(stderr=True, soft_wrap=True)
+
+
+def show_error(error: FrameferryError) -> None:
+    """Say in one line what happened, where, and what to do."""
+    err.print(f"[bold red]error[/]: {escape(str(error))}", highlight=False)
+
+
+def show_json(value: object) -> None:
+    """Print a value as JSON on stdout; times in ISO 8601."""
+    out.print_json(json.dumps(_plain(value), ensure_ascii=False), indent=2)
+
+
+def show_table(title: str, rows: Sequence[object], columns: Mapping[str, str]) -> None:
+    """
+    Print rows as a table.
+
+    Args:
+        title: Above the table.
+        rows: Dataclasses or mappings.
+        columns: Field to heading, in order.
+    """
+    table = Table(title=title, title_justify="left")
+    for heading in columns.values():
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        fields = _plain(row)
+        table.add_row(*(_cell(fields[field]) for field in columns))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return escape(str(value))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON values are of any type
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value

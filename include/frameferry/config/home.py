@@ -1,0 +1,25 @@
+"""Where state and configuration live: two environment variables, nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The state folder: `FRAMEFERRY_HOME`, default `.frameferry` in the working folder."""
+    return Path(os.environ.get("FRAMEFERRY_HOME") or ".frameferry").absolute()
+
+
+def pipelines_folder() -> Path:
+    """The folder of pipeline files: `FRAMEFERRY_PIPELINES`, default `include/pipelines`."""
+    return Path(os.environ.get("FRAMEFERRY_PIPELINES") or "include/pipelines").absolute()
+
+
+def ledger_url() -> str:
+    """
+    The ledger's SQLAlchemy URL: `FRAMEFERRY_LEDGER_URL`, default SQLite in the home.
+
+    It may hold a password: show it through SQLAlchemy's masked form only.
+    """
+    return os.environ.get("FRAMEFERRY_LEDGER_URL") or f"sqlite:///{home() / 'ledger.db'}"

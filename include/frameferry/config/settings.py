@@ -1,0 +1,319 @@
+"""One pipeline's YAML file as frozen settings. `docs/configuration.md` is checked against this."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from frameferry.domain.naming import template_fields
+from frameferry.errors import ConfigError
+
+DEFAULT_NAME = "{date}/{stem}_{partition}-{offset:020d}{suffix}"
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_ALL: Literal["all"] = "all"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _no_duplicates(value: object) -> object:
+    if isinstance(value, list) and len(set(map(str, value))) != len(value):
+        msg = "a partition is named twice"
+        raise ValueError(msg)
+    return value
+
+
+PartitionNumber = Annotated[int, Field(ge=0)]
+Partitions = Annotated[
+    Literal["all"] | tuple[PartitionNumber, ...], BeforeValidator(_no_duplicates)
+]
+Start = Literal["earliest"] | datetime | dict[PartitionNumber, Annotated[int, Field(ge=0)]]
+
+
+class KafkaSettings(_Frozen):
+    """Where the images are."""
+
+    connection: str = Field(description="Airflow connection id of the Kafka cluster.")
+    topic: str = Field(min_length=1, max_length=249, description="The topic; one record = one image.")
+    partitions: Partitions = Field(
+        default=_ALL, description="`all`, or a list: this pipeline's share of a topic."
+    )
+    start: Start = Field(
+        default="earliest",
+        description="Where to begin when the ledger has no progress: `earliest`, a time with "
+        "zone, or an offset per partition. Used once.",
+    )
+    filename_header: str = Field(
+        default="filename", description="The record header that holds the picture's file name."
+    )
+
+    @field_validator("start")
+    @classmethod
+    def _has_zone(cls, value: Start) -> Start:
+        if isinstance(value, datetime) and value.tzinfo is None:
+            msg = "the time needs a zone, as in 2026-11-23T08:00:00+09:00"
+            raise ValueError(msg)
+        return value
+
+
+class ModelSettings(_Frozen):
+    """What judges them. Unset keys come from the model's own `card.yaml`."""
+
+    path: str = Field(description="SavedModel folder, `.keras` file, or a folder with a card.")
+    threshold: float = Field(
+        default=0.5, ge=0, le=1, description="Below this score the label is the card's `unsure` label, if it has one."
+    )
+    unjudged: Literal["quarantine", "deliver"] = Field(
+        default="quarantine", description="What to do with a picture that cannot be decoded."
+    )
+    input_height_pixels: int | None = Field(
+        default=None, ge=1, le=8192, description="Overrides the card: height of the model's input."
+    )
+    input_width_pixels: int | None = Field(
+        default=None, ge=1, le=8192, description="Overrides the card: width of the model's input."
+    )
+    preprocessing: Literal["unit", "signed", "raw"] | None = Field(
+        default=None, description="Overrides the card: pixels as 0..1, -1..1 or 0..255."
+    )
+    labels: tuple[str, ...] | None = Field(
+        default=None, description="Overrides the card: the labels in the order of the outputs."
+    )
+    output: Literal["softmax", "logits", "sigmoid"] | None = Field(
+        default=None, description="Overrides the card: what the model's output numbers are."
+    )
+    max_pixels: int = Field(
+        default=100_000_000, ge=1, description="A picture with more pixels is quarantined, undecoded."
+    )
+    max_image_bytes: ByteSize = Field(
+        default=ByteSize(50 * 1024**2), ge=1, description="A larger picture is quarantined, undecoded."
+    )
+
+
+class DeliverSettings(_Frozen):
+    """Where the files go."""
+
+    connection: str = Field(description="Airflow connection id of the FTP server.")
+    base: str = Field(description="Absolute folder on the server; one of its own per pipeline.")
+    name: str = Field(
+        default=DEFAULT_NAME,
+        description="File name template below the base; fields: date, hour, stem, suffix, "
+        "partition, offset, pipeline, topic, label.",
+    )
+    timezone: str = Field(default="UTC", description="Zone of `{date}` and `{hour}`.")
+    after: Literal["kept", "taken"] = Field(
+        default="kept", description="`taken`: a consumer moves files away at once."
+    )
+    connections: int = Field(
+        default=4, ge=1, le=16, description="Connections to the server at once; as many pool slots."
+    )
+    sidecar: Literal["none"] = Field(
+        default="none", description="`none`; a JSON file beside each picture is planned."
+    )
+
+    @field_validator("base")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        parts = value.split("/")
+        if not value.startswith("/") or ".." in parts or any(ord(c) < ord(" ") for c in value):
+            msg = "must be an absolute folder such as /press-a, without '..'"
+            raise ValueError(msg)
+        return value.rstrip("/") or "/"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            msg = f"{value!r} is not a time zone such as Asia/Seoul"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _unique_name(cls, value: str) -> str:
+        missing = {"partition", "offset"} - template_fields(value)
+        if missing:
+            msg = f"must hold {{partition}} and {{offset}}, else two records share a name; missing: {', '.join(sorted(missing))}"
+            raise ValueError(msg)
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of `{date}`."""
+        return ZoneInfo(self.timezone)
+
+
+class BatchSettings(_Frozen):
+    """How much is one batch, and what happens to one that fails."""
+
+    target_seconds: float = Field(default=60, gt=0, description="How long one batch should take.")
+    linger_seconds: float = Field(
+        default=5, ge=0, description="Wait this long for more, so that a trickle makes one batch."
+    )
+    max_records: int = Field(default=20_000, ge=1, description="Records in one batch, at most.")
+    max_bytes: ByteSize = Field(
+        default=ByteSize(2 * 1024**3), ge=1, description="Bytes in one batch, at most."
+    )
+    max_open: int = Field(default=2, ge=1, le=16, description="Batches open at once.")
+    failures_before_split: int = Field(
+        default=2, ge=1, description="Failures of judging before the batch is split."
+    )
+    max_quarantine: int = Field(
+        default=20, ge=1, description="Quarantined records in a batch (or 5 %) that stop the pipeline."
+    )
+
+
+class SparkSettings(_Frozen):
+    """Where TensorFlow runs."""
+
+    connection: str = Field(
+        default="spark_default", description="Airflow connection id: Spark Connect or a master."
+    )
+
+
+class WatchSettings(_Frozen):
+    """When to raise an alarm."""
+
+    retention_hours: float = Field(
+        default=12, gt=0, description="Alarm when the oldest unprocessed picture expires sooner."
+    )
+    freshness_minutes: float = Field(
+        default=15, gt=0, description="Alarm when the oldest unprocessed picture is older."
+    )
+
+
+class PipelineSettings(_Frozen):
+    """One equipment's flow."""
+
+    pipeline: str = Field(
+        pattern=NAME_PATTERN, description="The pipeline's name: its DAG, group and folder."
+    )
+    kafka: KafkaSettings
+    model: ModelSettings | Literal["none"] = Field(
+        description="What judges the pictures, or `none`: deliver without judging."
+    )
+    deliver: DeliverSettings
+    batch: BatchSettings = BatchSettings()
+    spark: SparkSettings = SparkSettings()
+    watch: WatchSettings = WatchSettings()
+
+    @model_validator(mode="after")
+    def _label_needs_model(self) -> PipelineSettings:
+        if self.model == "none" and "label" in template_fields(self.deliver.name):
+            msg = "deliver.name uses {label} but model is none"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything set, recorded with each batch."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def load_pipeline(path: Path) -> PipelineSettings:
+    """
+    Read one pipeline's file.
+
+    Raises:
+        ConfigError: Names the file, each wrong key and what is wrong with it.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        msg = f"{path.name}: cannot be read as YAML: {_one_line(error)}"
+        raise ConfigError(msg, remedy=f"Mend {path}") from error
+    if not isinstance(content, dict):
+        msg = f"{path.name}: must be a mapping with the keys pipeline, kafka, model, deliver"
+        raise ConfigError(msg, remedy=f"See docs/configuration.md and mend {path}")
+    try:
+        return PipelineSettings.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_explained(path, error), remedy=f"See docs/configuration.md and mend {path}") from error
+
+
+def pipeline_files(folder: Path) -> tuple[Path, ...]:
+    """
+    List the pipeline files of a folder by name.
+
+    Raises:
+        ConfigError: The folder does not exist.
+    """
+    if not folder.is_dir():
+        msg = f"no folder of pipeline files at {folder}"
+        raise ConfigError(msg, remedy="Set FRAMEFERRY_PIPELINES, or make the folder and a YAML file in it")
+    return tuple(sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]))
+
+
+def load_all(folder: Path) -> tuple[dict[Path, PipelineSettings], dict[Path, ConfigError]]:
+    """
+    Read every pipeline's file: the whole ones, and why the others are broken.
+
+    Two files with one pipeline name, or with one destination and base, break the later one.
+    """
+    whole: dict[Path, PipelineSettings] = {}
+    broken: dict[Path, ConfigError] = {}
+    for path in pipeline_files(folder):
+        try:
+            settings = load_pipeline(path)
+            _refuse_clash(path, settings, whole)
+        except ConfigError as error:
+            broken[path] = error
+        else:
+            whole[path] = settings
+    return whole, broken
+
+
+def find_pipeline(folder: Path, name: str) -> PipelineSettings:
+    """
+    Read the file of the pipeline of this name.
+
+    Raises:
+        ConfigError: No file has that name, or the one that should is broken.
+    """
+    whole, broken = load_all(folder)
+    for settings in whole.values():
+        if settings.pipeline == name:
+            return settings
+    for path, error in broken.items():
+        if path.stem == name:
+            raise error
+    known = ", ".join(sorted(s.pipeline for s in whole.values())) or "none"
+    msg = f"no pipeline {name!r} in {folder}; there are: {known}"
+    raise ConfigError(msg, remedy="Check the name, or add its YAML file")
+
+
+def _refuse_clash(path: Path, new: PipelineSettings, others: dict[Path, PipelineSettings]) -> None:
+    for other_path, other in others.items():
+        if other.pipeline == new.pipeline:
+            msg = f"{path.name}: pipeline: {new.pipeline!r} is taken by {other_path.name}"
+            raise ConfigError(msg, remedy="Give one of them another name")
+        if (other.deliver.connection, other.deliver.base) == (new.deliver.connection, new.deliver.base):
+            msg = f"{path.name}: deliver.base: {new.deliver.base!r} on {new.deliver.connection} is taken by {other_path.name}"
+            raise ConfigError(msg, remedy="Give each pipeline a base of its own")
+
+
+def _explained(path: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"] if not str(part).startswith(("literal", "function"))) or "file"
+        lines.append(f"{path.name}: {key}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(dict.fromkeys(lines))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

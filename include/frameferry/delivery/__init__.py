@@ -1,0 +1,6 @@
+"""
+DELIVER: put whole, verified files under their final names on an FTP server, by a pool of connections.
+
+In: consignments with their bytes, a few at a time. Out: staged parts, receipts, refusals.
+Can fail: FtpUnavailable (later), DeliveryRefused and LoginRefused (a person), UnsafePath.
+"""

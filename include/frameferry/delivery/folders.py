@@ -1,0 +1,39 @@
+"""Folders on the server: made level by level, once each."""
+
+from __future__ import annotations
+
+from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.replies import raise_if_transient
+
+
+class Folders:
+    """Folders that are known to stand, shared by all connections of one delivery."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = {"/"}
+
+    def ensure(self, ftp: FerryFTP, folder: str) -> None:
+        """
+        Make a folder and all above it that are not known yet, in one burst.
+
+        A refusal may mean "exists already" or "not allowed"; servers do not say which, and the
+        upload that follows tells.
+
+        Raises:
+            FtpUnavailable: Cut off, or refused for now.
+        """
+        missing = [level for level in _levels(folder) if level not in self._known]
+        if not missing:
+            return
+        for reply in list(ftp.burst([f"MKD {level}" for level in missing])):
+            raise_if_transient("MKD", reply)
+        self._known.update(missing)
+
+    def forget(self, folder: str) -> None:
+        """Stop believing in a folder that the server says is not there."""
+        self._known.difference_update(level for level in _levels(folder) if level != "/")
+
+
+def _levels(folder: str) -> list[str]:
+    parts = [part for part in folder.split("/") if part]
+    return ["/" + "/".join(parts[: depth + 1]) for depth in range(len(parts))]

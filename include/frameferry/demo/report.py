@@ -1,0 +1,87 @@
+"""Show the demo's end to a person: one table, where the seconds went, and how to look around."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from frameferry.demo.account import Account
+
+
+def show_accounts(
+    console: Console, accounts: Sequence[Account], seconds: Mapping[str, float]
+) -> None:
+    """Print the table of all pipelines, the problems, and the times since the command."""
+    table = Table(
+        title="Every picture accounted for"
+        if all_well(accounts)
+        else "NOT every picture is accounted for"
+    )
+    for heading in (
+        "pipeline",
+        "pictures",
+        "delivered",
+        "quarantined",
+        "labels",
+        "batches",
+        "committed / end",
+        "seconds",
+    ):
+        table.add_column(heading, overflow="fold")
+    for one in accounts:
+        table.add_row(
+            one.pipeline,
+            str(one.pictures),
+            str(one.counts.delivered),
+            _quarantined(one),
+            _listed(one.counts.labels),
+            str(one.counts.batches),
+            f"{one.committed} / {one.ends}",
+            f"{seconds.get(one.pipeline, 0.0):.0f}",
+        )
+    console.print(table)
+    for one in accounts:
+        for problem in one.problems:
+            console.print(f"[red]{one.pipeline}: {problem}[/]", highlight=False)
+
+
+def show_seconds(console: Console, seconds: Mapping[str, float]) -> None:
+    """Print when each stage was reached, in seconds since the command."""
+    table = Table(title="Where the seconds went (since the command)", show_header=False)
+    table.add_column("what")
+    table.add_column("seconds", justify="right")
+    for what, moment in sorted(seconds.items(), key=lambda item: item[1]):
+        table.add_row(what, f"{moment:.1f}")
+    console.print(table)
+
+
+def show_doors(console: Console, state: Mapping[str, Any]) -> None:
+    """Print how to look around: Airflow's page and its log-in, the FTP server, how to stop."""
+    airflow, ftp = state["airflow"], state["ftp"]
+    console.print(
+        f"Airflow  {airflow['url']}  user {airflow['user']}  password {airflow['password']}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(
+        f"FTP      ftp://{ftp['host']}:{ftp['port']}  files in {ftp['root']}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def all_well(accounts: Sequence[Account]) -> bool:
+    """Say whether every picture of every pipeline is accounted for."""
+    return bool(accounts) and not any(one.problems for one in accounts)
+
+
+def _quarantined(one: Account) -> str:
+    reasons = _listed(one.counts.reasons)
+    return f"{one.counts.quarantined}: {reasons}" if reasons else str(one.counts.quarantined)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))

@@ -1,0 +1,210 @@
+"""Run the demo: start the stack, send pictures, let Airflow's scheduler carry them, account."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from frameferry.config.connections import resolve_from_environment
+from frameferry.config.home import home, pipelines_folder
+from frameferry.config.settings import find_pipeline
+from frameferry.demo.account import Account, account, is_carried
+from frameferry.demo.pictures import DemoPicture, demo_pictures
+from frameferry.demo.producer import create_topics, produce_missing
+from frameferry.demo.report import all_well, show_accounts, show_doors, show_seconds
+from frameferry.errors import FrameferryError
+from frameferry.pipeline.context import Context, open_context
+from frameferry.stack import stack
+
+PIPELINES = ("press-a", "paint-b")
+STALLED_SECONDS = 600.0
+_POLL_SECONDS = 0.5
+
+
+@dataclass
+class Clock:
+    """Seconds since the command at which each thing happened; the first time counts."""
+
+    started: float = field(default_factory=time.time)
+    moments: dict[str, float] = field(default_factory=dict)
+
+    def mark(self, what: str, moment: float | None = None) -> None:
+        """Note that something happened, now or at a time of the wall clock."""
+        self.moments.setdefault(what, (time.time() if moment is None else moment) - self.started)
+
+
+def run_demo(*, leave: bool, started: float | None = None) -> int:
+    """
+    Run one round of the demo.
+
+    Args:
+        leave: Stop everything at the end instead of staying up until Ctrl-C.
+        started: When the command was given, in seconds since 1970; now if left out.
+
+    Returns:
+        The process's exit code: 0 when every picture is accounted for.
+    """
+    console = Console()
+    clock = Clock(started or time.time())
+    try:
+        accounts = _carry(console, clock)
+        show_accounts(console, accounts, clock.moments)
+        show_seconds(console, clock.moments)
+        if all_well(accounts):
+            _Round.finish()
+        if not leave:
+            show_doors(console, stack.status())
+            console.print("Stays up until Ctrl-C.")
+            _until_interrupted()
+    finally:
+        stack.down()
+    return 0 if all_well(accounts) else 1
+
+
+def _carry(console: Console, clock: Clock) -> list[Account]:
+    current = _Round.current()
+    with ThreadPoolExecutor(2) as pool:
+        drawing = pool.submit(_all_pictures, current)
+        stack.up(["kafka", "ftp"])
+        clock.mark("Kafka and FTP are up")
+        _use_stack()
+        create_topics(stack.status()["kafka"]["bootstrap_servers"], PIPELINES)
+        rest = pool.submit(stack.up, None)
+        pictures = _produced(drawing, clock)
+        console.print(
+            f"Round {current}: {len(pictures)} pictures are in Kafka; starting Spark and Airflow …"
+        )
+        rest.result()
+        clock.mark("Spark and Airflow are up")
+    with ExitStack() as opened:
+        contexts = [opened.enter_context(_context(name)) for name in PIPELINES]
+        _watch(console, contexts, pictures, clock)
+        return [_account(ctx, pictures, clock) for ctx in contexts]
+
+
+def _produced(drawing: Future[list[DemoPicture]], clock: Clock) -> list[DemoPicture]:
+    pictures = drawing.result()
+    clock.mark("pictures are drawn")
+    produce_missing(stack.status()["kafka"]["bootstrap_servers"], pictures)
+    clock.mark("pictures are in Kafka")
+    return pictures
+
+
+def _all_pictures(rounds: int) -> list[DemoPicture]:
+    return [picture for number in range(1, rounds + 1) for picture in demo_pictures(number)]
+
+
+def _watch(
+    console: Console, contexts: Sequence[Context], pictures: Sequence[DemoPicture], clock: Clock
+) -> None:
+    """Follow the ledger until every picture has an answer, or nothing moves for too long."""
+    wanted = {ctx.pipeline: sum(p.pipeline == ctx.pipeline for p in pictures) for ctx in contexts}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bars = {name: progress.add_task(name, total=total) for name, total in wanted.items()}
+        waiting, last, moved = list(contexts), -1, time.monotonic()
+        while waiting and time.monotonic() - moved < STALLED_SECONDS:
+            done = 0
+            for ctx in contexts:
+                answered = _answered(ctx, clock)
+                progress.update(bars[ctx.pipeline], completed=answered)
+                done += answered
+            if done != last:
+                last, moved = done, time.monotonic()
+            waiting = [ctx for ctx in waiting if not _finished(ctx, wanted[ctx.pipeline], clock)]
+            time.sleep(_POLL_SECONDS)
+
+
+def _answered(ctx: Context, clock: Clock) -> int:
+    counts = ctx.ledger.counts(ctx.pipeline)
+    if counts.batches:
+        clock.mark(f"{ctx.pipeline}: first batch planned")
+    if counts.records:
+        clock.mark(f"{ctx.pipeline}: first batch judged")
+    return counts.delivered + counts.duplicates + counts.quarantined
+
+
+def _finished(ctx: Context, pictures: int, clock: Clock) -> bool:
+    try:
+        carried = is_carried(ctx, pictures)
+    except FrameferryError:
+        return False
+    if carried:
+        clock.mark(ctx.pipeline)
+    return carried
+
+
+def _account(ctx: Context, pictures: Sequence[DemoPicture], clock: Clock) -> Account:
+    mine = [picture for picture in pictures if picture.pipeline == ctx.pipeline]
+    one = account(ctx, mine, Path(stack.status()["ftp"]["root"]))
+    if one.first_delivered_at is not None:
+        moment = one.first_delivered_at.replace(tzinfo=one.first_delivered_at.tzinfo or UTC)
+        clock.mark(f"{ctx.pipeline}: first picture delivered and verified", moment.timestamp())
+    return one
+
+
+@contextmanager
+def _context(pipeline: str) -> Iterator[Context]:
+    with open_context(find_pipeline(pipelines_folder(), pipeline), resolve_from_environment) as ctx:
+        yield ctx
+
+
+def _use_stack() -> None:
+    os.environ.update(stack.environment())
+
+
+def _until_interrupted() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return
+
+
+class _Round:
+    """Which round of pictures is under way: a finished one is followed by a new one."""
+
+    @staticmethod
+    def _path() -> Path:
+        return home() / "demo.json"
+
+    @classmethod
+    def _read(cls) -> dict[str, Any]:
+        try:
+            return dict(json.loads(cls._path().read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {"round": 0, "finished": True}
+
+    @classmethod
+    def _write(cls, number: int, *, finished: bool) -> None:
+        cls._path().parent.mkdir(parents=True, exist_ok=True)
+        fresh = cls._path().with_suffix(".new")
+        fresh.write_text(json.dumps({"round": number, "finished": finished}), encoding="utf-8")
+        fresh.replace(cls._path())
+
+    @classmethod
+    def current(cls) -> int:
+        state = cls._read()
+        number = int(state["round"]) + bool(state["finished"])
+        cls._write(number, finished=False)
+        return number
+
+    @classmethod
+    def finish(cls) -> None:
+        cls._write(int(cls._read()["round"]), finished=True)

@@ -1,0 +1,66 @@
+"""A batch: offset ranges, frozen when planned, replayed unchanged until finished or split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from frameferry.domain.offsets import OffsetRange
+
+BatchKind = Literal["live", "replay"]
+ReplayMode = Literal["redeliver", "reinfer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """
+    The fencing token: a write is accepted only from the batch's newest attempt.
+
+    `epoch` changes with every restore of the ledger, so a token cannot outlive its world.
+    """
+
+    epoch: str
+    batch_id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch as the ledger holds it. Timestamps are tested for None, never compared."""
+
+    id: int
+    pipeline: str
+    generation: int
+    kind: BatchKind
+    parent_id: int | None
+    ranges: tuple[OffsetRange, ...]
+    token: Token
+    sentence: str
+    config_digest: str
+    judge_digest: str | None
+    inferred_at: datetime | None
+    delivered_at: datetime | None
+    committed_at: datetime | None
+    split_at: datetime | None
+
+    @property
+    def part_tag(self) -> str:
+        """Name this attempt's parts: unique, readable and sweepable."""
+        return f"{self.token.epoch[:8]}-{self.id}-{self.token.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageRates:
+    """
+    What the last finished batches cost: the planner's only knowledge of the future.
+
+    Seconds are wall seconds per record of one stage; `bytes_per_record` is a mean;
+    `records_per_offset` is at most 1, less where transaction markers take offsets.
+    """
+
+    infer_seconds_per_record: float
+    deliver_seconds_per_record: float
+    bytes_per_record: float
+    records_per_offset: float
+    last_offsets: int

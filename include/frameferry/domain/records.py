@@ -1,0 +1,128 @@
+"""One image, from its Kafka record to its receipt."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+UNJUDGED = "unjudged"
+"""The label of a picture that is delivered although it could not be judged."""
+
+
+def sha256_hex(value: bytes | memoryview) -> str:
+    """Digest bytes as every table, receipt and listing shows it."""
+    return hashlib.sha256(value).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One Kafka record: the image's bytes and what came with them. `value` may be empty."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    source_name: str | None
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """
+    What the judge says of one image: a label and score, or why there are none.
+
+    `score` is in [0, 1]. `outputs` is the model's whole answer as JSON text. `reason` is set
+    exactly when the image could not be judged (`detail` then says more); `label` is None then.
+    `timestamp_ms` is Kafka's, -1 where the record has none.
+    """
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    source_name: str | None
+    size_bytes: int
+    sha256: str
+    label: str | None = None
+    score: float | None = None
+    outputs: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All rows of one batch, with the digest of the model that the workers loaded."""
+
+    predictions: tuple[Prediction, ...]
+    judge_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPrediction:
+    """
+    A prediction with the frozen place of its file.
+
+    `remote_path` is absolute and full (base and name); `quarantine` says why the record is not
+    to be delivered: (reason, detail), None for a record that is.
+    """
+
+    prediction: Prediction
+    remote_path: str
+    quarantine: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consignment:
+    """A record row that still has to be delivered: where to, and what its bytes must be."""
+
+    record_id: int
+    partition: int
+    offset: int
+    remote_path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A part that may be renamed, or may have been: what a settling attempt looks at."""
+
+    record_id: int
+    remote_path: str
+    part_path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A final file was verified: `how` is `size`, `size+tls` or `hash:<algorithm>`."""
+
+    record_id: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A server's permanent no to one record, in its own words."""
+
+    record_id: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """
+    What deliver met in one range, read to its end by position.
+
+    `seen_to` is the position at the end of the read (equal to the range's end when whole);
+    `count` the records met; `digest` the sha256 over their offsets in ascending order, each as
+    decimal text followed by a newline.
+    """
+
+    partition: int
+    start: int
+    end: int
+    seen_to: int
+    count: int
+    digest: str

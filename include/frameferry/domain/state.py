@@ -1,0 +1,113 @@
+"""What the ledger knows of a pipeline, as the planner and the people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from frameferry.domain.batch import BatchKind, StageRates
+from frameferry.domain.offsets import OffsetRange, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Why nothing runs: `digest` identifies what blocks (a connection), None where a person must act."""
+
+    reason: str
+    digest: str | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """
+    A leaf that is not committed yet.
+
+    `held_by_gap` says that it is finished and waits only for a gap to be accepted, or for an
+    earlier batch. `retry_at` and `leased_until` are None where nothing holds it back.
+    """
+
+    id: int
+    root_id: int
+    kind: BatchKind
+    ranges: tuple[OffsetRange, ...]
+    inferred: bool
+    finished: bool
+    held_by_gap: bool
+    retry_at: datetime | None
+    leased_until: datetime | None
+    last_error: str | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineState:
+    """One pipeline in the ledger, read in one transaction. `now` is the database's clock."""
+
+    name: str
+    generation: int
+    cluster_id: str
+    topic_id: str
+    blocked: Block | None
+    progress: Mapping[int, Progress]
+    open_batches: tuple[OpenBatch, ...]
+    rates: StageRates | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Standing rows of one pipeline. `delivered` counts receipts, `gaps` offsets not yet accepted."""
+
+    records: int
+    delivered: int
+    duplicates: int
+    quarantined: int
+    gaps: int
+    batches: int
+    labels: Mapping[str, int]
+    reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """One line of `frameferry records`."""
+
+    partition: int
+    offset: int
+    timestamp: datetime | None
+    name: str | None
+    size_bytes: int
+    sha256: str
+    label: str | None
+    score: float | None
+    model_digest: str | None
+    remote_path: str
+    batch: int
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """One line of `frameferry quarantine`."""
+
+    partition: int
+    offset: int
+    stage: str
+    reason: str
+    detail: str
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    """One line of `frameferry gaps`: offsets `[start, end)` that Kafka no longer holds."""
+
+    id: int
+    partition: int
+    start: int
+    end: int
+    cause: str
+    found_at: datetime
+    accepted_by: str | None

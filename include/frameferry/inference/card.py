@@ -1,0 +1,247 @@
+"""
+A model's card: `card.yaml` beside the model, and what of it decides a verdict.
+
+A pipeline's file names a folder, a SavedModel or a `.keras` file. What it leaves open comes from
+the card; a model without a card needs all of it in the pipeline's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from frameferry.config.settings import ModelSettings
+from frameferry.errors import ModelMismatch
+
+Preprocessing = Literal["unit", "signed", "raw"]
+Output = Literal["softmax", "logits", "sigmoid"]
+Kind = Literal["keras", "saved_model"]
+Label = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")]
+PlainPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$")]
+
+CARD_NAME: Final = "card.yaml"
+SAVED_MODEL_NAME: Final = "saved_model.pb"
+KERAS_SUFFIX: Final = ".keras"
+_SETTING_OF: Final = {
+    "height_pixels": "input_height_pixels",
+    "width_pixels": "input_width_pixels",
+}
+"""How a pipeline's file calls what a Spec calls otherwise."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputSize(_Frozen):
+    """The model's input; a picture of any other size is stretched to it."""
+
+    height_pixels: int = Field(ge=1, le=8192)
+    width_pixels: int = Field(ge=1, le=8192)
+
+
+class Control(_Frozen):
+    """A picture that a sound model labels as stated, to tell a bad picture from a bad world."""
+
+    picture: PlainPath
+    label: Label
+
+
+class Card(_Frozen):
+    """
+    What `card.yaml` may say. Keys that a pipeline's file can override may be left out.
+
+    `model` names the `.keras` file or SavedModel folder beside the card; it may be left out where
+    only one lies there. `digest` pins the model's content (`digest.content_digest`).
+    """
+
+    name: str = ""
+    version: str = ""
+    model: PlainPath | None = None
+    input: InputSize | None = None
+    preprocessing: Preprocessing | None = None
+    labels: tuple[Label, ...] | None = None
+    output: Output | None = None
+    unsure: Label | None = None
+    digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    control: tuple[Control, ...] = ()
+    data: str = ""
+    metrics: dict[str, float | int | str] = Field(default_factory=dict)
+    retrain: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """
+    All that decides a verdict besides the model's own bytes.
+
+    A score under `threshold` is labelled `unsure`, where that is set; else the label stands.
+    """
+
+    height_pixels: int
+    width_pixels: int
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    output: Output
+    unsure: str | None
+    threshold: float
+    max_pixels: int
+    max_image_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model on disk: `path` is the `.keras` file or the SavedModel folder."""
+
+    path: Path
+    kind: Kind
+    card: Card
+    card_path: Path | None
+
+    def control_pictures(self) -> list[tuple[str, bytes]]:
+        """
+        Read the card's control pictures: (label, image bytes).
+
+        Raises:
+            ModelMismatch: One of them cannot be read.
+        """
+        folder = self.card_path.parent if self.card_path else self.path
+        try:
+            return [(c.label, (folder / c.picture).read_bytes()) for c in self.card.control]
+        except OSError as error:
+            what = f"a control picture of the card cannot be read: {error}"
+            raise mismatch(self.path, what, "Put the model's folder back whole") from error
+
+
+def mismatch(path: Path | str, what: str, remedy: str) -> ModelMismatch:
+    """Make the error that names the model it speaks of."""
+    return ModelMismatch(what, remedy=remedy, model=str(path))
+
+
+def find_model(path: str) -> FoundModel:
+    """
+    Find a model and its card.
+
+    Args:
+        path: A `.keras` file, a SavedModel folder, or a folder with `card.yaml` and one of them;
+            a relative path starts at the working folder.
+
+    Raises:
+        ModelMismatch: Nothing is there, or it is none of these, or the card is broken.
+    """
+    place = Path(path).absolute()
+    if not place.exists():
+        named = path if "://" in path else place
+        remedy = "Set model.path to a folder or .keras file that every Spark worker can read"
+        raise mismatch(named, "there is no model", remedy)
+    if kind := _kind(place):
+        return FoundModel(place, kind, *_card_of(place))
+    card_path = place / CARD_NAME
+    card = read_card(card_path) if card_path.is_file() else Card()
+    model = _only_model(place, card)
+    return FoundModel(model, _checked_kind(model), card, card_path if card_path.is_file() else None)
+
+
+def read_card(path: Path) -> Card:
+    """
+    Read one `card.yaml`.
+
+    Raises:
+        ModelMismatch: Names the file, each wrong key and what is wrong with it.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Card.model_validate(content)
+    except ValidationError as error:
+        problems = (
+            f"{'.'.join(map(str, p['loc'])) or 'card'}: {p['msg']}"
+            for p in error.errors(include_url=False)
+        )
+        what = f"its card is wrong: {'; '.join(problems)}"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        what = f"its card cannot be read: {' '.join(str(error).split())}"
+    raise mismatch(path, what, "Mend the card; docs/configuration.md lists its keys")
+
+
+def effective(found: FoundModel, settings: ModelSettings) -> Spec:
+    """
+    Merge the card with a pipeline's settings, which win.
+
+    Raises:
+        ModelMismatch: Neither says how to feed the model or how to read its answer.
+    """
+    card, size = found.card, found.card.input
+    merged: dict[str, Any] = {
+        "height_pixels": settings.input_height_pixels or (size and size.height_pixels),
+        "width_pixels": settings.input_width_pixels or (size and size.width_pixels),
+        "preprocessing": settings.preprocessing or card.preprocessing,
+        "labels": settings.labels or card.labels,
+        "output": settings.output or card.output,
+    }
+    missing = [_SETTING_OF.get(key, key) for key, value in merged.items() if not value]
+    if missing:
+        what = f"neither its card nor the pipeline's file says: {', '.join(missing)}"
+        remedy = f"Add them under model: in the pipeline's file, or in {CARD_NAME} beside the model"
+        raise mismatch(found.path, what, remedy)
+    _refuse_doubled(found.path, merged["labels"])
+    return Spec(
+        **merged,
+        unsure=card.unsure,
+        threshold=settings.threshold,
+        max_pixels=settings.max_pixels,
+        max_image_bytes=int(settings.max_image_bytes),
+    )
+
+
+def _refuse_doubled(path: Path, labels: Sequence[str]) -> None:
+    doubled = sorted({label for label in labels if labels.count(label) > 1})
+    if doubled:
+        what = f"labels name {', '.join(doubled)} twice"
+        raise mismatch(path, what, "Give each output a label of its own")
+
+
+def _kind(path: Path) -> Kind | None:
+    if path.is_file() and path.suffix == KERAS_SUFFIX:
+        return "keras"
+    if (path / SAVED_MODEL_NAME).is_file():
+        return "saved_model"
+    return None
+
+
+def _checked_kind(path: Path) -> Kind:
+    kind = _kind(path)
+    if kind is None:
+        what = f"neither a {KERAS_SUFFIX} file nor a folder with {SAVED_MODEL_NAME}"
+        remedy = "Save the model with model.save('model.keras') or model.export('folder')"
+        raise mismatch(path, what, remedy)
+    return kind
+
+
+def _card_of(model: Path) -> tuple[Card, Path | None]:
+    """Find the card of a model that was named itself: inside its folder, or beside it."""
+    inside, beside = model / CARD_NAME, model.parent / CARD_NAME
+    if inside.is_file():
+        return read_card(inside), inside
+    if beside.is_file():
+        card = read_card(beside)
+        if card.model in {None, model.name}:
+            return card, beside
+    return Card(), None
+
+
+def _only_model(folder: Path, card: Card) -> Path:
+    """Find the model in a folder: the one its card names, else the only one there."""
+    if card.model is not None or not folder.is_dir():
+        return folder / (card.model or "")
+    candidates = [path for path in sorted(folder.iterdir()) if _kind(path)]
+    if len(candidates) == 1:
+        return candidates[0]
+    found = ", ".join(path.name for path in candidates) or "none"
+    what = f"the folder should hold one model ({KERAS_SUFFIX} file or SavedModel); found: {found}"
+    raise mismatch(folder, what, f"Name the model in {CARD_NAME} (model: model.keras)")

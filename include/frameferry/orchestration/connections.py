@@ -1,0 +1,35 @@
+"""Resolve connection ids through Airflow: its UI, its secrets backends, its environment."""
+
+from __future__ import annotations
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+
+from frameferry.config.connections import RawConnection
+from frameferry.errors import ConnectionMissing
+
+
+def resolve_through_airflow(conn_id: str) -> RawConnection:
+    """
+    Ask Airflow for a connection.
+
+    Raises:
+        ConnectionMissing: Airflow has none of this id.
+    """
+    try:
+        found = BaseHook.get_connection(conn_id)
+    except (AirflowNotFoundException, AirflowRuntimeError) as error:
+        msg = f"Airflow has no connection {conn_id!r}"
+        raise ConnectionMissing(
+            msg, remedy=f"Add it under Admin, Connections, or set AIRFLOW_CONN_{conn_id.upper()}"
+        ) from error
+    return RawConnection(
+        conn_id=conn_id,
+        conn_type=found.conn_type or "",
+        host=found.host or "",
+        port=found.port,
+        login=found.login or "",
+        password=found.password or "",
+        schema=found.schema or "",
+        extra=found.extra_dejson,
+    )

@@ -1,0 +1,150 @@
+"""The DAG behind the replay form: a person gives a range, the same steps run over it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Param, TriggerRule, get_current_context, get_parsing_context, task
+
+from frameferry.config.home import pipelines_folder
+from frameferry.config.settings import PipelineSettings, find_pipeline, load_all
+from frameferry.errors import ConfigError
+from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, batch_steps, publish, verdict
+from frameferry.orchestration.tasks import airflow_errors, call_step
+from frameferry.pipeline.replay import ReplayPlan, plan_replay
+
+DAG_ID = "replay"
+_FIELDS = {"pipeline", "partition", "from_offset", "to_offset", "mode", "dry_run"}
+_NO_PIPELINE = "(no pipeline)"
+
+
+def replay_dag() -> DAG | None:
+    """Build the replay DAG; None while Airflow is about to run another one."""
+    if get_parsing_context().dag_id not in {None, DAG_ID}:
+        return None
+    pipelines = _pipelines()
+    with DAG(
+        dag_id=DAG_ID,
+        schedule=None,
+        start_date=START,
+        max_active_runs=1,
+        default_args=RETRY_ARGS,
+        tags=[TAG, "replay"],
+        params=_form([settings.pipeline for settings in pipelines]),
+        render_template_as_native_obj=True,
+        doc_md=_DOCUMENTATION,
+    ) as dag:
+        planned = prepare()
+        name = "{{ params.pipeline }}"
+        groups = [
+            batch_steps(name, settings, group_id=f"batches_{connection}").expand(
+                batch_id=choose.override(task_id=f"choose_{connection}")(planned, connection)
+            )
+            for connection, settings in _by_connection(pipelines).items()
+        ]
+        groups >> publish(name)  # type: ignore[operator]
+        groups >> verdict(name, planned)  # type: ignore[operator]
+    return dag
+
+
+@task
+def prepare() -> list[int]:
+    """Check the form again, say what will be done, and freeze the replay's batches."""
+    context = get_current_context()
+    form = context["params"]
+    with airflow_errors():
+        _refuse_unknown(context["dag_run"].conf or {})
+    plan = call_step(form["pipeline"], lambda ctx: plan_replay(ctx, **_arguments(form)))
+    _log_plan(plan)
+    return list(plan.batch_ids)
+
+
+@task(trigger_rule=TriggerRule.ALL_SUCCESS)
+def choose(batch_ids: list[int], connection: str) -> list[int]:
+    """Hand the batches to the group whose pool belongs to the pipeline's FTP server."""
+    name = get_current_context()["params"]["pipeline"]
+    with airflow_errors():
+        mine = find_pipeline(pipelines_folder(), name).deliver.connection == connection
+    return batch_ids if mine else []
+
+
+def _arguments(form: Any) -> dict[str, Any]:  # noqa: ANN401 - Airflow's params are untyped
+    return {
+        "partition": int(form["partition"]),
+        "start": int(form["from_offset"]),
+        "end": int(form["to_offset"]),
+        "mode": form["mode"],
+        "dry_run": bool(form["dry_run"]),
+        "who": "airflow form",
+    }
+
+
+def _refuse_unknown(conf: dict[str, Any]) -> None:
+    unknown = sorted(set(conf) - _FIELDS)
+    if unknown:
+        msg = f"the replay form has no field {', '.join(unknown)}"
+        raise ConfigError(msg, remedy=f"Use: {', '.join(sorted(_FIELDS))}")
+
+
+def _log_plan(plan: ReplayPlan) -> None:
+    get_current_context()["ti"].log.info(
+        "%s%s", "dry run: " if not plan.batch_ids else "", plan.sentence
+    )
+
+
+def _pipelines() -> list[PipelineSettings]:
+    try:
+        whole, _ = load_all(pipelines_folder())
+    except ConfigError:
+        return []
+    return list(whole.values())
+
+
+def _by_connection(pipelines: list[PipelineSettings]) -> dict[str, PipelineSettings]:
+    """One group a server: a task's pool is fixed when the file is parsed."""
+    return {settings.deliver.connection: settings for settings in pipelines}
+
+
+def _form(names: list[str]) -> dict[str, Param]:
+    return {
+        "pipeline": Param(
+            names[0] if names else _NO_PIPELINE,
+            type="string",
+            enum=names or [_NO_PIPELINE],
+            title="Pipeline",
+        ),
+        "partition": Param(0, type="integer", minimum=0, title="Partition"),
+        "from_offset": Param(0, type="integer", minimum=0, title="From offset"),
+        "to_offset": Param(
+            1,
+            type="integer",
+            minimum=1,
+            title="To offset",
+            description="Exclusive; at most the committed offset.",
+        ),
+        "mode": Param(
+            "redeliver",
+            type="string",
+            enum=["redeliver", "reinfer"],
+            values_display={
+                "redeliver": "redeliver: keep the predictions",
+                "reinfer": "reinfer: judge again with today's model",
+            },
+            title="Mode",
+        ),
+        "dry_run": Param(
+            default=True,
+            type="boolean",
+            title="Dry run",
+            description="Only say what would be done.",
+        ),
+    }
+
+
+_DOCUMENTATION = """
+Run the steps again over offsets that are committed already.
+
+*redeliver* sends the pictures again by the predictions that stand; *reinfer* judges them again.
+The range is `[from, to)`. Nothing beyond the committed offset can be replayed, and the committed
+offset does not move. With *dry run* the first task's log says what would be done.
+"""

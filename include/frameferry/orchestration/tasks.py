@@ -1,0 +1,55 @@
+"""Call one step from one Airflow task, and give Airflow its two answers: try again, or fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from frameferry.config.connections import FtpConnection
+from frameferry.config.home import pipelines_folder
+from frameferry.config.settings import find_pipeline
+from frameferry.delivery.client import FerryFTP
+from frameferry.errors import FrameferryError, TransientError
+from frameferry.orchestration.connections import resolve_through_airflow
+from frameferry.orchestration.ftp_hook import FerryFTPHook
+from frameferry.pipeline.context import Context, open_context
+
+ResultT = TypeVar("ResultT")
+
+
+@contextmanager
+def airflow_errors() -> Iterator[None]:
+    """Translate our errors once: a transient one is retried, a terminal one fails at once."""
+    try:
+        yield
+    except TransientError as error:
+        raise AirflowException(str(error)) from error
+    except FrameferryError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def call_step(pipeline: str, step: Callable[[Context], ResultT]) -> ResultT:
+    """
+    Run one step of a pipeline with Airflow's connections.
+
+    Raises:
+        AirflowException: A transient error: Airflow tries again.
+        AirflowFailException: A terminal one: the task fails at once and says what to do.
+    """
+    with airflow_errors():
+        settings = find_pipeline(pipelines_folder(), pipeline)
+        with open_context(settings, resolve_through_airflow, _open_through_hook) as ctx:
+            return step(ctx)
+
+
+def label_map_index(label: str) -> None:
+    """Show a mapped task's label instead of its number; call before anything can fail."""
+    get_current_context()["label"] = label  # type: ignore[typeddict-unknown-key]
+
+
+def _open_through_hook(connection: FtpConnection) -> FerryFTP:
+    return FerryFTPHook(connection.conn_id).get_conn()

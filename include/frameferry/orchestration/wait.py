@@ -1,0 +1,86 @@
+"""Wait for work: at once where there is some, else deferred on a trigger that never commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from frameferry.orchestration.tasks import call_step
+from frameferry.pipeline import steps
+from frameferry.planning.readiness import Readiness
+
+POLL_SECONDS = 3.0
+"""How often Kafka and the ledger are asked while there is nothing to do."""
+_PATIENCE = timedelta(days=365)
+
+
+class BacklogTrigger(BaseTrigger):
+    """
+    Fire once there is work plannable now, after lingering for more.
+
+    Level-triggered: it asks the same question until the answer is yes, keeps no offset of its own
+    and commits none, so no wake-up can be lost.
+    """
+
+    def __init__(self, pipeline: str, linger_seconds: float) -> None:
+        super().__init__()
+        self.pipeline = pipeline
+        self.linger_seconds = linger_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Name the class and its arguments; no secret is among them."""
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {"pipeline": self.pipeline, "linger_seconds": self.linger_seconds}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Ask until there is work; a failing question is an event too, so that the task says it."""
+        ask = sync_to_async(_readiness, thread_sensitive=False)
+        try:
+            while not (await ask(self.pipeline)).now:  # noqa: ASYNC110 - Kafka and the ledger ring no event
+                await asyncio.sleep(POLL_SECONDS)
+        except AirflowFailException as error:
+            yield TriggerEvent({"error": str(error), "retry": False})
+            return
+        except AirflowException as error:
+            yield TriggerEvent({"error": str(error), "retry": True})
+            return
+        await asyncio.sleep(self.linger_seconds)
+        yield TriggerEvent({})
+
+
+class WaitForBacklog(BaseOperator):
+    """Succeed when there is work plannable now; hold no worker slot until then."""
+
+    ui_color = "#eef4ff"
+
+    def __init__(self, *, pipeline: str, linger_seconds: float, **kwargs: Any) -> None:  # noqa: ANN401 - Airflow's own signature
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.linger_seconds = linger_seconds
+
+    def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow's own signature
+        """Return at once where there is work; defer otherwise."""
+        readiness = _readiness(self.pipeline)
+        self.log.info("%s", readiness.reason)
+        if not readiness.now:
+            self.defer(
+                trigger=BacklogTrigger(self.pipeline, self.linger_seconds),
+                method_name=self.resume.__name__,
+                timeout=_PATIENCE,
+            )
+
+    def resume(self, context: Context, event: dict[str, Any]) -> None:  # noqa: ARG002 - Airflow's own signature
+        """Go on after the trigger fired; raise what it could not ask."""
+        if "error" in event:
+            raise (AirflowException if event["retry"] else AirflowFailException)(event["error"])
+
+
+def _readiness(pipeline: str) -> Readiness:
+    return call_step(pipeline, steps.wait)

@@ -1,0 +1,37 @@
+"""Find what would stop a pipeline before it runs: connections, topic, model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from frameferry.errors import FrameferryError
+from frameferry.pipeline.context import Context
+from frameferry.spark.route import check_model
+
+
+def check_pipeline(ctx: Context) -> list[FrameferryError]:
+    """
+    List what is wrong with a pipeline: each thing once, without changing anything.
+
+    Kafka is asked for the topic; the FTP server is not logged in to, so that a check never
+    counts as a log-in attempt.
+    """
+    questions: list[Callable[[], object]] = [ctx.ftp, ctx.spark, lambda: _topic(ctx)]
+    if ctx.settings.model != "none":
+        model = ctx.settings.model
+        questions.append(lambda: check_model(model))
+    return [problem for question in questions if (problem := _problem(question)) is not None]
+
+
+def _topic(ctx: Context) -> None:
+    partitions = ctx.settings.kafka.partitions
+    with ctx.cluster() as cluster:
+        cluster.look(ctx.settings.kafka.topic, None if partitions == "all" else partitions)
+
+
+def _problem(question: Callable[[], object]) -> FrameferryError | None:
+    try:
+        question()
+    except FrameferryError as error:
+        return error
+    return None

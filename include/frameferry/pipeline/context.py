@@ -1,0 +1,83 @@
+"""What a step needs to know of its world: settings, the ledger, the way to its servers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from frameferry.config.connections import (
+    ConnectionResolver,
+    FtpConnection,
+    KafkaConnection,
+    SparkConnection,
+    ftp_connection,
+    kafka_connection,
+    spark_connection,
+)
+from frameferry.config.home import ledger_url
+from frameferry.config.settings import PipelineSettings
+from frameferry.delivery.client import FerryFTP, connect
+from frameferry.kafka.cluster import Cluster
+from frameferry.ledger.database import open_ledger
+from frameferry.ledger.store import Ledger
+
+OpenFtp = Callable[[FtpConnection], FerryFTP]
+
+
+@dataclass(frozen=True)
+class Context:
+    """One pipeline's settings, the ledger, and the way to its servers."""
+
+    settings: PipelineSettings
+    ledger: Ledger
+    resolve: ConnectionResolver
+    open_ftp: OpenFtp = connect
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's name."""
+        return self.settings.pipeline
+
+    @property
+    def group(self) -> str:
+        """The consumer group that mirrors the committed offsets."""
+        return f"frameferry.{self.pipeline}"
+
+    @property
+    def owner(self) -> str:
+        """Name this process as the holder of leases."""
+        return _OWNER
+
+    def kafka(self) -> KafkaConnection:
+        """Resolve the Kafka connection."""
+        return kafka_connection(self.resolve(self.settings.kafka.connection))
+
+    def ftp(self) -> FtpConnection:
+        """Resolve the FTP connection."""
+        return ftp_connection(self.resolve(self.settings.deliver.connection))
+
+    def spark(self) -> SparkConnection:
+        """Resolve the Spark connection."""
+        return spark_connection(self.resolve(self.settings.spark.connection))
+
+    @contextmanager
+    def cluster(self) -> Iterator[Cluster]:
+        """Open the Kafka cluster for a few questions."""
+        with closing(Cluster(self.kafka())) as cluster:
+            yield cluster
+
+
+@contextmanager
+def open_context(
+    settings: PipelineSettings, resolve: ConnectionResolver, open_ftp: OpenFtp = connect
+) -> Iterator[Context]:
+    """Open the ledger for one pipeline's steps, and close it after them."""
+    with closing(open_ledger(ledger_url())) as ledger:
+        yield Context(settings, ledger, resolve, open_ftp)
+
+
+_OWNER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"

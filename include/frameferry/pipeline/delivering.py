@@ -1,0 +1,252 @@
+"""Deliver a batch: settle what a dead attempt left, publish group by group, take the census."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import structlog
+
+from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.publisher import Publisher
+from frameferry.domain.batch import Batch, Token
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import Census, Consignment, ImageRecord, sha256_hex
+from frameferry.errors import (
+    DeliveryRefused,
+    FrameferryError,
+    LoginRefused,
+    PipelineBlocked,
+    PredictionsIncomplete,
+    RecordChanged,
+)
+from frameferry.kafka.reader import RangeReader
+from frameferry.pipeline.context import Context
+
+GROUP_RECORDS = 200
+GROUP_BYTES = 32 * 1024**2
+"""A group is staged, verified, intended, renamed and receipted as one: this bounds memory."""
+_LOGIN_LEASE_SECONDS = 60.0
+
+log = structlog.get_logger()
+Item = tuple[Consignment, bytes]
+
+
+def deliver_batch(ctx: Context, batch: Batch) -> None:
+    """
+    Publish every image of the batch that is due, and write the census.
+
+    1. Settle open intents by their parts. 2. Read each range to its end by position, checking
+    size and sha256 against the judged rows. 3. Per group: stage, intents, rename, receipts.
+    4. Record the census, which finishes the batch.
+
+    Raises:
+        PredictionsIncomplete: The rows are not the records of the range; they were withdrawn.
+        RecordChanged: Kafka returned other bytes than were judged.
+        DeliveryRefused: The server refuses the job; the pipeline is blocked.
+    """
+    started = time.monotonic()
+    with ExitStack() as stack:
+        publisher = _LazyPublisher(ctx, batch, stack)
+        _settle(ctx, batch.token, publisher)
+        due = {(row.partition, row.offset): row for row in ctx.ledger.consignments(batch.token)}
+        judged = {
+            partition: set(offsets)
+            for partition, offsets in ctx.ledger.recorded_offsets(batch.token).items()
+        }
+        census = [
+            _deliver_range(
+                ctx, batch.token, wanted, due, judged.get(wanted.partition, set()), publisher
+            )
+            for wanted in batch.ranges
+        ]
+    ctx.ledger.record_census(batch.token, census, seconds=time.monotonic() - started)
+    log.info(
+        "batch.delivered",
+        pipeline=ctx.pipeline,
+        batch=batch.id,
+        files=len(due),
+        seconds=round(time.monotonic() - started, 2),
+    )
+
+
+def _deliver_range(
+    ctx: Context,
+    token: Token,
+    wanted: OffsetRange,
+    due: dict[tuple[int, int], Consignment],
+    judged: set[int],
+    publisher: _LazyPublisher,
+) -> Census:
+    reader = RangeReader(
+        ctx.kafka(),
+        ctx.settings.kafka.topic,
+        wanted,
+        filename_header=ctx.settings.kafka.filename_header,
+    )
+    met: set[int] = set()
+    for group in _groups(_checked(ctx, token, reader, due, judged, met)):
+        _publish_group(ctx, token, group, publisher.open())
+    stray = {offset for offset in judged if offset in wanted} - met
+    if stray:
+        _send_back(
+            ctx,
+            token,
+            wanted.partition,
+            min(stray),
+            "the judge returned a row for an offset that holds no record",
+        )
+    return reader.census()
+
+
+def _checked(
+    ctx: Context,
+    token: Token,
+    reader: RangeReader,
+    due: dict[tuple[int, int], Consignment],
+    judged: set[int],
+    met: set[int],
+) -> Iterator[Item]:
+    """Yield what is due, having compared every record met with what was judged."""
+    for record in reader:
+        met.add(record.offset)
+        if record.offset not in judged:
+            _send_back(
+                ctx,
+                token,
+                record.partition,
+                record.offset,
+                "the judge returned no row for this record",
+            )
+        row = due.get((record.partition, record.offset))
+        if row is not None:
+            _refuse_changed(ctx, record, row)
+            yield row, record.value
+
+
+def _send_back(ctx: Context, token: Token, partition: int, offset: int, what: str) -> None:
+    ctx.ledger.withdraw_predictions(token, error=f"{what}: {partition}:{offset}")
+    raise PredictionsIncomplete(
+        what,
+        remedy="The batch is judged again at the next try",
+        pipeline=ctx.pipeline,
+        batch=token.batch_id,
+        partition=partition,
+        offset=offset,
+    )
+
+
+def _refuse_changed(ctx: Context, record: ImageRecord, row: Consignment) -> None:
+    if len(record.value) == row.size_bytes and sha256_hex(record.value) == row.sha256:
+        return
+    msg = (
+        f"Kafka holds other bytes ({len(record.value)} of them) than were judged ({row.size_bytes})"
+    )
+    raise RecordChanged(
+        msg,
+        remedy="Was the topic created anew? Nothing of this record was delivered",
+        pipeline=ctx.pipeline,
+        partition=record.partition,
+        offset=record.offset,
+    )
+
+
+def _groups(items: Iterator[Item]) -> Iterator[Sequence[Item]]:
+    group: list[Item] = []
+    size = 0
+    for row, value in items:
+        if group and (len(group) >= GROUP_RECORDS or size + len(value) > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append((row, value))
+        size += len(value)
+    if group:
+        yield group
+
+
+def _publish_group(ctx: Context, token: Token, group: Sequence[Item], publisher: Publisher) -> None:
+    staged = publisher.stage(group)
+    if staged.refused:
+        ctx.ledger.record_refusals(token, staged.refused)
+    ctx.ledger.record_intents(token, [(part.record_id, part.part_path) for part in staged.staged])
+    published = publisher.publish(staged.staged)
+    if published.refused:
+        ctx.ledger.withdraw_intents(token, [refusal.record_id for refusal in published.refused])
+        ctx.ledger.record_refusals(token, published.refused)
+    ctx.ledger.record_receipts(token, published.receipts)
+
+
+def _settle(ctx: Context, token: Token, publisher: _LazyPublisher) -> None:
+    intents = ctx.ledger.open_intents(token)
+    if not intents:
+        return
+    settled = publisher.open().settle(intents, after=ctx.settings.deliver.after)
+    ctx.ledger.record_receipts(token, settled.receipts)
+    ctx.ledger.withdraw_intents(token, settled.resend)
+    log.info(
+        "intents.settled",
+        pipeline=ctx.pipeline,
+        batch=token.batch_id,
+        receipts=len(settled.receipts),
+        resend=len(settled.resend),
+    )
+
+
+class _LazyPublisher:
+    """Log in only when a file is due: a batch of markers or duplicates needs no server."""
+
+    def __init__(self, ctx: Context, batch: Batch, stack: ExitStack) -> None:
+        self._ctx = ctx
+        self._batch = batch
+        self._stack = stack
+        self._publisher: Publisher | None = None
+
+    def open(self) -> Publisher:
+        if self._publisher is None:
+            self._publisher = self._stack.enter_context(_publisher(self._ctx, self._batch))
+        return self._publisher
+
+
+@contextmanager
+def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
+    connection = ctx.ftp()
+
+    def open_connection() -> FerryFTP:
+        return ctx.open_ftp(connection)
+
+    publisher = Publisher(
+        open_connection,
+        base=ctx.settings.deliver.base,
+        connections=ctx.settings.deliver.connections,
+        part_tag=batch.part_tag,
+    )
+    with ExitStack() as stack, _blocking(ctx, connection.digest):
+        with _one_login(ctx, connection.digest):
+            stack.enter_context(publisher)
+        yield publisher
+
+
+@contextmanager
+def _one_login(ctx: Context, digest: str) -> Iterator[None]:
+    """Let one log-in be tried at a time, over all tasks, runs and pipelines of this connection."""
+    ctx.ledger.begin_login(digest, owner=ctx.owner, lease_seconds=_LOGIN_LEASE_SECONDS)
+    try:
+        yield
+    except LoginRefused as error:
+        ctx.ledger.end_login(digest, refused=error.what)
+        raise
+    except FrameferryError:
+        ctx.ledger.end_login(digest, refused=None)
+        raise
+    ctx.ledger.end_login(digest, refused=None)
+
+
+@contextmanager
+def _blocking(ctx: Context, digest: str) -> Iterator[None]:
+    """Write down a refusal of the whole job, so that nothing hammers the server."""
+    try:
+        yield
+    except (DeliveryRefused, PipelineBlocked) as error:
+        ctx.ledger.block(ctx.pipeline, reason=error.what, digest=digest)
+        raise

@@ -1,0 +1,164 @@
+"""
+The steps of one batch, and those around it. Airflow, the command line and the tests call these.
+
+    wait → plan → (infer → deliver → commit)* → publish, verdict
+
+Each may be called again at any time, in any process: what was done is read from the ledger, and
+what is written there is fenced by the batch's newest attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from frameferry.errors import BatchUnfinished
+from frameferry.pipeline import delivering, judging, world
+from frameferry.pipeline.context import Context
+from frameferry.pipeline.lease import held
+from frameferry.pipeline.proposing import actionable, propose
+from frameferry.planning.gaps import find_gaps
+from frameferry.planning.readiness import Readiness, readiness
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The batches to work on now, oldest first, and the planner's sentence for each new one."""
+
+    batch_ids: tuple[int, ...]
+    sentences: tuple[str, ...]
+
+
+def wait(ctx: Context) -> Readiness:
+    """
+    Say whether there is work plannable now, by the same rules that plan follows.
+
+    Backlog that a block, a back-off, a lease or a gap holds is none.
+    """
+    view = world.look(ctx)
+    world.free_if_credential_changed(ctx)
+    return readiness(world.state(ctx), view.watermarks, max_open=ctx.settings.batch.max_open)
+
+
+def plan(ctx: Context) -> Planned:
+    """
+    Cut new offset ranges while fewer than `max_open` batches are open; return all open leaves.
+
+    1. Ask Kafka: topic id, watermarks. 2. Record what retention took as gaps. 3. Propose and
+    freeze ranges by compare-and-swap on the planned offsets, until enough batches are open.
+
+    Raises:
+        PipelineBlocked: A person or a new credential has to free the pipeline first.
+        PlanStale: Another planner was faster; its batches are found at the next try.
+    """
+    view = world.look(ctx)
+    world.refuse_if_blocked(ctx)
+    for gap in find_gaps(world.state(ctx).progress, view.watermarks):
+        ctx.ledger.record_gap(
+            ctx.pipeline, partition=gap.partition, start=gap.start, end=gap.end, cause=gap.cause
+        )
+        log.warning(
+            "gap.found",
+            pipeline=ctx.pipeline,
+            partition=gap.partition,
+            start=gap.start,
+            end=gap.end,
+        )
+    sentences = []
+    while proposal := propose(ctx.settings, world.state(ctx), view.watermarks):
+        batch_id = ctx.ledger.add_batch(
+            ctx.pipeline,
+            ranges=proposal.ranges,
+            sentence=proposal.sentence,
+            config_digest=ctx.settings.digest,
+        )
+        log.info(
+            "batch.planned",
+            pipeline=ctx.pipeline,
+            batch=batch_id,
+            sentence=proposal.sentence,
+            ranges=[str(wanted) for wanted in proposal.ranges],
+        )
+        sentences.append(proposal.sentence)
+    return Planned(actionable(world.state(ctx)), tuple(sentences))
+
+
+def infer(ctx: Context, batch_id: int) -> None:
+    """
+    Judge a batch once: all its rows, each with its frozen remote path, in one transaction.
+
+    Does nothing where the rows already stand.
+    """
+    if ctx.ledger.batch(batch_id).inferred_at is not None:
+        log.info("batch.already_judged", pipeline=ctx.pipeline, batch=batch_id)
+        return
+    with held(ctx, batch_id) as batch:
+        if batch.inferred_at is None:
+            judging.judge_and_record(ctx, batch)
+
+
+def deliver(ctx: Context, batch_id: int) -> None:
+    """
+    Read the batch's ranges again, to their end by position, and publish every image that is due.
+
+    Does nothing where the batch is delivered already.
+    """
+    if ctx.ledger.batch(batch_id).delivered_at is not None:
+        log.info("batch.already_delivered", pipeline=ctx.pipeline, batch=batch_id)
+        return
+    with held(ctx, batch_id) as batch:
+        if batch.delivered_at is None:
+            delivering.deliver_batch(ctx, batch)
+
+
+def commit(ctx: Context, batch_id: int) -> dict[int, int]:
+    """
+    Move the committed offsets along the contiguous chain of finished ranges.
+
+    A batch that is finished while an earlier one is not is a success: the chain moves later.
+
+    Returns:
+        The committed (next) offset of each partition after the call.
+
+    Raises:
+        BatchUnfinished: The batch itself has no census yet.
+    """
+    if ctx.ledger.batch(batch_id).committed_at is not None:
+        log.info("batch.already_committed", pipeline=ctx.pipeline, batch=batch_id)
+        return ctx.ledger.committed_offsets(ctx.pipeline)
+    committed = ctx.ledger.commit(batch_id)
+    log.info("batch.committed", pipeline=ctx.pipeline, batch=batch_id, committed=committed)
+    return committed
+
+
+def publish(ctx: Context) -> dict[int, int]:
+    """Mirror the committed offsets to the consumer group: a mirror and a witness, not the truth."""
+    committed = ctx.ledger.committed_offsets(ctx.pipeline)
+    if committed:
+        with ctx.cluster() as cluster:
+            cluster.mirror(
+                ctx.group, ctx.settings.kafka.topic, committed, metadata=ctx.ledger.epoch
+            )
+    return committed
+
+
+def verdict(ctx: Context, batch_ids: Sequence[int]) -> None:
+    """
+    Fail where a batch of this run is not finished, whatever its tasks' colours say.
+
+    Raises:
+        BatchUnfinished: Names the batches.
+    """
+    unfinished = ctx.ledger.unfinished(ctx.pipeline, batch_ids)
+    if unfinished:
+        names = ", ".join(map(str, unfinished))
+        msg = f"{len(unfinished)} of {len(batch_ids)} batches are not finished: {names}"
+        raise BatchUnfinished(
+            msg,
+            remedy=f"The next run goes on with them; see: frameferry status {ctx.pipeline}",
+            pipeline=ctx.pipeline,
+        )

@@ -1,0 +1,98 @@
+"""Ask the world before acting: Kafka's topic and watermarks, the ledger's blocks."""
+
+from __future__ import annotations
+
+import structlog
+
+from frameferry.domain.state import PipelineState
+from frameferry.errors import LedgerConflict, PipelineBlocked
+from frameferry.kafka.cluster import Cluster, TopicView
+from frameferry.kafka.start import start_offsets
+from frameferry.pipeline.context import Context
+
+log = structlog.get_logger()
+
+
+def look(ctx: Context) -> TopicView:
+    """
+    Ask Kafka for the topic, and make sure that the ledger knows every partition of ours.
+
+    A partition first seen after the start begins at 0, so that a low watermark above 0 is a gap.
+
+    Raises:
+        KafkaUnavailable: No broker answered in time.
+        TopicMissing: The topic or a partition does not exist.
+        TopicChanged: Another topic now has this name, or it is compacted.
+    """
+    wanted = ctx.settings.kafka.partitions
+    with ctx.cluster() as cluster:
+        view = cluster.look(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
+        known = ctx.ledger.pipeline_state(ctx.pipeline)
+        starts = _starts(ctx, cluster, view, known)
+    if starts:
+        ctx.ledger.register_pipeline(
+            ctx.pipeline,
+            cluster_id=view.cluster_id,
+            topic=ctx.settings.kafka.topic,
+            topic_id=view.topic_id,
+            starts=starts,
+        )
+    return view
+
+
+def _starts(
+    ctx: Context, cluster: Cluster, view: TopicView, known: PipelineState | None
+) -> dict[int, int]:
+    if known is None:
+        return start_offsets(ctx.settings.kafka, cluster, view)
+    fresh = {partition: 0 for partition in view.watermarks if partition not in known.progress}
+    if known.topic_id != view.topic_id or known.cluster_id != view.cluster_id:
+        return fresh or dict.fromkeys(view.watermarks, 0)
+    return fresh
+
+
+def state(ctx: Context) -> PipelineState:
+    """
+    Read the pipeline's state from the ledger.
+
+    Raises:
+        LedgerConflict: The ledger does not know the pipeline (nothing was planned yet).
+    """
+    known = ctx.ledger.pipeline_state(ctx.pipeline)
+    if known is None:
+        msg = "the ledger does not know this pipeline yet"
+        raise LedgerConflict(
+            msg, remedy=f"Run: frameferry run {ctx.pipeline}", pipeline=ctx.pipeline
+        )
+    return known
+
+
+def free_if_credential_changed(ctx: Context) -> None:
+    """Lift a block that names a connection whose credential is another by now."""
+    known = ctx.ledger.pipeline_state(ctx.pipeline)
+    block = known.blocked if known else None
+    if block is None or block.digest is None or block.digest == ctx.ftp().digest:
+        return
+    ctx.ledger.unblock(ctx.pipeline, who="the connection's credential changed")
+    log.info(
+        "pipeline.unblocked", pipeline=ctx.pipeline, reason="the connection's credential changed"
+    )
+
+
+def refuse_if_blocked(ctx: Context) -> None:
+    """
+    Let nothing run that a person or a new credential has to free first.
+
+    Raises:
+        PipelineBlocked: Says why, since when, and what frees it.
+    """
+    free_if_credential_changed(ctx)
+    known = ctx.ledger.pipeline_state(ctx.pipeline)
+    if known is None or known.blocked is None:
+        return
+    msg = f"blocked since {known.blocked.since:%Y-%m-%d %H:%M:%S} UTC: {known.blocked.reason}"
+    raise PipelineBlocked(
+        msg,
+        remedy=f"Put it right, then run: frameferry unblock {ctx.pipeline}",
+        pipeline=ctx.pipeline,
+    )

@@ -1,0 +1,6 @@
+"""
+PLAN: progress, watermarks and a budget become frozen offset ranges. Pure: no clock, no I/O.
+
+In: PipelineState, Watermarks, Budget, StageRates. Out: OffsetRange tuples, Sizing, Gap, Readiness.
+Can fail: nothing of the world; ValueError where a caller breaks a bound.
+"""

@@ -1,0 +1,70 @@
+"""Offsets that Kafka no longer holds although nobody has read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from frameferry.domain.offsets import OffsetRange, Progress, Watermarks
+
+RETENTION = "retention"
+"""The cause of a gap below the low watermark: expired, or deleted by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets `[start, end)` of one partition that are lost, and why."""
+
+    partition: int
+    start: int
+    end: int
+    cause: str = RETENTION
+
+    def __str__(self) -> str:
+        return f"{self.partition}:[{self.start}, {self.end}) lost to {self.cause}"
+
+
+def find_gaps(
+    progress: Mapping[int, Progress], watermarks: Mapping[int, Watermarks]
+) -> tuple[Gap, ...]:
+    """List what retention took before it was planned: planned offset up to low watermark."""
+    return tuple(
+        Gap(partition, known.planned, marks.low)
+        for partition, known in sorted(progress.items())
+        if (marks := watermarks.get(partition)) and known.planned < marks.low
+    )
+
+
+def cut_at_low(
+    ranges: Iterable[OffsetRange], watermarks: Mapping[int, Watermarks]
+) -> tuple[tuple[Gap, ...], tuple[OffsetRange, ...]]:
+    """
+    Cut frozen ranges that retention has overtaken: the gaps below, and the ranges that go on.
+
+    Together they tile *ranges*. A partition without watermarks is left whole.
+    """
+    lost, left = [], []
+    for one in ranges:
+        marks = watermarks.get(one.partition)
+        cut = min(max(one.start, marks.low), one.end) if marks else one.start
+        if one.start < cut:
+            lost.append(Gap(one.partition, one.start, cut))
+        if cut < one.end:
+            left.append(OffsetRange(one.partition, cut, one.end))
+    return tuple(lost), tuple(left)
+
+
+def find_truncated(
+    progress: Mapping[int, Progress], watermarks: Mapping[int, Watermarks]
+) -> tuple[int, ...]:
+    """
+    List the partitions whose log ends below what was planned of it already.
+
+    An unclean leader election truncates a log so, or a topic created anew: other records will
+    take these offsets, and no gap can be recorded for them. A person must look.
+    """
+    return tuple(
+        partition
+        for partition, known in sorted(progress.items())
+        if (marks := watermarks.get(partition)) and marks.high < known.planned
+    )

@@ -1,0 +1,146 @@
+"""Is there work that can be taken now? The one answer that both `wait` and `plan` act on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from frameferry.domain.offsets import Progress, Watermarks
+from frameferry.domain.state import OpenBatch, PipelineState
+from frameferry.planning.gaps import find_gaps, find_truncated
+from frameferry.planning.ranges import partition_lags
+from frameferry.planning.wording import counted, in_time
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """
+    Whether there is work now, why or why not, and when to ask again.
+
+    `retry_in_seconds` is None where only the outside world (new records, a person) can change
+    the answer; 0 where there is work now.
+    """
+
+    now: bool
+    reason: str
+    retry_in_seconds: float | None
+
+
+def readiness(
+    state: PipelineState | None, watermarks: Mapping[int, Watermarks], *, max_open: int
+) -> Readiness:
+    """
+    Say whether planning a run would find anything to do *now*.
+
+    Work is a leaf that nothing holds, or lag (or a gap to record) while another batch may be
+    opened. What a block, a back-off, another's lease or an unaccepted gap holds is none: a run
+    for it would end at once and begin again, for ever.
+
+    Args:
+        state: None before the pipeline's first plan, which is work.
+        watermarks: Of the pipeline's partitions; one without progress counts from offset 0.
+        max_open: Roots that may be open at once.
+    """
+    if state is None:
+        return Readiness(now=True, reason="not planned yet", retry_in_seconds=0)
+    if state.blocked:
+        return Readiness(
+            now=False, reason=f"blocked: {state.blocked.reason}", retry_in_seconds=None
+        )
+    if leaves := leaves_to_take(state):
+        reason = f"{counted(len(leaves), 'open leaf', 'open leaves')} to go on with"
+        return Readiness(now=True, reason=reason, retry_in_seconds=0)
+    return _new_work(state, watermarks, max_open)
+
+
+def leaves_to_take(state: PipelineState) -> tuple[OpenBatch, ...]:
+    """
+    List the leaves that nothing holds, oldest first.
+
+    A finished leaf is among them while it can be committed: its run died in between.
+    """
+    return tuple(
+        leaf
+        for leaf in sorted(state.open_batches, key=lambda leaf: leaf.id)
+        if not leaf.held_by_gap and not _held_until(leaf, state.now)
+    )
+
+
+def may_open(state: PipelineState, max_open: int) -> bool:
+    """Say whether another root may be planned; one that waits only for a gap does not count."""
+    return len(_open_roots(state)) < max_open
+
+
+def progress_to_plan(
+    state: PipelineState, watermarks: Mapping[int, Watermarks]
+) -> dict[int, Progress]:
+    """
+    Complete the progress with partitions first seen now.
+
+    They begin at 0, not at their low watermark: what lies between was never read and is a gap.
+    """
+    fresh = {partition: Progress(partition, 0, 0) for partition in watermarks}
+    return {**fresh, **state.progress}
+
+
+def _new_work(
+    state: PipelineState, watermarks: Mapping[int, Watermarks], max_open: int
+) -> Readiness:
+    progress = progress_to_plan(state, watermarks)
+    lag = sum(partition_lags(progress, watermarks).values())
+    gaps = find_gaps(progress, watermarks)
+    if not lag and not gaps:
+        return _waiting(state, _why_no_lag(progress, watermarks))
+    if not may_open(state, max_open):
+        roots = counted(len(_open_roots(state)), "open batch", "open batches")
+        return _waiting(state, f"lag {lag:,}, but {roots} held back (max_open {max_open})")
+    reason = f"lag {lag:,}" if lag else f"a gap to record: {gaps[0]}"
+    return Readiness(now=True, reason=reason, retry_in_seconds=0)
+
+
+def _waiting(state: PipelineState, reason: str) -> Readiness:
+    """Say no, with what holds the leaves and when the first of them comes free."""
+    holds = [
+        (until, leaf)
+        for leaf in state.open_batches
+        if not leaf.held_by_gap and (until := _held_until(leaf, state.now))
+    ]
+    held_by_gap = [leaf.id for leaf in state.open_batches if leaf.held_by_gap]
+    if held_by_gap:
+        reason += f"; batch {held_by_gap[0]} is finished and waits for a gap or an earlier batch"
+    if not holds:
+        return Readiness(now=False, reason=reason, retry_in_seconds=None)
+    until, leaf = min(holds, key=lambda hold: hold[0])
+    seconds = (until - state.now).total_seconds()
+    reason += f"; batch {leaf.id} {_hold(leaf, until)} for {in_time(seconds)} more"
+    return Readiness(now=False, reason=reason, retry_in_seconds=seconds)
+
+
+def _why_no_lag(progress: Mapping[int, Progress], watermarks: Mapping[int, Watermarks]) -> str:
+    if cut := find_truncated(progress, watermarks):
+        partition = cut[0]
+        return (
+            f"partition {partition} ends at {watermarks[partition].high:,}, below its planned "
+            f"offset {progress[partition].planned:,}: truncated, or its topic was created anew"
+        )
+    held_back = sum(marks.held_back for marks in watermarks.values())
+    if held_back:
+        return f"no lag; an open transaction holds back {counted(held_back, 'offset')}"
+    return "no lag"
+
+
+def _hold(leaf: OpenBatch, until: datetime) -> str:
+    return "backs off" if until == leaf.retry_at else "is leased"
+
+
+def _held_until(leaf: OpenBatch, now: datetime) -> datetime | None:
+    """Find when the later of back-off and lease is over; None if both are."""
+    moments = [moment for moment in (leaf.retry_at, leaf.leased_until) if moment and moment > now]
+    return max(moments, default=None)
+
+
+def _open_roots(state: PipelineState) -> set[int]:
+    return {
+        leaf.root_id for leaf in state.open_batches if leaf.kind == "live" and not leaf.held_by_gap
+    }

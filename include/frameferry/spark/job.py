@@ -1,0 +1,110 @@
+"""The judge job: what one batch needs to be judged anywhere, and as JSON for another process."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frameferry.config.connections import is_secret_option
+from frameferry.config.settings import ModelSettings
+from frameferry.domain.offsets import OffsetRange
+from frameferry.spark.frame import ROW_SCHEMA, bounded_frame
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeJob:
+    """
+    One batch's judging: which offsets, judged by what.
+
+    `ranges` holds at most one range a partition, since Spark's Kafka source takes no more.
+    `kafka_options` are Spark's own names (`kafka.bootstrap.servers`, …) and may hold secrets: they
+    never show in a repr, a command line or an error.
+    """
+
+    pipeline: str
+    topic: str
+    kafka_options: Mapping[str, str] = field(repr=False)
+    ranges: tuple[OffsetRange, ...]
+    filename_header: str
+    model: ModelSettings
+    batch_id: int
+    attempt: int
+    generation: int = 1
+
+    def __post_init__(self) -> None:
+        counts = Counter(wanted.partition for wanted in self.ranges)
+        twice = sorted(partition for partition, count in counts.items() if count > 1)
+        if twice or not self.ranges:
+            msg = f"a judge job takes one range a partition; more in {twice}" if twice else "no range"
+            raise ValueError(msg)
+
+    @property
+    def tag(self) -> str:
+        """Tag the job's operations, so that a newer attempt can interrupt them."""
+        return operation_tag(self.batch_id, self.attempt)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """List the option values that must never be shown."""
+        return tuple(
+            value for name, value in self.kafka_options.items() if is_secret_option(name) and value
+        )
+
+    @property
+    def placed_model(self) -> ModelSettings:
+        """The model with its path made absolute where it lies on this machine's disk."""
+        path = Path(self.model.path)
+        if "://" in self.model.path or not path.exists():
+            return self.model
+        return self.model.model_copy(update={"path": str(path.resolve())})
+
+    def to_json(self) -> str:
+        """Write the job down for another process. The text holds the options' secrets."""
+        content: dict[str, Any] = {
+            "pipeline": self.pipeline,
+            "topic": self.topic,
+            "kafka_options": dict(self.kafka_options),
+            "ranges": [[wanted.partition, wanted.start, wanted.end] for wanted in self.ranges],
+            "filename_header": self.filename_header,
+            "model": self.placed_model.model_dump(mode="json"),
+            "batch_id": self.batch_id,
+            "attempt": self.attempt,
+            "generation": self.generation,
+        }
+        return json.dumps(content)
+
+    @classmethod
+    def from_json(cls, text: str) -> JudgeJob:
+        """Read what `to_json` wrote."""
+        content = json.loads(text)
+        ranges = tuple(OffsetRange(*wanted) for wanted in content.pop("ranges"))
+        model = ModelSettings.model_validate(content.pop("model"))
+        return cls(ranges=ranges, model=model, **content)
+
+
+def operation_tag(batch_id: int, attempt: int) -> str:
+    """Name one attempt at one batch among a Spark server's operations."""
+    return f"frameferry-{batch_id}-{attempt}"
+
+
+def judge_table(spark: Any, job: JudgeJob) -> pa.Table:  # noqa: ANN401 - pyspark has two session classes
+    """
+    Judge the job's ranges on *spark* and return one small row an image, never its bytes.
+
+    Args:
+        spark: A Spark Connect or a classic session.
+
+    Returns:
+        The columns of a Prediction and `judge_digest`, in no particular order.
+    """
+    from frameferry.spark.worker import judge_batches  # noqa: PLC0415 - pyarrow and numpy, not at DAG parse
+
+    frame = bounded_frame(spark, job)
+    return frame.mapInArrow(judge_batches(job.placed_model), ROW_SCHEMA).toArrow()

@@ -1,0 +1,71 @@
+"""Judge a batch on whatever Spark the connection names, and check what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frameferry.config.connections import SparkConnection
+from frameferry.domain.records import Judged, Prediction
+from frameferry.errors import ModelMismatch
+from frameferry.inference.digest import judge_digest
+from frameferry.spark.job import JudgeJob
+from frameferry.spark.submit import submitted_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FIELDS = tuple(each.name for each in fields(Prediction))
+
+
+def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float) -> Judged:
+    """
+    Judge every record of the job's ranges: by Spark Connect or spark-submit, as the url says.
+
+    Returns:
+        The rows by partition and offset, and the digest of the model that the workers loaded.
+
+    Raises:
+        SparkUnavailable: No Spark answers, or it went away during the call.
+        JudgingFailed: The job raised, died, or passed its deadline.
+        KafkaUnavailable, OffsetsLost: What Spark met when it read the ranges.
+        ModelMismatch: The model does not fit its card, or the workers judged with another one.
+    """
+    expected = expected_digest(job)
+    if connection.is_connect:
+        # pandas and grpc come with it: seconds that a DAG's parsing or a command must not pay.
+        from frameferry.spark.session import ConnectCall  # noqa: PLC0415
+
+        table = ConnectCall(job, connection, expected or job.model.model_dump_json(), deadline_seconds).table()
+    else:
+        table = submitted_table(job, connection, deadline_seconds=deadline_seconds)
+    return judged(table, expected=expected)
+
+
+def expected_digest(job: JudgeJob) -> str | None:
+    """Digest the job's model where its files lie on this machine too, else None."""
+    model = job.placed_model
+    return judge_digest(model) if Path(model.path).exists() else None
+
+
+def judged(table: pa.Table, *, expected: str | None) -> Judged:
+    """
+    Turn the workers' table into rows, all judged by one model.
+
+    Args:
+        expected: The digest that the model has here; None where it cannot be read here.
+
+    Raises:
+        ModelMismatch: The workers used two models, or another than lies here.
+    """
+    digests = sorted(set(table.column("judge_digest").to_pylist()))
+    if len(digests) > 1:
+        msg = f"the workers judged one batch with two models: {' and '.join(digests)}"
+        raise ModelMismatch(msg, remedy="Let all workers see the same model files, then run again")
+    found = digests[0] if digests else expected or ""
+    if expected is not None and found != expected:
+        msg = f"the workers judged with model {found}, but the model here is {expected}"
+        raise ModelMismatch(msg, remedy="Let the workers see the same model files, then run again")
+    rows = sorted(table.select(_FIELDS).to_pylist(), key=lambda row: (row["partition"], row["offset"]))
+    return Judged(tuple(Prediction(**row) for row in rows), found)

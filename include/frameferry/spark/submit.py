@@ -1,0 +1,193 @@
+"""The cold route: spark-submit in client mode against any master, rows in one Arrow file."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import frameferry
+from frameferry.config.connections import SparkConnection, is_secret_option
+from frameferry.errors import ConfigError, JudgingFailed, SparkUnavailable
+from frameferry.spark.failures import failure
+from frameferry.spark.job import JudgeJob
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ENTRY = Path(frameferry.__file__).parents[2] / "spark_jobs" / "infer_batch.py"
+JARS_VARIABLE = "FRAMEFERRY_JARS"
+_GRACE_SECONDS = 5.0
+_STDERR_BYTES = 64 * 1024
+_CONF = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "WARN",
+    "spark.submit.deployMode": "client",
+}
+_CONNECT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE")
+
+
+def submitted_table(
+    job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
+) -> pa.Table:
+    """
+    Judge the job in a Spark application of its own.
+
+    Job and configuration travel in files that only we can read: a command line is everybody's.
+
+    Raises:
+        SparkUnavailable: spark-submit cannot start here, or the master is gone.
+        JudgingFailed: The job raised, or passed its deadline (its processes are ended then).
+        KafkaUnavailable, OffsetsLost, ModelMismatch: What the job met.
+    """
+    with tempfile.TemporaryDirectory(prefix="frameferry-submit-") as name:
+        folder = Path(name)
+        rows = folder / "rows.arrow"
+        command = _command(job, connection, folder, rows)
+        with (folder / "stderr").open("wb") as stderr:
+            status = _run(command, stderr.fileno(), connection, deadline_seconds)
+        if status != 0 or not rows.exists():
+            secrets = (*job.secrets, *_secret_values(connection.conf))
+            raise failure(_tail(folder / "stderr"), url=connection.url, secrets=secrets)
+        return read_rows(rows)
+
+
+def write_rows(table: pa.Table, path: Path) -> None:
+    """Write the rows as one Arrow file that is there whole or not at all."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    partial = path.with_name(f"{path.name}.partial")
+    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    partial.replace(path)
+
+
+def read_rows(path: Path) -> pa.Table:
+    """Read what `write_rows` wrote; the file may be removed afterwards."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    with pa.OSFile(str(path), "rb") as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def connector_jars(conf: Mapping[str, str]) -> str:
+    """
+    List the Kafka connector's jars, comma-separated; empty where the cluster brings its own.
+
+    `spark.jars` of the connection counts first, then the folder FRAMEFERRY_JARS. Folders in
+    either stand for the jars in them.
+    """
+    listed = conf.get("spark.jars") or os.environ.get(JARS_VARIABLE, "")
+    places = [place.strip() for place in listed.split(",") if place.strip()]
+    return ",".join(jar for place in places for jar in _jars(place))
+
+
+def _jars(place: str) -> list[str]:
+    folder = Path(place)
+    return sorted(map(str, folder.glob("*.jar"))) if folder.is_dir() else [place]
+
+
+def _command(job: JudgeJob, connection: SparkConnection, folder: Path, rows: Path) -> list[str]:
+    if not ENTRY.is_file():
+        msg = f"spark-submit needs {ENTRY}, which is missing"
+        raise ConfigError(msg, remedy="Run Frameferry from its project folder, or use Spark Connect")
+    conf = {**_CONF, **connection.conf, "spark.jars": connector_jars(connection.conf)}
+    properties = "".join(f"{name} {_escaped(value)}\n" for name, value in conf.items() if value)
+    return [
+        str(_spark_submit()),
+        *("--master", connection.url),
+        *("--name", f"frameferry {job.pipeline} {job.batch_id}-{job.attempt}"),
+        *("--properties-file", str(_private(folder / "spark.properties", properties))),
+        "--load-spark-defaults",
+        str(ENTRY),
+        str(_private(folder / "job.json", job.to_json())),
+        str(rows),
+    ]
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _private(path: Path, text: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _spark_submit() -> Path:
+    found = importlib.util.find_spec("pyspark")
+    if found is None or not found.origin:
+        msg = "pyspark is not installed here"
+        raise ConfigError(msg, remedy="Install the pinned requirements, or use Spark Connect")
+    return Path(found.origin).parent / "bin" / "spark-submit"
+
+
+def _run(
+    command: list[str], stderr: int, connection: SparkConnection, deadline_seconds: float
+) -> int:
+    try:
+        with _group(command, stderr) as process:
+            return process.wait(timeout=deadline_seconds)
+    except subprocess.TimeoutExpired:
+        msg = (
+            f"judging passed its deadline of {deadline_seconds:g} s on Spark at {connection.url} "
+            "and was ended"
+        )
+        raise JudgingFailed(msg) from None
+    except OSError as error:
+        msg = f"spark-submit cannot be started: {error}"
+        raise SparkUnavailable(msg, remedy="Install Java 17 or 21 and the pinned requirements") from error
+
+
+@contextmanager
+def _group(command: list[str], stderr: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process group that ends with this block, whatever ends the block."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        env=_environment(),
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask first, so that a cluster gets its executors back; then make sure."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_GRACE_SECONDS)
+
+
+def _environment() -> dict[str, str]:
+    """Give driver and workers this very Python, unless the environment chose one."""
+    ours = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    inherited = {k: v for k, v in os.environ.items() if k not in _CONNECT_VARIABLES}
+    return {**ours, **inherited}
+
+
+def _secret_values(conf: Mapping[str, str]) -> list[str]:
+    return [value for name, value in conf.items() if is_secret_option(name) and value]
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as stderr:
+        stderr.seek(max(0, path.stat().st_size - _STDERR_BYTES))
+        return stderr.read().decode("utf-8", "replace")

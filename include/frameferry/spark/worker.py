@@ -1,0 +1,76 @@
+"""What runs on the executors: image bytes in, small rows out. Imported there by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from frameferry.config.settings import ModelSettings
+from frameferry.domain.records import sha256_hex
+from frameferry.inference.judge import Judge, load_judge
+
+SUB_BATCH_IMAGES = 32
+"""Images judged in one model call: enough to fill it, few enough to keep memory flat."""
+ROWS = pa.schema(
+    [
+        ("partition", pa.int64()),
+        ("offset", pa.int64()),
+        ("timestamp_ms", pa.int64()),
+        ("source_name", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("label", pa.string()),
+        ("score", pa.float64()),
+        ("outputs", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("judge_digest", pa.string()),
+    ]
+)
+BatchFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+def judge_batches(settings: ModelSettings) -> BatchFunction:
+    """
+    Bind the model's settings to the function that judges one task's record batches.
+
+    A partial of a module's function is pickled by name, so a warm worker finds the module, and
+    with it the loaded model, where it left them.
+    """
+    return partial(_judge_batches, settings)
+
+
+def _judge_batches(
+    settings: ModelSettings, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, SUB_BATCH_IMAGES):
+            yield _judged(load_judge(settings), batch.slice(start, SUB_BATCH_IMAGES))
+
+
+def _judged(judge: Judge, batch: pa.RecordBatch) -> pa.RecordBatch:
+    values = [value or b"" for value in batch.column("value").to_pylist()]
+    verdicts = judge.judge(values)
+    columns: dict[str, Sequence[Any]] = {
+        "partition": batch.column("partition").to_pylist(),
+        "offset": batch.column("offset").to_pylist(),
+        "timestamp_ms": batch.column("timestamp_ms").to_pylist(),
+        "source_name": [_source_name(name) for name in batch.column("name").to_pylist()],
+        "size_bytes": [len(value) for value in values],
+        "sha256": [sha256_hex(value) for value in values],
+        "label": [verdict.label for verdict in verdicts],
+        "score": [verdict.score for verdict in verdicts],
+        "outputs": [verdict.outputs for verdict in verdicts],
+        "reason": [verdict.reason for verdict in verdicts],
+        "detail": [verdict.detail for verdict in verdicts],
+        "judge_digest": [judge.digest] * len(values),
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=ROWS)
+
+
+def _source_name(header: bytes | None) -> str | None:
+    """Read a header as a name: any bytes give one, since a record is never at fault for its name."""
+    return None if header is None else header.decode("utf-8", "replace")

@@ -1,0 +1,207 @@
+"""
+Server processes that outlive us: spawned in sessions of their own, found again, stopped for sure.
+
+Every process carries a mark in its environment, which its children inherit. So whatever was killed
+before, and whatever a crash kept us from writing down, the processes of a home can be found, and a
+recycled pid, which lacks the mark, is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from frameferry.errors import StackError
+
+MARK = "FRAMEFERRY_SERVER"
+_LOG_LIMIT_BYTES = 20 * 1024**2
+_TAIL_LINES = 15
+_POLL_SECONDS = 0.05
+_START_TOLERANCE_SECONDS = 2.0
+
+# Kept so that a child that ends is reaped, and its exit code is known.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """
+    One server process, as one would type it.
+
+    Secrets belong into *env* or into files, never into *argv*, which every user of the machine sees.
+    """
+
+    argv: tuple[str, ...]
+    folder: Path
+    log: Path
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A process by pid and start time (seconds since the epoch): together they name one for ever."""
+
+    pid: int
+    started: float
+
+
+def spawn(command: Command, mark: str) -> Spawned:
+    """
+    Start a process in a session of its own, its output appended to its log.
+
+    It inherits our environment under *command.env*, and no terminal.
+
+    Raises:
+        StackError: The program does not exist or may not run.
+    """
+    command.folder.mkdir(parents=True, exist_ok=True)
+    command.log.parent.mkdir(parents=True, exist_ok=True)
+    _rotate(command.log)
+    # SPT_NOENV: setproctitle, which Airflow uses, would write its titles over the mark.
+    env = {**os.environ, **command.env, MARK: mark, "SPT_NOENV": "1"}
+    try:
+        with command.log.open("ab") as log:
+            child = subprocess.Popen(
+                command.argv,
+                cwd=command.folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+    except OSError as error:
+        msg = f"cannot start {command.argv[0]}: {error.strerror}"
+        raise StackError(msg, remedy="Run make setup") from error
+    _children[child.pid] = child
+    return Spawned(child.pid, _started(child.pid))
+
+
+def is_alive(spawned: Spawned) -> bool:
+    """Say whether this very process still runs: not a zombie, not another one under its pid."""
+    child = _children.get(spawned.pid)
+    if child is not None and child.poll() is not None:
+        return False
+    started = _started(spawned.pid)
+    return started > 0 and abs(started - spawned.started) < _START_TOLERANCE_SECONDS
+
+
+def find(prefix: str) -> list[psutil.Process]:
+    """List the living processes whose mark begins with *prefix*, children's children included."""
+    return [process for process in psutil.process_iter() if _mark(process).startswith(prefix)]
+
+
+def stop(prefix: str, *, grace_seconds: float = 10) -> int:
+    """
+    End all processes whose mark begins with *prefix*; return how many there were.
+
+    They are asked (TERM) and after *grace_seconds* made to (KILL). One that was started
+    meanwhile by one of them ends as well. Harmless where nothing runs.
+
+    Raises:
+        StackError: A process survives KILL, as one in a hung system call does.
+    """
+    found = find(prefix)
+    _signal(found, psutil.Process.terminate)
+    if not _gone(prefix, grace_seconds):
+        _signal(find(prefix), psutil.Process.kill)
+        if not _gone(prefix, grace_seconds, again=psutil.Process.kill):
+            pids = ", ".join(str(process.pid) for process in find(prefix))
+            msg = f"processes {pids} do not end"
+            raise StackError(msg, remedy="End them by hand")
+    return len(found)
+
+
+def wait_until(
+    ready: Callable[[], bool],
+    *,
+    name: str,
+    spawned: Iterable[Spawned],
+    log: Path,
+    deadline_seconds: float,
+) -> None:
+    """
+    Poll *ready* until it answers true, as long as all of *spawned* live.
+
+    Raises:
+        StackError: One died or time is up; names the log and shows its last lines.
+    """
+    mine = list(spawned)
+    deadline = time.monotonic() + deadline_seconds
+    while not ready():
+        if not all(map(is_alive, mine)):
+            raise _broken(f"{name} ended while starting", log)
+        if time.monotonic() > deadline:
+            raise _broken(f"{name} did not answer within {deadline_seconds:.0f} s", log)
+        time.sleep(_POLL_SECONDS)
+
+
+def last_lines(log: Path, lines: int = _TAIL_LINES) -> str:
+    """The end of a log, for a person; empty where there is none."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 8192))
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _broken(what: str, log: Path) -> StackError:
+    return StackError(what, remedy=f"See {log}, which ends:\n{last_lines(log)}")
+
+
+def _started(pid: int) -> float:
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            return 0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return 0
+
+
+def _mark(process: psutil.Process) -> str:
+    try:
+        return process.environ().get(MARK, "")
+    except (psutil.Error, OSError):
+        return ""
+
+
+def _signal(processes: Iterable[psutil.Process], act: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        try:
+            act(process)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _gone(
+    prefix: str, seconds: float, *, again: Callable[[psutil.Process], None] | None = None
+) -> bool:
+    deadline = time.monotonic() + seconds
+    while left := find(prefix):
+        _reap()
+        if time.monotonic() > deadline:
+            return False
+        if again:
+            _signal(left, again)
+        time.sleep(_POLL_SECONDS)
+    _reap()
+    return True
+
+
+def _reap() -> None:
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            del _children[pid]
+
+
+def _rotate(log: Path) -> None:
+    if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
+        log.replace(log.with_suffix(".log.1"))

@@ -1,0 +1,28 @@
+"""
+Judge one batch: `spark-submit --master MASTER spark_jobs/infer_batch.py JOB.json OUT.arrow`.
+
+JOB.json is what JudgeJob.to_json writes; OUT.arrow appears whole, when all rows are there.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession  # noqa: TID253 - this file runs under spark-submit only
+
+from frameferry.spark.frame import SESSION_CONF
+from frameferry.spark.job import JudgeJob, judge_table
+from frameferry.spark.submit import write_rows
+
+
+def main(job_file: str, rows_file: str) -> None:
+    """Run the same job function as the Spark Connect route, in this driver."""
+    job = JudgeJob.from_json(Path(job_file).read_text(encoding="utf-8"))
+    spark = SparkSession.builder.config(map=SESSION_CONF).getOrCreate()
+    write_rows(judge_table(spark, job), Path(rows_file))
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,29 @@
+"""Mark each test by its folder, and keep every test away from the working copy's own state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs", "endtoend")
+HERE = Path(__file__).parent
+
+
+def pytest_configure(config):
+    for kind in KINDS:
+        config.addinivalue_line("markers", f"{kind}: tests in tests/{kind}")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        kind = Path(item.fspath).relative_to(HERE).parts[0]
+        if kind in KINDS:
+            item.add_marker(getattr(pytest.mark, kind))
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory, monkeypatch, request):
+    """A test that names no home gets an empty one."""
+    if "airflow_home" not in request.fixturenames and "stack_home" not in request.fixturenames:
+        monkeypatch.setenv("FRAMEFERRY_HOME", str(tmp_path_factory.mktemp("home")))

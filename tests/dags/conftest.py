@@ -1,0 +1,38 @@
+"""An Airflow of our own in a temporary folder: set before airflow is first imported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def airflow_home(tmp_path_factory):
+    """Migrate a metadata database in a folder of its own; the process's environment points there."""
+    folder = tmp_path_factory.mktemp("airflow")
+    os.environ.update(
+        {
+            "AIRFLOW_HOME": str(folder),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-only-0123456789",
+            "AIRFLOW__API__SECRET_KEY": "another-secret-of-the-tests-0123456789",
+            "FRAMEFERRY_HOME": str(folder / "frameferry"),
+            "FRAMEFERRY_PIPELINES": str(ROOT / "include/pipelines"),
+        }
+    )
+    subprocess.run(
+        [str(Path(sys.executable).with_name("airflow")), "db", "migrate"],
+        check=True,
+        capture_output=True,
+        timeout=180,
+    )
+    return folder

@@ -1,0 +1,174 @@
+"""What every DAG promises before it ever runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.usefixtures("airflow_home")
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def dags(airflow_home):
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(ROOT / "dags"))
+    assert {} == bag.import_errors
+    return bag.dags
+
+
+def test_there_is_one_dag_per_pipeline_file_and_the_replay_form(dags):
+    files = {path.stem for path in (ROOT / "include/pipelines").glob("*.yaml")}
+    assert {f"ferry__{name}" for name in files} | {"replay"} == set(dags)
+
+
+def test_every_dag_runs_once_at_a_time_with_tags_and_retries(dags):
+    for dag in dags.values():
+        assert dag.max_active_runs == 1, dag.dag_id
+        assert "frameferry" in dag.tags, dag.dag_id
+        assert dag.doc_md, dag.dag_id
+        for task in dag.tasks:
+            assert task.retries >= 2, f"{dag.dag_id}.{task.task_id}"
+            assert task.retry_delay.total_seconds() > 0
+
+
+def test_ferry_dags_are_continuous_and_replay_runs_by_hand_only(dags):
+    from airflow.timetables.simple import ContinuousTimetable, NullTimetable
+
+    for dag_id, dag in dags.items():
+        expected = NullTimetable if dag_id == "replay" else ContinuousTimetable
+        assert expected.__name__ == type(dag.timetable).__name__, dag_id
+
+
+def test_dags_survive_the_way_through_the_metadata_database(dags):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    for dag in dags.values():
+        dag.validate()
+        dag.check_cycle()
+        again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        assert set(dag.task_ids) == set(again.task_ids)
+
+
+def test_the_wiring_of_a_pipeline(dags):
+    dag = dags["ferry__press-a"]
+    downstream = {task.task_id: task.downstream_task_ids for task in dag.tasks}
+    assert {"plan"} == downstream["wait"]
+    assert {"batch.deliver"} == downstream["batch.infer"]
+    assert {"batch.commit"} == downstream["batch.deliver"]
+    assert {"publish", "verdict"} == downstream["batch.commit"]
+    assert "none_failed" == dag.get_task("batch.commit").trigger_rule
+    assert "all_done" == dag.get_task("publish").trigger_rule
+    assert "none_failed" == dag.get_task("verdict").trigger_rule
+
+
+def test_ftp_and_spark_work_is_capped_by_pools(dags):
+    dag = dags["ferry__press-a"]
+    deliver = dag.get_task("batch.deliver")
+    assert ("ftp__archive_ftp", 4) == (deliver.pool, deliver.pool_slots)
+    assert "spark" == dag.get_task("batch.infer").pool
+    replay = dags["replay"].get_task("batches_archive_ftp.deliver")
+    assert ("ftp__archive_ftp", 4) == (replay.pool, replay.pool_slots)
+
+
+PARSE = """
+    import socket, sqlite3, sys
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk import BaseHook, Variable
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError("touched at parse time")
+
+    socket.socket.connect = forbidden
+    socket.create_connection = forbidden
+    BaseHook.get_connection = classmethod(forbidden)
+    Variable.get = classmethod(forbidden)
+    import sqlalchemy
+    sqlalchemy.engine.Engine.connect = forbidden
+    bag = DagBag(sys.argv[1])
+    assert not bag.import_errors, bag.import_errors
+    assert not bag.captured_warnings, bag.captured_warnings
+    heavy = {"pyspark", "tensorflow", "keras"} & set(sys.modules)
+    assert not heavy, heavy
+    print(sorted(bag.dags))
+"""
+
+
+def test_parsing_meets_no_network_database_connection_variable_spark_or_tensorflow(airflow_home):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PARSE), str(ROOT / "dags")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr[-2000:]
+    assert "ferry__press-a" in done.stdout
+
+
+@pytest.fixture
+def pipelines(tmp_path, monkeypatch):
+    """A folder of pipelines of its own, with one whole file."""
+    monkeypatch.setenv("FRAMEFERRY_PIPELINES", str(tmp_path))
+    whole = yaml.safe_load((ROOT / "include/pipelines/press-a.yaml").read_text())
+    (tmp_path / "press-a.yaml").write_text(yaml.safe_dump(whole))
+    return tmp_path, whole
+
+
+def built():
+    from frameferry.orchestration.factory import ferry_dags
+
+    return {dag.dag_id: dag for dag in ferry_dags()}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("pipeline: press-b\nbatch: {max_record: 1}\n", "max_record"),
+        ("{{{", "cannot be read as YAML"),
+        ("- a\n- b\n", "must be a mapping"),
+        ("", "must be a mapping"),
+    ],
+)
+def test_a_broken_file_leaves_a_stub_that_says_why_and_all_others_whole(pipelines, content, says):
+    folder, _ = pipelines
+    (folder / "press-b.yaml").write_text(content)
+    dags = built()
+    assert {"ferry__press-a", "ferry__press-b"} == set(dags)
+    stub = dags["ferry__press-b"]
+    assert says in stub.doc_md
+    assert "press-b.yaml" in stub.doc_md
+    assert "broken" in stub.tags
+    assert [] == stub.tasks
+    assert "wait" in dags["ferry__press-a"].task_ids
+
+
+def test_two_files_with_one_name_leave_the_first_whole(pipelines):
+    folder, whole = pipelines
+    (folder / "press-z.yaml").write_text(yaml.safe_dump(whole))
+    dags = built()
+    assert "taken by press-a.yaml" in dags["ferry__press-z"].doc_md
+    assert dags["ferry__press-a"].tasks
+
+
+def test_adding_an_equipment_is_adding_one_file(pipelines):
+    folder, whole = pipelines
+    more = {**whole, "pipeline": "press-c", "deliver": {**whole["deliver"], "base": "/press-c"}}
+    (folder / "press-c.yaml").write_text(yaml.safe_dump(more))
+    assert {"ferry__press-a", "ferry__press-c"} == set(built())
+
+
+def test_only_the_dag_that_a_task_needs_is_built(pipelines, monkeypatch):
+    folder, whole = pipelines
+    more = {**whole, "pipeline": "press-c", "deliver": {**whole["deliver"], "base": "/press-c"}}
+    (folder / "press-c.yaml").write_text(yaml.safe_dump(more))
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "ferry__press-c")
+    assert {"ferry__press-c"} == set(built())
