@@ -13,11 +13,12 @@ from pyspark.sql import SparkSession  # noqa: TID253 - this file runs under spar
 
 from frameferry.spark.frame import SESSION_CONF
 from frameferry.spark.job import JudgeJob, judge_table
-from frameferry.spark.submit import write_rows
+from frameferry.spark.submit import end_with_submitter, write_rows
 
 
 def main(job_file: str, rows_file: str) -> None:
     """Run the same job function as the Spark Connect route, in this driver."""
+    end_with_submitter()
     job = JudgeJob.from_json(Path(job_file).read_text(encoding="utf-8"))
     spark = SparkSession.builder.config(map=SESSION_CONF).getOrCreate()
     write_rows(judge_table(spark, job), Path(rows_file))

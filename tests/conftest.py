@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["fixtures.kafka", "fixtures.spark", "fixtures.ftp"]
+
 KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs", "endtoend")
 HERE = Path(__file__).parent
 

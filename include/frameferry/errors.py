@@ -7,7 +7,7 @@ FrameferryError
 │   ├── SparkUnavailable          no Spark server answered, or it went away during a call
 │   ├── JudgingFailed             the judge job raised, died or passed its deadline
 │   ├── LedgerUnavailable         the ledger database is down or stays locked
-│   ├── FtpUnavailable            dropped, timed out, or refused for now (4yz)
+│   ├── FtpUnavailable            the FTP server dropped us, timed out, or refused for now (4yz)
 │   │   └── FtpCrowded                the FTP server takes no further connection now
 │   ├── BatchOwned                a younger lease holds the batch
 │   ├── Fenced                    a newer attempt, a split or a restore owns the batch
@@ -61,7 +61,7 @@ class FrameferryError(Exception):
 
 
 class TransientError(FrameferryError):
-    """The same step may succeed later."""
+    """The same step may succeed later: Airflow retries it."""
 
 
 class KafkaUnavailable(TransientError):
@@ -85,7 +85,11 @@ class FtpUnavailable(TransientError):
 
 
 class FtpCrowded(FtpUnavailable):
-    """The FTP server takes no further connection now: the pool makes do with fewer."""
+    """
+    The FTP server takes no further connection now.
+
+    The pool makes do with fewer.
+    """
 
 
 class BatchOwned(TransientError):
@@ -105,11 +109,11 @@ class PredictionsIncomplete(TransientError):
 
 
 class BatchUnfinished(TransientError):
-    """A batch is not finished yet."""
+    """A batch is not finished yet, so it cannot be committed."""
 
 
 class TerminalError(FrameferryError):
-    """No retry helps: a person looks."""
+    """No retry helps: the task fails at once, a person looks."""
 
 
 class ConfigError(TerminalError):

@@ -7,37 +7,34 @@ from `AIRFLOW_CONN_<ID>`, as a URI or as JSON, in Airflow's own forms.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
+from frameferry.config.raw import RawConnection, from_json, from_uri
 from frameferry.errors import ConnectionMissing
 
 DEFAULT_FTP_PORT = 21
 DEFAULT_FTPS_PORT = 990
+DEFAULT_KAFKA_PORT = 9092
 DEFAULT_SPARK_CONNECT_PORT = 15002
-_MASTERS = ("local", "spark", "yarn", "k8s")
+DEFAULT_SPARK_MASTER_PORT = 7077
+_MASTER_WORD = re.compile(r"local(-cluster)?(\[[^\]]*\])?|yarn")
+_FTP_TYPES = frozenset({"", "ftp", "ftps", "generic"})
 _SECRET_WORDS = ("password", "secret", "jaas", "token", "key")
-
-
-@dataclass(frozen=True, slots=True)
-class RawConnection:
-    """A connection's fields as Airflow names them; never printed."""
-
-    conn_id: str
-    conn_type: str
-    host: str = ""
-    port: int | None = None
-    login: str = ""
-    password: str = field(default="", repr=False)
-    schema: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 ConnectionResolver = Callable[[str], RawConnection]
@@ -50,16 +47,24 @@ class _Connection(BaseModel):
 
 
 ModelT = TypeVar("ModelT", bound=_Connection)
+Option = str | int | float | bool
+
+
+def _in_spark_words(value: object) -> object:
+    """Write a JSON number or truth value as Spark's configuration does."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
 
 
 class KafkaConnection(_Connection):
     """A Kafka cluster: librdkafka's own option names, `bootstrap.servers` among them."""
 
-    options: dict[str, str | int | float | bool] = Field(repr=False)
+    options: dict[str, Option] = Field(repr=False)
 
     @field_validator("options")
     @classmethod
-    def _has_servers(cls, value: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+    def _has_servers(cls, value: dict[str, Option]) -> dict[str, Option]:
         if not value.get("bootstrap.servers"):
             msg = "the connection's extra must hold bootstrap.servers"
             raise ValueError(msg)
@@ -88,21 +93,32 @@ class FtpConnection(_Connection):
     encoding: str = "utf-8"
     timeout_seconds: float = Field(default=30, gt=0, le=600)
 
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError:
+            msg = f"{value!r} is not an encoding such as utf-8"
+            raise ValueError(msg) from None
+        return value
+
     @property
     def destination(self) -> str:
         """Name the server and account as the ledger records them; no secret."""
-        return f"ftp://{self.user}@{self.host}:{self.port}"
+        return f"ftp://{self.user}@{_bracketed(self.host)}:{self.port}"
 
     @property
     def digest(self) -> str:
         """
         Digest what a log-in depends on, slowly, so that it does not betray the password.
 
-        It changes exactly when host, port, user, password or TLS change.
+        It changes exactly when host, port, user, password or anything about TLS changes.
         """
+        salt = f"{self.tls}|{self.verify}|{self.ca_cert}|{self.destination}"
         return hashlib.scrypt(
-            self.password.get_secret_value().encode(),
-            salt=f"{self.tls}|{self.destination}".encode(),
+            self.password.get_secret_value().encode(errors="surrogatepass"),
+            salt=salt.encode(errors="surrogatepass"),
             n=2**14,
             r=8,
             p=1,
@@ -111,11 +127,13 @@ class FtpConnection(_Connection):
 
 
 class SparkConnection(_Connection):
-    """Spark Connect (`sc://host:port`) or a spark-submit master (`local[2]`, `spark://…`, `yarn`)."""
+    """Spark Connect (`sc://host:port`), or a spark-submit master (`local[2]`, `yarn`, …)."""
 
     url: str
     token: SecretStr | None = None
-    conf: dict[str, str] = {}
+    conf: dict[str, Annotated[str, BeforeValidator(_in_spark_words)]] = Field(
+        default_factory=dict, repr=False
+    )
 
     @property
     def is_connect(self) -> bool:
@@ -140,10 +158,15 @@ def resolve_from_environment(conn_id: str) -> RawConnection:
             "are seen by its tasks only)",
         )
     try:
-        return _from_json(conn_id, text) if text.startswith("{") else _from_uri(conn_id, text)
-    except (ValueError, TypeError, AttributeError) as error:
+        return from_json(conn_id, text) if text.startswith("{") else from_uri(conn_id, text)
+    except (ValueError, TypeError, AttributeError, RecursionError):
         msg = f"connection {conn_id!r} cannot be read from {variable}: it is neither a URI nor JSON"
-        raise ConnectionMissing(msg, remedy="See docs/configuration.md, section Connections") from error
+        # Without its cause, which would quote the text, and so perhaps a password.
+        raise ConnectionMissing(
+            msg,
+            remedy="Percent-encode special characters of a URI, or write JSON; "
+            "see docs/configuration.md, section Connections",
+        ) from None
 
 
 def kafka_connection(raw: RawConnection) -> KafkaConnection:
@@ -155,7 +178,7 @@ def kafka_connection(raw: RawConnection) -> KafkaConnection:
     """
     options = dict(raw.extra)
     if "bootstrap.servers" not in options and raw.host:
-        options["bootstrap.servers"] = f"{raw.host}:{raw.port or 9092}"
+        options["bootstrap.servers"] = f"{_bracketed(raw.host)}:{raw.port or DEFAULT_KAFKA_PORT}"
     return _validated(KafkaConnection, raw, {"options": options})
 
 
@@ -166,19 +189,31 @@ def ftp_connection(raw: RawConnection) -> FtpConnection:
     Raises:
         ConnectionMissing: Its fields make no sense as one.
     """
-    known = set(FtpConnection.model_fields) - {"conn_id", "host", "port", "user", "password"}
-    extra = {key: value for key, value in raw.extra.items() if key in known}
-    if "timeout" in raw.extra:
-        extra["timeout_seconds"] = raw.extra["timeout"]
-    implicit = extra.get("tls") == "implicit"
+    if raw.conn_type not in _FTP_TYPES:
+        raise _senseless(raw, f"is of type {raw.conn_type}, not ftp")
+    if raw.conn_type == "ftps" and "tls" not in raw.extra:
+        raise _senseless(raw, "ftps: say in its extra whether tls is explicit or implicit")
+    port = DEFAULT_FTPS_PORT if raw.extra.get("tls") == "implicit" else DEFAULT_FTP_PORT
     fields = {
+        **_ftp_extra(raw),
         "host": raw.host,
-        "port": raw.port or (DEFAULT_FTPS_PORT if implicit else DEFAULT_FTP_PORT),
+        "port": raw.port or port,
         "user": raw.login or "anonymous",
         "password": raw.password,
-        **extra,
     }
     return _validated(FtpConnection, raw, fields)
+
+
+def _ftp_extra(raw: RawConnection) -> dict[str, Any]:
+    """Take the extras by name: a misspelt `tls` must not send a password in the clear."""
+    extra = {key: value for key, value in raw.extra.items() if not key.startswith("extra__")}
+    if "timeout" in extra:
+        extra["timeout_seconds"] = extra.pop("timeout")
+    known = set(FtpConnection.model_fields) - {"conn_id", "host", "port", "user", "password"}
+    if unknown := sorted(set(extra) - known):
+        named = f"{', '.join(unknown)} (known are {', '.join(sorted(known))})"
+        raise _senseless(raw, f"its extra holds the unknown key {named}")
+    return extra
 
 
 def spark_connection(raw: RawConnection) -> SparkConnection:
@@ -188,18 +223,42 @@ def spark_connection(raw: RawConnection) -> SparkConnection:
     Raises:
         ConnectionMissing: Its fields make no sense as one.
     """
-    host = raw.host
-    if raw.conn_type == "spark_connect" or host.startswith("sc://"):
-        bare = host.removeprefix("sc://")
-        url = f"sc://{bare}:{raw.port or DEFAULT_SPARK_CONNECT_PORT}"
-    elif host.startswith(_MASTERS):
-        url = f"{host}:{raw.port}" if raw.port else host
-    else:
-        url = f"spark://{host}:{raw.port}" if raw.port else host
-    token = raw.password or raw.extra.get("token")
-    return _validated(
-        SparkConnection, raw, {"url": url, "token": token, "conf": raw.extra.get("conf", {})}
-    )
+    if not raw.host:
+        raise _senseless(raw, "has no host")
+    connects = raw.conn_type == "spark_connect" or raw.host.startswith("sc://")
+    fields = {
+        "url": _connect_url(raw) if connects else _master_url(raw),
+        "token": raw.password or raw.extra.get("token"),
+        "conf": raw.extra.get("conf", {}),
+    }
+    return _validated(SparkConnection, raw, fields)
+
+
+def _connect_url(raw: RawConnection) -> str:
+    address = raw.host.removeprefix("sc://").rstrip("/")
+    if "/" in address:
+        raise _senseless(raw, "write only sc://host:port; the token is the password")
+    return f"sc://{_with_port(address, raw.port, DEFAULT_SPARK_CONNECT_PORT)}"
+
+
+def _master_url(raw: RawConnection) -> str:
+    """Take a master as Spark writes it; a bare host is one of a standalone cluster."""
+    if _MASTER_WORD.fullmatch(raw.host):
+        return raw.host
+    if "://" in raw.host:
+        return f"{raw.host}:{raw.port}" if raw.port else raw.host
+    return f"spark://{_with_port(raw.host, raw.port, DEFAULT_SPARK_MASTER_PORT)}"
+
+
+def _with_port(address: str, port: int | None, default: int) -> str:
+    if port is None and re.search(r"(^|[^:]):\d+$", address):
+        return address
+    return f"{_bracketed(address)}:{port or default}"
+
+
+def _bracketed(host: str) -> str:
+    """Write an IPv6 address as URLs do."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def is_secret_option(name: str) -> bool:
@@ -215,46 +274,9 @@ def _validated(model: type[ModelT], raw: RawConnection, fields: dict[str, Any]) 
             f"{'.'.join(map(str, p['loc']))}: {p['msg'].removeprefix('Value error, ')}"
             for p in error.errors(include_url=False, include_input=False)
         )
-        msg = f"connection {raw.conn_id!r}: {problems}"
-        raise ConnectionMissing(msg, remedy="See docs/configuration.md, section Connections") from None
+        raise _senseless(raw, problems) from None
 
 
-def _from_json(conn_id: str, text: str) -> RawConnection:
-    fields = json.loads(text)
-    extra = fields.get("extra") or {}
-    return RawConnection(
-        conn_id=conn_id,
-        conn_type=str(fields.get("conn_type") or ""),
-        host=fields.get("host") or "",
-        port=int(fields["port"]) if fields.get("port") not in (None, "") else None,
-        login=fields.get("login") or "",
-        password=fields.get("password") or "",
-        schema=fields.get("schema") or "",
-        extra=json.loads(extra) if isinstance(extra, str) else extra,
-    )
-
-
-def _from_uri(conn_id: str, text: str) -> RawConnection:
-    parts = urlsplit(text)
-    if not parts.scheme:
-        msg = "a URI needs a scheme"
-        raise ValueError(msg)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    extra = json.loads(query["__extra__"]) if "__extra__" in query else query
-    return RawConnection(
-        conn_id=conn_id,
-        conn_type=parts.scheme.replace("-", "_"),
-        host=unquote(_host(parts.netloc)),
-        port=parts.port,
-        login=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        schema=unquote(parts.path.removeprefix("/")),
-        extra=extra,
-    )
-
-
-def _host(netloc: str) -> str:
-    address = netloc.rpartition("@")[2]
-    if address.startswith("["):
-        return address[1:].partition("]")[0]
-    return address.partition(":")[0]
+def _senseless(raw: RawConnection, what: str) -> ConnectionMissing:
+    msg = f"connection {raw.conn_id!r}: {what}"
+    return ConnectionMissing(msg, remedy="See docs/configuration.md, section Connections")

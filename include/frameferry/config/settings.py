@@ -3,54 +3,46 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from unicodedata import category
+from zoneinfo import ZoneInfo
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ByteSize,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from frameferry.domain.naming import template_fields
+from frameferry.config.reading import explained, read_mapping
+from frameferry.config.values import ConnectionId, Partitions, Start
+from frameferry.domain.templates import check_template, template_fields
 from frameferry.errors import ConfigError
 
 DEFAULT_NAME = "{date}/{stem}_{partition}-{offset:020d}{suffix}"
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+MAX_BASE_BYTES = 1000
 _ALL: Literal["all"] = "all"
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _no_duplicates(value: object) -> object:
-    if isinstance(value, list) and len(set(map(str, value))) != len(value):
-        msg = "a partition is named twice"
-        raise ValueError(msg)
-    return value
-
-
-PartitionNumber = Annotated[int, Field(ge=0)]
-Partitions = Annotated[
-    Literal["all"] | tuple[PartitionNumber, ...], BeforeValidator(_no_duplicates)
-]
-Start = Literal["earliest"] | datetime | dict[PartitionNumber, Annotated[int, Field(ge=0)]]
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class KafkaSettings(_Frozen):
     """Where the images are."""
 
-    connection: str = Field(description="Airflow connection id of the Kafka cluster.")
-    topic: str = Field(min_length=1, max_length=249, description="The topic; one record = one image.")
+    connection: ConnectionId = Field(description="Airflow connection id of the Kafka cluster.")
+    topic: str = Field(
+        pattern=r"^[A-Za-z0-9._-]{1,249}$", description="The topic; one record = one image."
+    )
     partitions: Partitions = Field(
         default=_ALL, description="`all`, or a list: this pipeline's share of a topic."
     )
@@ -60,24 +52,32 @@ class KafkaSettings(_Frozen):
         "zone, or an offset per partition. Used once.",
     )
     filename_header: str = Field(
-        default="filename", description="The record header that holds the picture's file name."
+        default="filename",
+        min_length=1,
+        description="The record header that holds the picture's file name.",
     )
 
-    @field_validator("start")
-    @classmethod
-    def _has_zone(cls, value: Start) -> Start:
-        if isinstance(value, datetime) and value.tzinfo is None:
-            msg = "the time needs a zone, as in 2026-11-23T08:00:00+09:00"
-            raise ValueError(msg)
-        return value
+    @model_validator(mode="after")
+    def _starts_are_ours(self) -> KafkaSettings:
+        if isinstance(self.start, dict) and self.partitions != "all":
+            others = sorted(set(self.start) - set(self.partitions))
+            if others:
+                msg = f"start names partitions that are not in partitions: {others}"
+                raise ValueError(msg)
+        return self
 
 
 class ModelSettings(_Frozen):
     """What judges them. Unset keys come from the model's own `card.yaml`."""
 
-    path: str = Field(description="SavedModel folder, `.keras` file, or a folder with a card.")
+    path: str = Field(
+        min_length=1, description="SavedModel folder, `.keras` file, or a folder with a card."
+    )
     threshold: float = Field(
-        default=0.5, ge=0, le=1, description="Below this score the label is the card's `unsure` label, if it has one."
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Below this score the label is the card's `unsure` label, if it has one.",
     )
     unjudged: Literal["quarantine", "deliver"] = Field(
         default="quarantine", description="What to do with a picture that cannot be decoded."
@@ -98,17 +98,21 @@ class ModelSettings(_Frozen):
         default=None, description="Overrides the card: what the model's output numbers are."
     )
     max_pixels: int = Field(
-        default=100_000_000, ge=1, description="A picture with more pixels is quarantined, undecoded."
+        default=100_000_000,
+        ge=1,
+        description="A picture with more pixels is quarantined, undecoded.",
     )
     max_image_bytes: ByteSize = Field(
-        default=ByteSize(50 * 1024**2), ge=1, description="A larger picture is quarantined, undecoded."
+        default=ByteSize(50 * 1024**2),
+        ge=1,
+        description="A larger picture is quarantined, undecoded.",
     )
 
 
 class DeliverSettings(_Frozen):
     """Where the files go."""
 
-    connection: str = Field(description="Airflow connection id of the FTP server.")
+    connection: ConnectionId = Field(description="Airflow connection id of the FTP server.")
     base: str = Field(description="Absolute folder on the server; one of its own per pipeline.")
     name: str = Field(
         default=DEFAULT_NAME,
@@ -129,27 +133,27 @@ class DeliverSettings(_Frozen):
     @field_validator("base")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        parts = value.split("/")
-        if not value.startswith("/") or ".." in parts or any(ord(c) < ord(" ") for c in value):
-            msg = "must be an absolute folder such as /press-a, without '..'"
+        parts = [part for part in value.split("/") if part]
+        odd = {".", ".."} & set(parts) or any(category(char)[0] == "C" for char in value)
+        if odd or not value.startswith("/") or len(value.encode(errors="replace")) > MAX_BASE_BYTES:
+            msg = "must be an absolute folder such as /press-a, without '.' and '..'"
             raise ValueError(msg)
-        return value.rstrip("/") or "/"
+        return "/" + "/".join(parts)
 
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
             msg = f"{value!r} is not a time zone such as Asia/Seoul"
-            raise ValueError(msg)
+            raise ValueError(msg) from None
         return value
 
     @field_validator("name")
     @classmethod
     def _unique_name(cls, value: str) -> str:
-        missing = {"partition", "offset"} - template_fields(value)
-        if missing:
-            msg = f"must hold {{partition}} and {{offset}}, else two records share a name; missing: {', '.join(sorted(missing))}"
-            raise ValueError(msg)
+        check_template(value)
         return value
 
     @property
@@ -174,14 +178,16 @@ class BatchSettings(_Frozen):
         default=2, ge=1, description="Failures of judging before the batch is split."
     )
     max_quarantine: int = Field(
-        default=20, ge=1, description="Quarantined records in a batch (or 5 %) that stop the pipeline."
+        default=20,
+        ge=1,
+        description="Quarantined records in a batch (or 5 %) that stop the pipeline.",
     )
 
 
 class SparkSettings(_Frozen):
     """Where TensorFlow runs."""
 
-    connection: str = Field(
+    connection: ConnectionId = Field(
         default="spark_default", description="Airflow connection id: Spark Connect or a master."
     )
 
@@ -197,6 +203,24 @@ class WatchSettings(_Frozen):
     )
 
 
+def _none_or_settings(value: object) -> object:
+    if value != "none" and not isinstance(value, dict | ModelSettings):
+        msg = "must be none, or a mapping with a path"
+        raise ValueError(msg)
+    return value
+
+
+def _kind_of_model(value: object) -> str:
+    return "none" if value == "none" else "settings"
+
+
+Model = Annotated[
+    Annotated[ModelSettings, Tag("settings")] | Annotated[Literal["none"], Tag("none")],
+    Discriminator(_kind_of_model),
+    BeforeValidator(_none_or_settings),
+]
+
+
 class PipelineSettings(_Frozen):
     """One equipment's flow."""
 
@@ -204,7 +228,7 @@ class PipelineSettings(_Frozen):
         pattern=NAME_PATTERN, description="The pipeline's name: its DAG, group and folder."
     )
     kafka: KafkaSettings
-    model: ModelSettings | Literal["none"] = Field(
+    model: Model = Field(
         description="What judges the pictures, or `none`: deliver without judging."
     )
     deliver: DeliverSettings
@@ -232,18 +256,11 @@ def load_pipeline(path: Path) -> PipelineSettings:
     Raises:
         ConfigError: Names the file, each wrong key and what is wrong with it.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        msg = f"{path.name}: cannot be read as YAML: {_one_line(error)}"
-        raise ConfigError(msg, remedy=f"Mend {path}") from error
-    if not isinstance(content, dict):
-        msg = f"{path.name}: must be a mapping with the keys pipeline, kafka, model, deliver"
-        raise ConfigError(msg, remedy=f"See docs/configuration.md and mend {path}")
+    content = read_mapping(path)
     try:
         return PipelineSettings.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(_explained(path, error), remedy=f"See docs/configuration.md and mend {path}") from error
+        raise explained(path, content, error) from error
 
 
 def pipeline_files(folder: Path) -> tuple[Path, ...]:
@@ -255,8 +272,11 @@ def pipeline_files(folder: Path) -> tuple[Path, ...]:
     """
     if not folder.is_dir():
         msg = f"no folder of pipeline files at {folder}"
-        raise ConfigError(msg, remedy="Set FRAMEFERRY_PIPELINES, or make the folder and a YAML file in it")
-    return tuple(sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]))
+        raise ConfigError(
+            msg, remedy="Set FRAMEFERRY_PIPELINES, or make the folder and a YAML file in it"
+        )
+    found = [*folder.glob("*.yaml"), *folder.glob("*.yml")]
+    return tuple(sorted(path for path in found if not path.name.startswith(".")))
 
 
 def load_all(folder: Path) -> tuple[dict[Path, PipelineSettings], dict[Path, ConfigError]]:
@@ -294,6 +314,8 @@ def find_pipeline(folder: Path, name: str) -> PipelineSettings:
             raise error
     known = ", ".join(sorted(s.pipeline for s in whole.values())) or "none"
     msg = f"no pipeline {name!r} in {folder}; there are: {known}"
+    if broken:
+        msg += f"; broken files: {', '.join(sorted(path.name for path in broken))}"
     raise ConfigError(msg, remedy="Check the name, or add its YAML file")
 
 
@@ -302,18 +324,12 @@ def _refuse_clash(path: Path, new: PipelineSettings, others: dict[Path, Pipeline
         if other.pipeline == new.pipeline:
             msg = f"{path.name}: pipeline: {new.pipeline!r} is taken by {other_path.name}"
             raise ConfigError(msg, remedy="Give one of them another name")
-        if (other.deliver.connection, other.deliver.base) == (new.deliver.connection, new.deliver.base):
-            msg = f"{path.name}: deliver.base: {new.deliver.base!r} on {new.deliver.connection} is taken by {other_path.name}"
+        if _place(other) == _place(new):
+            base = f"{new.deliver.base!r} on {new.deliver.connection}"
+            msg = f"{path.name}: deliver.base: {base} is taken by {other_path.name}"
             raise ConfigError(msg, remedy="Give each pipeline a base of its own")
 
 
-def _explained(path: Path, error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"] if not str(part).startswith(("literal", "function"))) or "file"
-        lines.append(f"{path.name}: {key}: {problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(dict.fromkeys(lines))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _place(settings: PipelineSettings) -> tuple[str, str]:
+    """Tell destinations apart as the ledger does: some servers know no case."""
+    return settings.deliver.connection.lower(), settings.deliver.base.casefold()

@@ -7,49 +7,87 @@ from typing import NamedTuple
 
 from frameferry.errors import DeliveryRefused, FtpCrowded, FtpUnavailable
 
+PASSWORD_WANTED = 331
+ADDRESS = 227
+EXTENDED_ADDRESS = 229
+FILE_STATUS = 213
+_CLOSING = 421
+_NO_DATA_CONNECTION = 425
+_WRONG_USER = 430
+_BAD_SEQUENCE = 503
+_NOT_LOGGED_IN = 530
+_UNKNOWN_CODES = frozenset({500, 502, 504})
+_NO_NAME_CODES = frozenset({550, 553})
+_TLS_REMEDY = "Set the connection's extra tls as the server wants it"
+_JOB_REMEDIES = {
+    522: "Allow data connections with TLS session reuse on the server, or set the extra tls",
+    530: "Check the account's rights on the server",
+    532: "Check the account's rights on the server",
+    534: _TLS_REMEDY,
+    535: _TLS_REMEDY,
+    536: _TLS_REMEDY,
+    552: "Make room: the account's quota on the server is used up",
+}
 _CROWDED_WORDS = re.compile(
     r"too many|overloaded|try (again |back )?later|is restricted to|maximum number"
     r"|number of connect|only.*session.*allowed|more connection|already connected"
     r"|simultaneous login",
     re.IGNORECASE,
 )
-_SPACE_WORDS = re.compile(r"no space|disk (is )?full|not enough space|insufficient", re.IGNORECASE)
-_CLOSING = 421
-_NOT_LOGGED_IN = 530
-_JOB_CODES = {
-    522: "Allow TLS session reuse, or set the connection's extra tls as the server wants it",
-    530: "Check the account's rights on the server",
-    532: "Check the account's rights on the server",
-    534: "Set the connection's extra tls as the server wants it",
-    535: "Set the connection's extra tls as the server wants it",
-    536: "Set the connection's extra tls as the server wants it",
-    552: "Make room: the account's quota on the server is used up",
-}
-_UNKNOWN_CODES = frozenset({500, 502, 504})
+_SPACE_WORDS = re.compile(r"no space|disk (is )?full|not enough space", re.IGNORECASE)
 
 
 class Reply(NamedTuple):
-    """One whole reply: its code, and the server's words with the code before them."""
+    """One whole reply: its code, and the server's text with the code before it."""
 
     code: int
     text: str
 
     @property
-    def kind(self) -> int:
-        """The first digit: 1 to 5."""
-        return self.code // 100
+    def words(self) -> str:
+        """The text on one line, at most 200 characters of it."""
+        return " ".join(self.text.split())[:200]
+
+    @property
+    def is_preliminary(self) -> bool:
+        """Say whether a final reply is still to come (1yz)."""
+        return 100 <= self.code < 200  # noqa: PLR2004 - the digits of RFC 959
+
+    @property
+    def is_success(self) -> bool:
+        """Say whether the command is done (2yz)."""
+        return 200 <= self.code < 300  # noqa: PLR2004
+
+    @property
+    def is_wanting(self) -> bool:
+        """Say whether the server waits for the command's other half (3yz)."""
+        return 300 <= self.code < 400  # noqa: PLR2004
+
+    @property
+    def is_transient(self) -> bool:
+        """Say whether the server refuses for now (4yz)."""
+        return 400 <= self.code < 500  # noqa: PLR2004
+
+    @property
+    def is_refusal(self) -> bool:
+        """Say whether the server refuses for good (5yz)."""
+        return self.code >= 500  # noqa: PLR2004
 
     @property
     def is_crowded(self) -> bool:
         """Say whether the server has too many connections, in whatever way it says so."""
-        return self.code == _CLOSING or (
-            self.code == _NOT_LOGGED_IN and _CROWDED_WORDS.search(self.text) is not None
-        )
+        is_polite_no = self.code == _NOT_LOGGED_IN and _CROWDED_WORDS.search(self.text) is not None
+        return self.code == _CLOSING or is_polite_no
 
     @property
     def is_unknown_command(self) -> bool:
         """Say whether the server does not have the command at all."""
         return self.code in _UNKNOWN_CODES
+
+    @property
+    def is_name_refused(self) -> bool:
+        """Say whether the server takes offence at the name, or misses its folder."""
+        return self.code in _NO_NAME_CODES
 
 
 def raise_for_login(reply: Reply) -> None:
@@ -61,43 +99,44 @@ def raise_for_login(reply: Reply) -> None:
         FtpUnavailable: It refuses for now.
     """
     if reply.is_crowded:
-        raise FtpCrowded(_said("the server takes no further connection", reply))
-    if reply.kind == 4:  # noqa: PLR2004 - RFC 959's "transient negative"
-        raise FtpUnavailable(_said("the server refuses the log-in for now", reply))
+        msg = _said("the server takes no further connection", reply)
+        raise FtpCrowded(msg, phase="connect")
+    if reply.is_transient and reply.code != _WRONG_USER:
+        raise FtpUnavailable(_said("the server refuses the log-in for now", reply), phase="login")
 
 
-def raise_if_transient(verb: str, reply: Reply) -> None:
+def raise_if_transient(what: str, reply: Reply) -> None:
     """
     Raise for a reply that says "not now", or that belongs to nothing.
 
     Raises:
         FtpUnavailable: Neither a success nor a permanent refusal.
     """
-    if reply.kind not in {2, 5}:
-        raise FtpUnavailable(_said(f"{verb} failed", reply))
+    if not reply.is_success and not reply.is_refusal:
+        raise FtpUnavailable(_said(f"{what} failed", reply))
 
 
-def raise_unless_record(verb: str, reply: Reply) -> None:
+def raise_unless_record(what: str, reply: Reply) -> None:
     """
-    Raise for a refusal of a transfer or a rename that is not the record's own.
+    Raise for a refusal of an upload or a rename that is not the record's own.
 
-    Returns where the refusal may be the record's (a 5yz about this very name).
+    Returns where the refusal may be the record's: a 5yz about this very name.
 
     Raises:
         FtpUnavailable: Transient, out of step, or no space left.
         DeliveryRefused: The server refuses the job as a whole.
     """
-    if reply.kind != 5 or reply.code == 503 or _SPACE_WORDS.search(reply.text):  # noqa: PLR2004
-        raise FtpUnavailable(_said(f"{verb} failed", reply))
-    if reply.code in _JOB_CODES:
-        raise DeliveryRefused(
-            _said(f"{verb} is refused whatever the file", reply), remedy=_JOB_CODES[reply.code]
-        )
+    is_passing = not reply.is_refusal or reply.code == _BAD_SEQUENCE
+    if is_passing or _SPACE_WORDS.search(reply.text):
+        phase = "data connection" if reply.code == _NO_DATA_CONNECTION else "transfer"
+        raise FtpUnavailable(_said(f"{what} failed", reply), phase=phase)
+    if reply.code in _JOB_REMEDIES:
+        msg = _said(f"{what} is refused, whatever the file", reply)
+        raise DeliveryRefused(msg, remedy=_JOB_REMEDIES[reply.code])
     if reply.is_unknown_command:
-        raise DeliveryRefused(
-            _said(f"the server has no {verb}", reply), remedy="Deliver to a server that can rename"
-        )
+        msg = _said(f"the server cannot do it ({what})", reply)
+        raise DeliveryRefused(msg, remedy="Deliver to a server that can store and rename")
 
 
 def _said(what: str, reply: Reply) -> str:
-    return f"{what}: the server said {' '.join(reply.text.split())!r}"
+    return f"{what}: the server said {reply.words!r}"

@@ -8,22 +8,22 @@ name the same file, so a second delivery replaces and never adds.
 from __future__ import annotations
 
 import hashlib
-import string
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-FIELDS = frozenset(
-    {"date", "hour", "stem", "suffix", "partition", "offset", "pipeline", "topic", "label"}
-)
+from frameferry.domain.templates import FORBIDDEN, template_fields
+
 COMPONENT_BYTES = 255
 """A file system's limit on one path component, in UTF-8 bytes."""
-_HASH_CHARACTERS = 10
-_FORBIDDEN = frozenset('<>:"\\|?*%') | frozenset("\u2028\u2029")
+_HASH_CHARACTERS = 16
+_KEPT_END_BYTES = 120
 _RESERVED = frozenset(
-    {"con", "prn", "aux", "nul"} | {f"{stem}{digit}" for stem in ("com", "lpt") for digit in range(1, 10)}
+    {"con", "prn", "aux", "nul", "conin$", "conout$"}
+    | {f"{stem}{digit}" for stem in ("com", "lpt") for digit in "123456789¹²³"}
 )
+_LONGEST_SUFFIX = len("jpegxl")
 _YEARS = range(2000, 2101)
 
 
@@ -41,31 +41,19 @@ class NameFields:
     generation: int = 1
 
 
-def template_fields(template: str) -> frozenset[str]:
-    """
-    List the fields a name template uses.
-
-    Raises:
-        ValueError: The template is malformed, or uses a field that does not exist.
-    """
-    try:
-        parsed = list(string.Formatter().parse(template))
-        names = {name for _, name, _, _ in parsed if name is not None}
-        template.format(**{name: 0 if name in {"partition", "offset"} else "" for name in FIELDS})
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
-        unknown = f"field {error}" if isinstance(error, KeyError) else str(error)
-        msg = f"name template {template!r}: {unknown}; the fields are {', '.join(sorted(FIELDS))}"
-        raise ValueError(msg) from error
-    return frozenset(names)
-
-
 def remote_name(template: str, fields: NameFields, zone: ZoneInfo) -> str:
     """
     Name the file of one record, relative to the pipeline's base.
 
     Characters that a file system, a server or the protocol could take amiss are written as
-    `%XX` of their UTF-8 bytes, so that two different source names never meet in one file name.
-    From generation 2 on the file's stem ends in `-g<generation>`.
+    `%XX` of their UTF-8 bytes. A name over 255 bytes keeps its beginning and end, with a digest
+    between them. From generation 2 on the file's stem ends in `-g<generation>`.
+
+    Args:
+        template: As `check_template` lets through; two records of one pipeline then never share
+            a name.
+        fields: The record's; any content gives a name.
+        zone: Of `{date}` and `{hour}`.
     """
     stem, suffix = _split(fields.source_name)
     moment = _moment(fields.timestamp_ms, zone)
@@ -93,7 +81,7 @@ def join_base(base: str, name: str) -> str:
 
 def _split(source_name: str | None) -> tuple[str, str]:
     stem, dot, suffix = (source_name or "").rpartition(".")
-    if not dot or not suffix.isalnum() or len(suffix) > len("jpegxl"):
+    if not dot or not suffix.isalnum() or len(suffix) > _LONGEST_SUFFIX:
         stem, suffix = source_name or "", ""
     return (stem or "record"), f".{suffix.lower()}" if suffix else ""
 
@@ -107,12 +95,21 @@ def _moment(timestamp_ms: int, zone: ZoneInfo) -> datetime | None:
 
 
 def _encoded(text: str) -> str:
-    normal = unicodedata.normalize("NFC", text)
-    return "".join(char if _is_plain(char) else _percent(char) for char in normal)
+    """Encode what is not plain, and every mark that would else settle on another text's end."""
+    pieces = []
+    after_plain = False
+    for char in unicodedata.normalize("NFC", text):
+        after_plain = _is_plain(char) and (after_plain or not _is_mark(char))
+        pieces.append(char if after_plain else _percent(char))
+    return "".join(pieces)
 
 
 def _is_plain(char: str) -> bool:
-    return char != "/" and char not in _FORBIDDEN and unicodedata.category(char)[0] != "C"
+    return char != "/" and char not in FORBIDDEN and unicodedata.category(char)[0] != "C"
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char)[0] == "M"
 
 
 def _percent(char: str) -> str:
@@ -125,16 +122,16 @@ def _component(part: str) -> str:
         part = _percent(part[0]) + part[1:]
     if part.endswith((".", " ")):
         part = part[:-1] + _percent(part[-1])
-    if part.split(".", 1)[0].lower() in _RESERVED:
+    if part.split(".", 1)[0].rstrip(" ").lower() in _RESERVED:
         part = _percent(part[0]) + part[1:]
-    return _shortened(part)
+    return _shortened(unicodedata.normalize("NFC", part))
 
 
 def _shortened(part: str) -> str:
-    if len(part.encode()) <= COMPONENT_BYTES:
+    whole = part.encode()
+    if len(whole) <= COMPONENT_BYTES:
         return part
-    digest = hashlib.sha256(part.encode()).hexdigest()[:_HASH_CHARACTERS]
-    keep_end = part[-60:].encode()[-120:].decode(errors="ignore")
-    room = COMPONENT_BYTES - len(keep_end.encode()) - len(digest) - 2
-    head = part.encode()[:room].decode(errors="ignore")
-    return f"{head}~{digest}~{keep_end}"
+    digest = hashlib.sha256(whole).hexdigest()[:_HASH_CHARACTERS]
+    end = whole[-_KEPT_END_BYTES:].decode(errors="ignore")
+    room = COMPONENT_BYTES - len(f"~{digest}~{end}".encode())
+    return f"{whole[:room].decode(errors='ignore')}~{digest}~{end}"

@@ -12,7 +12,11 @@ from frameferry.domain.offsets import OffsetRange, Progress
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Why nothing runs: `digest` identifies what blocks (a connection), None where a person must act."""
+    """
+    Why nothing runs.
+
+    `digest` identifies what blocks, a connection as it is now; None where a person must act.
+    """
 
     reason: str
     digest: str | None
@@ -58,7 +62,7 @@ class PipelineState:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Standing rows of one pipeline. `delivered` counts receipts, `gaps` offsets not yet accepted."""
+    """Standing rows of one pipeline: `delivered` has receipts, `gaps` are unaccepted offsets."""
 
     records: int
     delivered: int
@@ -111,3 +115,21 @@ class GapRow:
     cause: str
     found_at: datetime
     accepted_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """One line of the list of batches. `record_count` and `byte_count` are None until judged."""
+
+    id: int
+    kind: BatchKind
+    ranges: tuple[OffsetRange, ...]
+    sentence: str
+    attempt: int
+    planned_at: datetime
+    inferred_at: datetime | None
+    delivered_at: datetime | None
+    committed_at: datetime | None
+    record_count: int | None
+    byte_count: int | None
+    last_error: str | None

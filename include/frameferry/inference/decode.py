@@ -14,13 +14,12 @@ What is decided here, once:
 from __future__ import annotations
 
 import io
-import re
 import struct
 import warnings
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ class Reason(StrEnum):
 
     meaning: str
 
-    def __new__(cls, value: str, meaning: str) -> Reason:
+    def __new__(cls, value: str, meaning: str) -> Self:
         """Make a member that carries its explanation."""
         member = str.__new__(cls, value)
         member._value_ = value
@@ -74,6 +73,7 @@ ALLOWED: Final[dict[bytes, type[ImageFile.ImageFile]]] = {
     b"BM": BmpImageFile,
 }
 """The allow-list: first bytes, and what decodes them."""
+_BMP_HEADER_BYTES: Final = frozenset({12, 40, 52, 56, 64, 108, 124})
 _REFUSED: Final = {
     b"GIF8": "GIF",
     b"II*\0": "TIFF",
@@ -89,12 +89,11 @@ _REFUSED: Final = {
 _DETAIL_CHARACTERS = 200
 _MAX_SCANS = 64
 """More scans than any camera writes; each costs a pass over the whole picture."""
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
-_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
-_SOI, _EOI, _SOS, _FIRST_RESTART = 0xD8, 0xD9, 0xDA, 0xD0
+_MARKER, _SOI, _EOI, _SOS, _FIRST_RESTART = 0xFF, 0xD8, 0xD9, 0xDA, 0xD0
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _NO_DATA = b"\xff\x00" * 8
 """Eight bytes of ones, which are no Huffman code: the decoder's look-ahead, and no more."""
+_PNG_END = b"IEND\xaeB`\x82"
 _ORIENTATION_TAG = 0x0112
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -136,7 +135,7 @@ def decode(value: bytes, spec: Spec) -> Pixels | Undecodable:
     if len(value) > spec.max_image_bytes:
         detail = f"{len(value):,} bytes, at most {spec.max_image_bytes:,}"
         return Undecodable(Reason.TOO_LARGE, detail)
-    decoder = next((ALLOWED[magic] for magic in ALLOWED if value.startswith(magic)), None)
+    decoder = _decoder(value)
     if decoder is None:
         return _stranger(value)
     with warnings.catch_warnings():
@@ -149,6 +148,13 @@ def decode(value: bytes, spec: Spec) -> Pixels | Undecodable:
             return _as_reason(error)
 
 
+def _decoder(value: bytes) -> type[ImageFile.ImageFile] | None:
+    kind = next((ALLOWED[magic] for magic in ALLOWED if value.startswith(magic)), None)
+    if kind is BmpImageFile and int.from_bytes(value[14:18], "little") not in _BMP_HEADER_BYTES:
+        return None  # a text that begins with BM
+    return kind
+
+
 class _BadPictureError(Exception):
     def __init__(self, reason: Reason, detail: str) -> None:
         self.why = Undecodable(reason, detail)
@@ -157,8 +163,8 @@ class _BadPictureError(Exception):
 def _pixels(decoder: type[ImageFile.ImageFile], value: bytes, spec: Spec) -> Pixels:
     if decoder is JpegImageFile:
         value = _jpeg_without_end(value)
-    elif decoder is PngImageFile and b"IEND" not in value[-4096:]:
-        raise _BadPictureError(Reason.TRUNCATED, "no IEND chunk at its end")
+    elif decoder is PngImageFile and _PNG_END not in value:
+        raise _BadPictureError(Reason.TRUNCATED, "no IEND chunk")
     image = decoder(io.BytesIO(value))
     _refuse_by_header(image, spec)
     turn = _orientation(image.info.get("exif", b""))
@@ -207,28 +213,40 @@ def _jpeg_without_end(value: bytes) -> bytes:
     Raises:
         _BadPictureError: It ends early, or a stretch is missing.
     """
+    places, codes = _markers(value)
     scans, progressive, position = 0, False, 2
-    while marker := _MARKER.search(value, position):
-        code, position = marker[1][0], marker.end()
+    while (index := int(np.searchsorted(places, position))) < len(places):
+        code, position = int(codes[index]), int(places[index])
         if code == _EOI and scans:
             single = scans == 1 and not progressive
-            return value[: marker.start()] + _NO_DATA if single else value[:position]
+            return value[:position] + _NO_DATA if single else value[: position + 2]
         if code in {_SOI, _EOI} or scans > _MAX_SCANS:
             raise _BadPictureError(Reason.DAMAGED, f"marker {code:02x} out of place")
         progressive = progressive or code in _PROGRESSIVE
-        position += int.from_bytes(value[position : position + 2], "big")
+        position += 2 + int.from_bytes(value[position + 2 : position + 4], "big")
         if code == _SOS:
             scans += 1
-            _refuse_lost_restart(value, position)
+            position = _end_of_scan(places, codes, position)
     raise _BadPictureError(Reason.TRUNCATED, "no end-of-image marker")
 
 
-def _refuse_lost_restart(value: bytes, start: int) -> None:
-    following = _MARKER.search(value, start)
-    end = following.start() if following else len(value)
-    for number, restart in enumerate(_RESTART.finditer(value, start, end)):
-        if restart[1][0] != _FIRST_RESTART + number % 8:
-            raise _BadPictureError(Reason.DAMAGED, "a stretch between two restart markers is lost")
+def _markers(value: bytes) -> tuple[NDArray[np.intp], Pixels]:
+    """Find every marker of a JPEG, and what looks like one inside a segment: places and codes."""
+    data = np.frombuffer(value, np.uint8)
+    places = np.flatnonzero(data[:-1] == _MARKER)
+    codes = data[places + 1]
+    real = (codes != 0) & (codes != _MARKER)
+    return places[real], codes[real]
+
+
+def _end_of_scan(places: NDArray[np.intp], codes: Pixels, start: int) -> int:
+    """Step over a scan's pixels and restart markers to the next marker's place."""
+    first = int(np.searchsorted(places, start))
+    others = np.flatnonzero(codes[first:] & ~np.uint8(7) != _FIRST_RESTART)
+    count = int(others[0]) if len(others) else len(codes) - first
+    if np.any(codes[first : first + count] != _FIRST_RESTART + np.arange(count) % 8):
+        raise _BadPictureError(Reason.DAMAGED, "a stretch between two restart markers is lost")
+    return int(places[first + count]) if len(others) else int(np.iinfo(np.intp).max)
 
 
 def _orientation(exif: bytes) -> int:

@@ -57,6 +57,7 @@ def content_digest(found: FoundModel, copy_to: Path | None = None) -> str:
     `<sha256>  <path>` of its files, sorted by path, as `sha256sum` prints them.
 
     Args:
+        found: The model; its card plays no part.
         copy_to: An empty folder for the copy, or None.
 
     Raises:

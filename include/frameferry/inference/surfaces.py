@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
 from typing import Final, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 Label = Literal["good", "scratch", "hole", "stain"]
+Format = Literal["JPEG", "PNG"]
 Floats = NDArray[np.float32]
 
 LABELS: Final[tuple[Label, ...]] = ("good", "scratch", "hole", "stain")
@@ -52,7 +54,26 @@ def picture(seed: int, label: Label, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
 
 
-def encode(image: Image.Image, file_format: Literal["JPEG", "PNG"], quality: int = 88) -> bytes:
+def samples(seed: int, count: int) -> Iterator[tuple[Label, bytes]]:
+    """
+    Make a mixed set, as cameras of every kind would send it: (label, image bytes).
+
+    Labels take turns. Shorter sides are 128 to 420 pixels, aspects up to 1.8, two in three are
+    JPEGs of quality 70 to 95, the others PNGs. Two seeds share no picture below a million.
+    """
+    rng = np.random.default_rng([seed, 2])
+    for number in range(count):
+        label = LABELS[number % len(LABELS)]
+        short = int(rng.integers(128, 421))
+        size = (short, round(short * rng.uniform(1, 1.8)))
+        if rng.random() < 2 / 3:
+            size = size[::-1]
+        quality = int(rng.integers(70, 96))
+        file_format: Format = "JPEG" if rng.random() < 2 / 3 else "PNG"
+        yield label, encode(picture(seed * 1_000_000 + number, label, size), file_format, quality)
+
+
+def encode(image: Image.Image, file_format: Format, quality: int = 88) -> bytes:
     """Write a picture as a camera would; `quality` is for JPEG only, 1 to 95."""
     buffer = io.BytesIO()
     if file_format == "JPEG":
@@ -64,11 +85,13 @@ def encode(image: Image.Image, file_format: Literal["JPEG", "PNG"], quality: int
 
 def _surface(rng: np.random.Generator, width: int, height: int) -> Floats:
     """Paint an undamaged surface: colour, texture, light and the camera's noise."""
-    texture = rng.choice([_brushed, _painted, _cast])(rng, width, height)
+    paint = (_brushed, _painted, _cast)[int(rng.integers(3))]
+    texture = paint(rng, width, height)
     grey = rng.uniform(85, 180) + texture + _light(rng, width, height)
     grey += rng.standard_normal((height, width), dtype=np.float32) * rng.uniform(0.8, 3.5)
     tint = rng.uniform(0.9, 1.08, 3).astype(np.float32)
-    return np.multiply(np.clip(grey, _DARK, _BRIGHT)[..., None], tint, dtype=np.float32)
+    coloured: Floats = np.clip(grey, _DARK, _BRIGHT)[..., None] * tint
+    return coloured
 
 
 def _brushed(rng: np.random.Generator, width: int, height: int) -> Floats:
@@ -110,15 +133,16 @@ def _light(rng: np.random.Generator, width: int, height: int) -> Floats:
     spot_x, spot_y = rng.uniform(-1, 1, 2)
     spot = np.exp(-((x - spot_x) ** 2 + (y - spot_y) ** 2) / rng.uniform(0.6, 2))
     ramp = slope * (math.cos(angle) * x + math.sin(angle) * y)
-    return np.add(ramp, spot * rng.uniform(0, 28), dtype=np.float32)
+    light: Floats = ramp + spot * rng.uniform(0, 28)
+    return light
 
 
-def _mask(canvas: Floats) -> tuple[Image.Image, ImageDraw.ImageDraw, float, float, float]:
-    """Open an empty drawing in the picture's shape: (mask, pen, width, height, shorter side)."""
+def _mask(canvas: Floats) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
+    """Open an empty drawing in the picture's shape: (mask, pen, shorter side in pixels)."""
     height, width = canvas.shape[:2]
     scale = max(1.0, _MASK_PIXELS / min(width, height))
     mask = Image.new("L", (round(width * scale), round(height * scale)))
-    return mask, ImageDraw.Draw(mask), *map(float, mask.size), float(min(mask.size))
+    return mask, ImageDraw.Draw(mask), min(mask.size)
 
 
 def _apply(canvas: Floats, mask: Image.Image, change: NDArray[np.float64]) -> None:
@@ -130,7 +154,8 @@ def _apply(canvas: Floats, mask: Image.Image, change: NDArray[np.float64]) -> No
 
 
 def _scratch(rng: np.random.Generator, canvas: Floats) -> None:
-    mask, pen, width, height, side = _mask(canvas)
+    mask, pen, side = _mask(canvas)
+    width, height = mask.size
     length, angle = side * rng.uniform(0.3, 0.85), rng.uniform(0, 2 * math.pi)
     middle = np.array([width, height]) * rng.uniform(0.3, 0.7, 2)
     along = np.array([math.cos(angle), math.sin(angle)])
@@ -143,7 +168,8 @@ def _scratch(rng: np.random.Generator, canvas: Floats) -> None:
 
 
 def _hole(rng: np.random.Generator, canvas: Floats) -> None:
-    mask, pen, width, height, side = _mask(canvas)
+    mask, pen, side = _mask(canvas)
+    width, height = mask.size
     radius = side * rng.uniform(0.025, 0.085)
     x, y = rng.uniform(0.12, 0.88) * width, rng.uniform(0.12, 0.88) * height
     flat = rng.uniform(0.75, 1)
@@ -158,7 +184,8 @@ def _hole(rng: np.random.Generator, canvas: Floats) -> None:
 
 
 def _stain(rng: np.random.Generator, canvas: Floats) -> None:
-    mask, pen, width, height, side = _mask(canvas)
+    mask, pen, side = _mask(canvas)
+    width, height = mask.size
     reach = side * rng.uniform(0.08, 0.2)
     middle = np.array([width, height]) * rng.uniform(0.2, 0.8, 2)
     for _ in range(int(rng.integers(4, 9))):

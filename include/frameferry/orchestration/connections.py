@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
-from frameferry.config.connections import RawConnection
+from frameferry.config.raw import RawConnection
 from frameferry.errors import ConnectionMissing
 
 

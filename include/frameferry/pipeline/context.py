@@ -36,6 +36,7 @@ class Context:
     ledger: Ledger
     resolve: ConnectionResolver
     open_ftp: OpenFtp = connect
+    kafka_timeout_seconds: float = 10
 
     @property
     def pipeline(self) -> str:
@@ -67,7 +68,8 @@ class Context:
     @contextmanager
     def cluster(self) -> Iterator[Cluster]:
         """Open the Kafka cluster for a few questions."""
-        with closing(Cluster(self.kafka())) as cluster:
+        opened = Cluster(self.kafka(), timeout_seconds=self.kafka_timeout_seconds)
+        with closing(opened) as cluster:
             yield cluster
 
 

@@ -183,13 +183,17 @@ def _settle(ctx: Context, token: Token, publisher: _LazyPublisher) -> None:
         return
     settled = publisher.open().settle(intents, after=ctx.settings.deliver.after)
     ctx.ledger.record_receipts(token, settled.receipts)
-    ctx.ledger.withdraw_intents(token, settled.resend)
+    refused = [refusal.record_id for refusal in settled.refused]
+    ctx.ledger.withdraw_intents(token, [*settled.resend, *refused])
+    ctx.ledger.record_refusals(token, settled.refused)
+    publisher.open().discard_parts(settled.leftovers)
     log.info(
         "intents.settled",
         pipeline=ctx.pipeline,
         batch=token.batch_id,
         receipts=len(settled.receipts),
         resend=len(settled.resend),
+        refused=len(refused),
     )
 
 

@@ -111,10 +111,10 @@ def _checked_range(ctx: Context, partition: int, start: int, end: int) -> Offset
         raise ConfigError(msg, remedy="Give 0 <= from < to", **where)
     committed = known[partition].committed
     if end > committed:
-        msg = f"to {end} is beyond the committed offset {committed}: only what is committed can be replayed"
+        msg = f"to {end} is beyond the committed offset {committed}"
         raise ConfigError(
             msg,
-            remedy=f"Choose to <= {committed}; what lies beyond is delivered by the next runs",
+            remedy=f"Choose to <= {committed}; only what is committed can be replayed",
             **where,
         )
     return OffsetRange(partition, start, end)

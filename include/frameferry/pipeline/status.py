@@ -8,7 +8,7 @@ from frameferry.domain.offsets import Watermarks
 from frameferry.domain.state import OpenBatch, PipelineState
 from frameferry.errors import FrameferryError
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.proposing import total_lag
+from frameferry.planning.ranges import partition_lags
 
 
 def status(ctx: Context) -> dict[str, Any]:
@@ -120,6 +120,6 @@ def _advice(
     advice += [
         f"An open transaction holds back {marks.held_back} offsets of partition {partition}"
         for partition, marks in sorted(watermarks.items())
-        if marks.held_back and total_lag(known, watermarks) == 0
+        if marks.held_back and not partition_lags(known.progress, watermarks)
     ]
     return advice

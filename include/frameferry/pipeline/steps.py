@@ -18,9 +18,9 @@ from frameferry.errors import BatchUnfinished
 from frameferry.pipeline import delivering, judging, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.lease import held
-from frameferry.pipeline.proposing import actionable, propose
+from frameferry.pipeline.proposing import propose
 from frameferry.planning.gaps import find_gaps
-from frameferry.planning.readiness import Readiness, readiness
+from frameferry.planning.readiness import Readiness, leaves_to_take, readiness
 
 log = structlog.get_logger()
 
@@ -84,7 +84,8 @@ def plan(ctx: Context) -> Planned:
             ranges=[str(wanted) for wanted in proposal.ranges],
         )
         sentences.append(proposal.sentence)
-    return Planned(actionable(world.state(ctx)), tuple(sentences))
+    leaves = leaves_to_take(world.state(ctx))
+    return Planned(tuple(leaf.id for leaf in leaves), tuple(sentences))
 
 
 def infer(ctx: Context, batch_id: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from frameferry.errors import (
     ConfigError,
@@ -15,67 +16,101 @@ from frameferry.errors import (
     SparkUnavailable,
 )
 
+TRACEBACK = "Traceback (most recent call last):"
 _LONGEST_SENTENCE = 400
-_MODEL_MISMATCH = re.compile(r"frameferry\.errors\.ModelMismatch: (?P<what>[^\n]+)")
-_SYMPTOMS: tuple[tuple[type[FrameferryError], re.Pattern[str], str], ...] = (
-    (
+_MODEL_MISMATCH = re.compile(r"^frameferry\.errors\.ModelMismatch: (?P<what>.+)$", re.MULTILINE)
+_CAUSED_BY = re.compile(r"^Caused by: (?P<what>[\w.$]+: .+)$", re.MULTILINE)
+_WORKER_RAISED = re.compile(r"An exception was thrown from the Python worker: Traceback")
+_RAISED = re.compile(
+    r"^(?:\w+\.)*(?P<kind>\w*(?:Error|Exception|Interrupt|Warning)): (?P<what>.+)$", re.MULTILINE
+)
+
+
+class _Symptom(NamedTuple):
+    meaning: type[FrameferryError]
+    pattern: re.Pattern[str]
+    remedy: str
+
+
+def _symptom(meaning: type[FrameferryError], remedy: str, *patterns: str) -> _Symptom:
+    return _Symptom(meaning, re.compile("|".join(patterns), re.IGNORECASE), remedy)
+
+
+_SYMPTOMS = (
+    _symptom(
         ConfigError,
-        re.compile(r"Failed to find (?:the )?data source: kafka", re.IGNORECASE),
-        "Start Spark with the Kafka connector's jars (FRAMEFERRY_JARS, or spark.jars in the connection)",
+        "Start Spark with its Kafka connector's jars (FRAMEFERRY_JARS, or spark.jars)",
+        r"Failed to find (?:the )?data source: kafka",
     ),
-    (
+    _symptom(
         ConfigError,
-        re.compile(r"No module named '?frameferry|ModuleNotFoundError: .*frameferry"),
         "Install frameferry in the Python that Spark's workers use (PYSPARK_PYTHON)",
+        r"No module named '?frameferry",
     ),
-    (
+    _symptom(
         OffsetsLost,
-        re.compile(
-            r"KAFKA_DATA_LOSS|data may have been lost|OffsetOutOfRange"
-            r"|(?:were|are) no longer available|PARTITION_OFFSET_CHANGED",
-            re.IGNORECASE,
-        ),
-        "See the topic's retention; the next plan records the gap",
+        "Compare the topic's offsets with the batch's: the next plan records a gap",
+        r"KAFKA_DATA_LOSS",
+        r"data may have been lost",
+        r"OffsetOutOfRange",
     ),
-    (
+    _symptom(
         KafkaUnavailable,
-        re.compile(
-            r"org\.apache\.kafka\.common\.(?:errors|KafkaException|config\.ConfigException)"
-            r"|No resolvable bootstrap|Timed out waiting for a node assignment"
-            r"|Failed to (?:construct|create new) \w*Kafka\w*"
-            r"|Timeout of \d+ms expired before the position|UnknownTopicOrPartition"
-            r"|SaslAuthenticationException|SslAuthenticationException",
-            re.IGNORECASE,
-        ),
-        "Check that the brokers run and that Spark's hosts reach them",
+        "Check that the brokers run, and that Spark's hosts reach them",
+        r"org\.apache\.kafka\.common\.(?:errors|KafkaException|config\.ConfigException)",
+        r"No resolvable bootstrap",
+        r"Failed to (?:construct|create new) \w*Kafka\w*",
+        r"Partitions specified for Kafka start offsets don't match",
     ),
-    (
+    _symptom(
         SparkUnavailable,
-        re.compile(
-            r"NO_ACTIVE_SESSION|SESSION_CLOSED|SESSION_CHANGED|SESSION_NOT_FOUND|RESPONSE_ALREADY_RECEIVED"
-            r"|stopped SparkContext|SparkContext was shut down|server side session identifier"
-            r"|StatusCode\.UNAVAILABLE|failed to connect to all addresses|Socket closed"
-            r"|OPERATION_NOT_FOUND|All masters are unresponsive|closed channel|Connection refused"
-            r"|Master is unresponsive|UNAUTHENTICATED|Invalid authentication token",
-            re.IGNORECASE,
-        ),
-        "Start Spark again, or mend the connection; the batch is judged again by its next attempt",
+        "Start Spark again, or mend the connection; nothing was recorded",
+        r"NO_ACTIVE_SESSION",
+        r"SESSION_(?:CLOSED|CHANGED|NOT_FOUND)",
+        r"RESPONSE_ALREADY_RECEIVED",
+        r"OPERATION_NOT_FOUND",
+        r"stopped SparkContext",
+        r"SparkContext was shut down",
+        r"server side session identifier",
+        r"StatusCode\.UNAVAILABLE",
+        r"failed to connect to all addresses",
+        r"Socket closed",
+        r"closed channel",
+        r"All masters are unresponsive",
+        r"Invalid authentication token",
+        r"UNAUTHENTICATED",
+    ),
+    _symptom(
+        SparkUnavailable,
+        "Install Java 17 or 21 here, or use Spark Connect",
+        r"JAVA_HOME is not set",
+        r"java: (?:command )?not found",
     ),
 )
 _NOTES = (
     (
-        re.compile(r"OPERATION_CANCELED|cancelled part of cancelled job|has been canceled", re.IGNORECASE),
-        "was interrupted, by a newer attempt or a person",
+        re.compile(r"OPERATION_CANCELED|cancelled part of cancelled job", re.IGNORECASE),
+        "it was interrupted, by a newer attempt or a person",
     ),
     (
-        re.compile(r"Python worker exited unexpectedly|Python worker .*crashed", re.IGNORECASE),
+        re.compile(r"Python worker exited unexpectedly", re.IGNORECASE),
         "a Python worker died while it judged",
     ),
-    (re.compile(r"maxResultSize", re.IGNORECASE), "the rows are larger than spark.driver.maxResultSize"),
+    (re.compile("maxResultSize"), "the rows are larger than spark.driver.maxResultSize"),
 )
-_PYTHON_ERROR = re.compile(r"^(?:\w+\.)*(?P<kind>\w*(?:Error|Exception|Interrupt)): (?P<what>.+)$", re.MULTILINE)
-_JAVA_PREFIX = re.compile(r"^\s*(?:Caused by: |Exception in thread \S+ |\((?=[\w.]+\)))?(?:[\w$]+\.)+[\w$]+[:)] ")
-_NOISE = re.compile(r"^\s*(?:at |\.\.\. \d+ more|File \"|Traceback|JVM stacktrace|SLF4J|WARNING:|\d\d/\d\d/\d\d )")
+_TOLD = re.compile(
+    r"Reason:\s*(?P<loss>.+?)(?:\n\s*(?:at |\n)|\Z)|details = \"(?P<grpc>[^\"\n]+)", re.DOTALL
+)
+"""Where the Kafka source and gRPC put what really happened."""
+_JAVA_NAME = re.compile(
+    r"^\s*(?:Caused by: |Exception in thread \S+ )?\(?(?:[\w$]+\.){2,}[\w$]+[:)] "
+    r"|^\s*\[[A-Z_.]+\] "
+    r"| SQLSTATE: \w+$"
+)
+_NOISE = re.compile(
+    r"^\s*(?:at |\.\.\. \d+ more|File \"|Traceback|JVM stacktrace|SLF4J|WARNING: |Using |Setting "
+    r"|\d\d/\d\d/\d\d )"
+)
 
 
 def failure(text: str, *, url: str, secrets: Sequence[str] = ()) -> FrameferryError:
@@ -88,26 +123,35 @@ def failure(text: str, *, url: str, secrets: Sequence[str] = ()) -> FrameferryEr
         secrets: Values to be struck out wherever they occur.
     """
     clean = redacted(text, secrets)
-    mismatch = _MODEL_MISMATCH.search(clean)
-    if mismatch:
-        return ModelMismatch(_shortened(mismatch["what"]).rstrip("."))
-    for kind, pattern, remedy in _SYMPTOMS:
-        found = pattern.search(clean)
-        if found:
-            return kind(f"Spark at {url}: {_sentence_around(clean, found.start())}", remedy=remedy)
-    return JudgingFailed(f"judging on Spark at {url} failed: {essence(clean)}")
+    if mismatch := _MODEL_MISMATCH.search(clean):
+        return ModelMismatch(_shortened(mismatch["what"]))
+    symptom = _matching(clean)
+    if symptom is None:
+        return JudgingFailed(f"judging on Spark at {url} failed: {essence(clean)}")
+    pattern = symptom.pattern.search(clean)
+    sentence = _sentence_at(clean, pattern.start() if pattern else 0)
+    return symptom.meaning(f"Spark at {url}: {sentence}", remedy=symptom.remedy)
 
 
 def essence(text: str) -> str:
-    """Find the one sentence of a trace that helps: the last Python error, else the first line."""
+    """
+    Find the one sentence of a trace that helps.
+
+    That is what our code raised on a worker; in a driver's traceback the last cause; else the
+    first line.
+    """
+    worker = _WORKER_RAISED.search(text)
+    if worker and (raised := _RAISED.search(text, worker.end())):
+        return _shortened(f"{raised['kind']}: {raised['what']}")
     for pattern, note in _NOTES:
         if pattern.search(text):
             return note
-    raised = list(_PYTHON_ERROR.finditer(text))
-    if raised:
-        return _shortened(f"{raised[-1]['kind']}: {raised[-1]['what']}")
+    if text.startswith(TRACEBACK) and (causes := _CAUSED_BY.findall(text)):
+        return _shortened(causes[-1])
+    if text.startswith(TRACEBACK) and (errors := list(_RAISED.finditer(text))):
+        return _shortened(errors[-1]["what"])
     lines = [line for line in text.splitlines() if line.strip() and not _NOISE.match(line)]
-    return _shortened(_JAVA_PREFIX.sub("", lines[0])) if lines else "no reason was given"
+    return _shortened(lines[0]) if lines else "no reason was given"
 
 
 def redacted(text: str, secrets: Sequence[str]) -> str:
@@ -117,12 +161,20 @@ def redacted(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
-def _sentence_around(text: str, position: int) -> str:
+def _matching(text: str) -> _Symptom | None:
+    """Find what a trace means; words in what our own code raised on a worker mean nothing."""
+    candidates = _SYMPTOMS[1:2] if _WORKER_RAISED.search(text) else _SYMPTOMS
+    return next((symptom for symptom in candidates if symptom.pattern.search(text)), None)
+
+
+def _sentence_at(text: str, position: int) -> str:
+    if told := _TOLD.search(text, position):
+        return _shortened(told["loss"] or told["grpc"])
     start = text.rfind("\n", 0, position) + 1
     end = text.find("\n", position)
-    return _shortened(_JAVA_PREFIX.sub("", text[start : end if end >= 0 else len(text)]))
+    return _shortened(text[start : end if end >= 0 else len(text)])
 
 
 def _shortened(sentence: str) -> str:
-    line = " ".join(sentence.split())
+    line = _JAVA_NAME.sub("", " ".join(sentence.split())).strip().rstrip(".;")
     return line if len(line) <= _LONGEST_SENTENCE else f"{line[:_LONGEST_SENTENCE]}…"

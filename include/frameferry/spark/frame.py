@@ -16,7 +16,7 @@ ROW_SCHEMA = (
 )
 SESSION_CONF = {
     # Arrow batches of few, large rows: memory stays flat however large the pictures are.
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "64",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "32",
     "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 1024**2),
     "spark.sql.execution.python.udf.buffer.size": str(1024**2),
 }
@@ -26,10 +26,11 @@ MIN_OFFSETS_PER_TASK = 8
 _KAFKA_DEFAULTS = {
     "kafka.max.partition.fetch.bytes": str(8 * 1024**2),
     "kafka.fetch.max.bytes": str(16 * 1024**2),
-    "kafka.default.api.timeout.ms": "20000",
-    "kafka.request.timeout.ms": "15000",
+    "kafka.fetch.max.wait.ms": "50",
+    "kafka.default.api.timeout.ms": "15000",
+    "kafka.request.timeout.ms": "10000",
     "kafkaConsumer.pollTimeoutMs": "30000",
-    "fetchOffset.numRetries": "2",
+    "fetchOffset.numRetries": "1",
 }
 _FEWEST_CORES = 2
 _SPLITS = re.compile(r"splits=(?:Some\()?(\d+)")

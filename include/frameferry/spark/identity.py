@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import frameferry
-from frameferry.config.settings import ModelSettings
 
 _NAMESPACE = uuid.UUID("6f2b8a52-3c0e-5f1d-9a68-0d7c1f4b2e90")
 _WORKER_PACKAGES = ("config", "domain", "inference", "spark")

@@ -42,7 +42,9 @@ class JudgeJob:
         counts = Counter(wanted.partition for wanted in self.ranges)
         twice = sorted(partition for partition, count in counts.items() if count > 1)
         if twice or not self.ranges:
-            msg = f"a judge job takes one range a partition; more in {twice}" if twice else "no range"
+            msg = (
+                f"a judge job takes one range a partition; more in {twice}" if twice else "no range"
+            )
             raise ValueError(msg)
 
     @property
@@ -100,6 +102,7 @@ def judge_table(spark: Any, job: JudgeJob) -> pa.Table:  # noqa: ANN401 - pyspar
 
     Args:
         spark: A Spark Connect or a classic session.
+        job: Its ranges must lie in the topic; else the read fails, never skips.
 
     Returns:
         The columns of a Prediction and `judge_digest`, in no particular order.

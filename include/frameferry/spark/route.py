@@ -11,6 +11,7 @@ from frameferry.domain.records import Judged, Prediction
 from frameferry.errors import ModelMismatch
 from frameferry.inference.digest import judge_digest
 from frameferry.spark.job import JudgeJob
+from frameferry.spark.reach import probe
 from frameferry.spark.submit import submitted_table
 
 if TYPE_CHECKING:
@@ -33,11 +34,14 @@ def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
         ModelMismatch: The model does not fit its card, or the workers judged with another one.
     """
     expected = expected_digest(job)
+    probe(connection.url)
     if connection.is_connect:
         # pandas and grpc come with it: seconds that a DAG's parsing or a command must not pay.
         from frameferry.spark.session import ConnectCall  # noqa: PLC0415
 
-        table = ConnectCall(job, connection, expected or job.model.model_dump_json(), deadline_seconds).table()
+        table = ConnectCall(
+            job, connection, expected or job.model.model_dump_json(), deadline_seconds
+        ).table()
     else:
         table = submitted_table(job, connection, deadline_seconds=deadline_seconds)
     return judged(table, expected=expected)
@@ -46,7 +50,7 @@ def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
 def expected_digest(job: JudgeJob) -> str | None:
     """Digest the job's model where its files lie on this machine too, else None."""
     model = job.placed_model
-    return judge_digest(model) if Path(model.path).exists() else None
+    return judge_digest(model.path, model) if Path(model.path).exists() else None
 
 
 def judged(table: pa.Table, *, expected: str | None) -> Judged:
@@ -54,6 +58,7 @@ def judged(table: pa.Table, *, expected: str | None) -> Judged:
     Turn the workers' table into rows, all judged by one model.
 
     Args:
+        table: Rows with the columns of a Prediction and `judge_digest`, in any order.
         expected: The digest that the model has here; None where it cannot be read here.
 
     Raises:
@@ -67,5 +72,7 @@ def judged(table: pa.Table, *, expected: str | None) -> Judged:
     if expected is not None and found != expected:
         msg = f"the workers judged with model {found}, but the model here is {expected}"
         raise ModelMismatch(msg, remedy="Let the workers see the same model files, then run again")
-    rows = sorted(table.select(_FIELDS).to_pylist(), key=lambda row: (row["partition"], row["offset"]))
+    rows = sorted(
+        table.select(_FIELDS).to_pylist(), key=lambda row: (row["partition"], row["offset"])
+    )
     return Judged(tuple(Prediction(**row) for row in rows), found)

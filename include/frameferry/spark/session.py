@@ -1,25 +1,24 @@
-"""The warm route: one Spark Connect call under a deadline, on the session that all clients share."""
+"""The warm route: one Spark Connect call under a deadline, on the session all clients share."""
 
 from __future__ import annotations
 
 import itertools
-import socket
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException  # noqa: TID253 - only the Connect route imports this module
 from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: TID253
 from pyspark.sql.connect.session import SparkSession  # noqa: TID253
 
-from frameferry.config.connections import DEFAULT_SPARK_CONNECT_PORT, SparkConnection
+from frameferry.config.connections import SparkConnection
 from frameferry.errors import FrameferryError, JudgingFailed, SparkUnavailable
 from frameferry.spark.failures import failure
 from frameferry.spark.frame import SESSION_CONF
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 USER = "frameferry"
-PROBE_SECONDS = 3.0
+OPENING_SECONDS = 60.0
+"""How long a server that listens may take to answer its first question."""
 _INTERRUPT_SECONDS = 5.0
 _OLDER_ATTEMPTS = 8
 _MOST_GENERATIONS = 1000
@@ -59,37 +59,35 @@ class ConnectCall:
         Judge the job.
 
         Raises:
-            SparkUnavailable: No server listens, or it went away.
+            SparkUnavailable: The server opened no session, or went away.
             JudgingFailed: The job raised, or passed its deadline (it is interrupted then).
             KafkaUnavailable, OffsetsLost, ModelMismatch: What the job met.
         """
-        probe(self.connection.url)
         answer: Future[pa.Table] = Future()
-        _in_background(lambda: _answered(answer, self._judged))
-        settled = False
+        thread = _in_background(lambda: _answered(answer, self._judged))
         try:
-            table = answer.result(timeout=self.deadline_seconds)
-            settled = True
-        except FutureTimeoutError:
-            raise self._late() from None
-        except FrameferryError:
-            settled = True
-            raise
+            return self._awaited(answer)
         finally:
-            if not settled:
+            # Also where this process is told to stop: a task that was cleared must not go on there.
+            if not answer.done():
                 self._interrupt()
-        return table
+                thread.join(_INTERRUPT_SECONDS)
 
-    def _late(self) -> FrameferryError:
+    def _awaited(self, answer: Future[pa.Table]) -> pa.Table:
+        opening = min(OPENING_SECONDS, self.deadline_seconds)
+        with suppress(FutureTimeoutError):
+            return answer.result(timeout=opening)
         if self._session is None:
-            return SparkUnavailable(
-                f"Spark at {self.connection.url} opened no session in {self.deadline_seconds:g} s",
-                remedy="Look at the server's log, or start it again",
+            msg = f"Spark at {self.connection.url} opened no session in {opening:g} s"
+            raise SparkUnavailable(msg, remedy="Look at the server's log, or start it again")
+        try:
+            return answer.result(timeout=self.deadline_seconds - opening)
+        except FutureTimeoutError:
+            msg = (
+                f"judging passed its deadline of {self.deadline_seconds:g} s on Spark at "
+                f"{self.connection.url} and was interrupted"
             )
-        return JudgingFailed(
-            f"judging passed its deadline of {self.deadline_seconds:g} s on Spark at "
-            f"{self.connection.url} and was interrupted"
-        )
+            raise JudgingFailed(msg) from None
 
     def _judged(self) -> pa.Table:
         with _translated(self.job, self.connection), self._open() as session:
@@ -107,52 +105,38 @@ class ConnectCall:
             ours = session_id(self.job.pipeline, self.judge, code_version(), generation)
             session = _session(self.connection, ours)
             with closing(session.client):
-                if generation < _MOST_GENERATIONS and _is_closed(session):
+                if generation < _MOST_GENERATIONS and _is_closed(session, self._conf):
                     continue
                 yield session
                 return
 
+    @property
+    def _conf(self) -> dict[str, str]:
+        """What can be set in a session: the rest of the connection's conf is the server's."""
+        conf = self.connection.conf
+        return SESSION_CONF | {k: v for k, v in conf.items() if k.startswith("spark.sql.")}
+
     def _interrupt(self) -> None:
         session = self._session
-        if session is None:
-            return
-        call = _in_background(lambda: _interrupted(session, self.job.tag))
-        call.join(_INTERRUPT_SECONDS)
-
-
-def probe(url: str) -> None:
-    """
-    Ask whether anything listens, before a client that would wait for minutes does.
-
-    Raises:
-        SparkUnavailable: Nothing does.
-    """
-    parts = urlsplit(f"//{url.partition('://')[2]}")
-    host, port = parts.hostname or "localhost", parts.port or DEFAULT_SPARK_CONNECT_PORT
-    try:
-        socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
-    except OSError as error:
-        raise SparkUnavailable(
-            f"nothing answers at {url} ({error.strerror or error})",
-            remedy="Start Spark (`frameferry stack up --only spark`), or mend the connection",
-        ) from error
+        if session is not None:
+            _in_background(lambda: _interrupted(session, self.job.tag)).join(_INTERRUPT_SECONDS)
 
 
 def _session(connection: SparkConnection, ours: str) -> SparkSession:
     token = connection.token.get_secret_value() if connection.token else ""
     secret = f";token={quote(token, safe='')}" if token else ""
-    url = f"{connection.url}/;user_id={USER};session_id={ours}{secret}"
+    url = f"{connection.url.rstrip('/')}/;user_id={USER};session_id={ours}{secret}"
     session = SparkSession.builder.remote(url).create()
     # The default waits ten minutes for a server that is gone.
-    patience = DefaultPolicy(max_retries=4, initial_backoff=100, backoff_multiplier=3.0)
+    patience = DefaultPolicy(max_retries=3, initial_backoff=100, backoff_multiplier=3.0)
     session.client.set_retry_policies([patience])
     return session
 
 
-def _is_closed(session: SparkSession) -> bool:
+def _is_closed(session: SparkSession, conf: Mapping[str, str]) -> bool:
     """Set what the job needs; a session that was stopped or expired answers that it is closed."""
     try:
-        for name, value in SESSION_CONF.items():
+        for name, value in conf.items():
             session.conf.set(name, value)
     except PySparkException as error:
         if "SESSION_CLOSED" in str(error):

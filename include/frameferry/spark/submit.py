@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 import frameferry
 from frameferry.config.connections import SparkConnection, is_secret_option
 from frameferry.errors import ConfigError, JudgingFailed, SparkUnavailable
-from frameferry.spark.failures import failure
+from frameferry.spark.failures import TRACEBACK, failure
 from frameferry.spark.job import JudgeJob
 
 if TYPE_CHECKING:
@@ -24,14 +27,19 @@ if TYPE_CHECKING:
 
 ENTRY = Path(frameferry.__file__).parents[2] / "spark_jobs" / "infer_batch.py"
 JARS_VARIABLE = "FRAMEFERRY_JARS"
+SUBMITTER_VARIABLE = "FRAMEFERRY_SUBMITTER"
+"""Tells the driver which process waits for its rows."""
 _GRACE_SECONDS = 5.0
-_STDERR_BYTES = 64 * 1024
+_WATCH_SECONDS = 2.0
+_LAST_BYTES = 256 * 1024
 _CONF = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "WARN",
     "spark.submit.deployMode": "client",
 }
+_LOCAL_CONF = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+"""A driver that has no executors elsewhere listens to nobody else."""
 _CONNECT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE")
 
 
@@ -52,12 +60,30 @@ def submitted_table(
         folder = Path(name)
         rows = folder / "rows.arrow"
         command = _command(job, connection, folder, rows)
-        with (folder / "stderr").open("wb") as stderr:
-            status = _run(command, stderr.fileno(), connection, deadline_seconds)
+        status = _run(command, folder, connection, deadline_seconds)
         if status != 0 or not rows.exists():
             secrets = (*job.secrets, *_secret_values(connection.conf))
-            raise failure(_tail(folder / "stderr"), url=connection.url, secrets=secrets)
+            raise failure(_last_words(folder), url=connection.url, secrets=secrets)
         return read_rows(rows)
+
+
+def end_with_submitter() -> None:
+    """
+    End this driver and its whole group when the process that waits for the rows is gone.
+
+    A killed task would else leave a Spark application behind, for ever where a picture never
+    returns. Does nothing in a driver that a person submitted by hand.
+    """
+    submitter = os.environ.get(SUBMITTER_VARIABLE)
+    if submitter is not None:
+        threading.Thread(target=_watch, args=(int(submitter),), daemon=True).start()
+
+
+def _watch(submitter: int) -> None:
+    tick = threading.Event()
+    while psutil.pid_exists(submitter):
+        tick.wait(_WATCH_SECONDS)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def write_rows(table: pa.Table, path: Path) -> None:
@@ -98,8 +124,11 @@ def _jars(place: str) -> list[str]:
 def _command(job: JudgeJob, connection: SparkConnection, folder: Path, rows: Path) -> list[str]:
     if not ENTRY.is_file():
         msg = f"spark-submit needs {ENTRY}, which is missing"
-        raise ConfigError(msg, remedy="Run Frameferry from its project folder, or use Spark Connect")
-    conf = {**_CONF, **connection.conf, "spark.jars": connector_jars(connection.conf)}
+        raise ConfigError(
+            msg, remedy="Run Frameferry from its project folder, or use Spark Connect"
+        )
+    here = _LOCAL_CONF if connection.url.startswith("local") else {}
+    conf = {**_CONF, **here, **connection.conf, "spark.jars": connector_jars(connection.conf)}
     properties = "".join(f"{name} {_escaped(value)}\n" for name, value in conf.items() if value)
     return [
         str(_spark_submit()),
@@ -132,10 +161,10 @@ def _spark_submit() -> Path:
 
 
 def _run(
-    command: list[str], stderr: int, connection: SparkConnection, deadline_seconds: float
+    command: list[str], folder: Path, connection: SparkConnection, deadline_seconds: float
 ) -> int:
     try:
-        with _group(command, stderr) as process:
+        with _group(command, folder) as process:
             return process.wait(timeout=deadline_seconds)
     except subprocess.TimeoutExpired:
         msg = (
@@ -145,20 +174,23 @@ def _run(
         raise JudgingFailed(msg) from None
     except OSError as error:
         msg = f"spark-submit cannot be started: {error}"
-        raise SparkUnavailable(msg, remedy="Install Java 17 or 21 and the pinned requirements") from error
+        raise SparkUnavailable(
+            msg, remedy="Install Java 17 or 21 and the pinned requirements"
+        ) from error
 
 
 @contextmanager
-def _group(command: list[str], stderr: int) -> Iterator[subprocess.Popen[bytes]]:
+def _group(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process group that ends with this block, whatever ends the block."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=stderr,
-        env=_environment(),
-        start_new_session=True,
-    )
+    with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env=_environment(),
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
@@ -178,16 +210,27 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _environment() -> dict[str, str]:
     """Give driver and workers this very Python, unless the environment chose one."""
-    ours = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
     inherited = {k: v for k, v in os.environ.items() if k not in _CONNECT_VARIABLES}
-    return {**ours, **inherited}
+    return {**python, **inherited, SUBMITTER_VARIABLE: str(os.getpid())}
 
 
 def _secret_values(conf: Mapping[str, str]) -> list[str]:
     return [value for name, value in conf.items() if is_secret_option(name) and value]
 
 
+def _last_words(folder: Path) -> str:
+    """
+    Read what the driver raised, which Spark prints to stdout, else what spark-submit said.
+
+    In the log on stderr a trouble that a retry mended would look like the one that ended it.
+    """
+    driver = _tail(folder / "stdout")
+    start = driver.find(TRACEBACK)
+    return driver[start:] if start >= 0 else f"{driver}\n{_tail(folder / 'stderr')}"
+
+
 def _tail(path: Path) -> str:
-    with path.open("rb") as stderr:
-        stderr.seek(max(0, path.stat().st_size - _STDERR_BYTES))
-        return stderr.read().decode("utf-8", "replace")
+    with path.open("rb") as output:
+        output.seek(max(0, path.stat().st_size - _LAST_BYTES))
+        return output.read().decode("utf-8", "replace")

@@ -72,5 +72,11 @@ def _judged(judge: Judge, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _source_name(header: bytes | None) -> str | None:
-    """Read a header as a name: any bytes give one, since a record is never at fault for its name."""
-    return None if header is None else header.decode("utf-8", "replace")
+    """
+    Read a header as a name, as the Kafka reader does: total, since a name is nobody's fault.
+
+    What is no UTF-8, and the NUL character, which databases refuse, becomes U+FFFD.
+    """
+    if header is None:
+        return None
+    return header.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")

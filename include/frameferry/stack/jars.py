@@ -1,7 +1,7 @@
 """
 The jars of the Kafka broker and of Spark's Kafka connector, resolved once into the cache.
 
-`python -m frameferry.stack.jars` resolves them; `make setup` calls it.
+The Ivy that pyspark ships does it: no Maven is needed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -36,6 +35,11 @@ def jars(name: str) -> Path:
     return folder
 
 
+def are_there() -> bool:
+    """Say whether nothing has to be downloaded."""
+    return _folder().is_dir()
+
+
 def resolve() -> Path:
     """
     Download what is missing; at once where nothing is.
@@ -47,7 +51,7 @@ def resolve() -> Path:
         StackError: Maven Central did not answer, or Java is missing.
     """
     target = _folder()
-    if target.is_dir():
+    if are_there():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".jars-") as work:
@@ -89,7 +93,9 @@ def _retrieve(work: Path, draft: Path) -> None:
     if done.returncode != 0 or not all((draft / name).is_dir() for name in _SETS):
         end = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
         msg = "the jars cannot be downloaded from Maven Central"
-        raise StackError(msg, remedy=f"Check the network and run make setup again. Ivy said:\n{end}")
+        raise StackError(
+            msg, remedy=f"Check the network and run make setup again. Ivy said:\n{end}"
+        )
 
 
 def _publish(draft: Path, target: Path) -> None:
@@ -100,17 +106,3 @@ def _publish(draft: Path, target: Path) -> None:
         if not target.is_dir():
             raise
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def main() -> int:
-    """Resolve the jars and say where they are."""
-    try:
-        sys.stdout.write(f"{resolve()}\n")
-    except StackError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

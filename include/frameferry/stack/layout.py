@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def cache() -> Path:
-    """What homes share and what can be made anew: `FRAMEFERRY_CACHE`, default `.cache` in the project."""
+    """What homes share, and can be remade: `FRAMEFERRY_CACHE`, default `.cache` in the project."""
     return Path(os.environ.get("FRAMEFERRY_CACHE") or REPOSITORY / ".cache").absolute()
 
 

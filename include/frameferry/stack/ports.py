@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import time
 from collections.abc import Iterable, Mapping
 
 from frameferry.errors import StackError
@@ -14,6 +15,8 @@ LOOPBACK = "127.0.0.1"
 _LOWEST = 20_000
 _HIGHEST = 32_000
 _TRIES = 1000
+_CLOSING_SECONDS = 3.0
+_POLL_SECONDS = 0.05
 
 
 def is_free(port: int, *, host: str = LOOPBACK) -> bool:
@@ -37,12 +40,14 @@ def answers(port: int, *, host: str = LOOPBACK) -> bool:
 
 
 def choose(
-    names: Iterable[str], kept: Mapping[str, int], *, taken: Iterable[int] = ()
+    widths: Mapping[str, int], kept: Mapping[str, int], *, taken: Iterable[int] = ()
 ) -> dict[str, int]:
     """
-    Choose a free port for each name: the kept one if it still is free, else another.
+    Choose free ports for each name: the kept ones if they still are free, else others.
 
     Args:
+        kept: The first ports that the names had in the last run.
+        widths: How many neighbouring ports each name needs; the first one is returned.
         taken: Ports that somebody else of this stack has, though perhaps not yet in use.
 
     Raises:
@@ -50,25 +55,13 @@ def choose(
     """
     used = set(taken)
     chosen: dict[str, int] = {}
-    for name in names:
-        port = kept.get(name, 0)
-        chosen[name] = port if port and port not in used and is_free(port) else _draw(used, 1)
-        used.add(chosen[name])
+    for name, width in widths.items():
+        first = kept.get(name, 0)
+        if not first or not _become_free(range(first, first + width), used):
+            first = _draw(used, width)
+        chosen[name] = first
+        used.update(range(first, first + width))
     return chosen
-
-
-def choose_block(count: int, kept_first: int | None, *, taken: Iterable[int] = ()) -> range:
-    """
-    Choose *count* neighbouring free ports, beginning at *kept_first* if those still are free.
-
-    Raises:
-        StackError: Nothing is free.
-    """
-    used = set(taken)
-    if kept_first and _are_free(range(kept_first, kept_first + count), used):
-        return range(kept_first, kept_first + count)
-    first = _draw(used, count)
-    return range(first, first + count)
 
 
 def _draw(used: set[int], count: int) -> int:
@@ -78,6 +71,16 @@ def _draw(used: set[int], count: int) -> int:
             return first
     msg = f"no free port between {_LOWEST} and {_HIGHEST}"
     raise StackError(msg, remedy="End what listens there")
+
+
+def _become_free(ports: range, used: set[int]) -> bool:
+    """Give a server that was just killed the moment that its sockets take to close."""
+    deadline = time.monotonic() + _CLOSING_SECONDS
+    while not _are_free(ports, used):
+        if not used.isdisjoint(ports) or time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
 
 
 def _are_free(ports: range, used: set[int]) -> bool:

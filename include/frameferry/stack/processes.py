@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Command:
     """
     One server process, as one would type it.
 
-    Secrets belong into *env* or into files, never into *argv*, which every user of the machine sees.
+    Secrets belong into *env* or files, never into *argv*, which every user of the machine sees.
     """
 
     argv: tuple[str, ...]
@@ -45,7 +46,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
-    """A process by pid and start time (seconds since the epoch): together they name one for ever."""
+    """A process by pid and start time (seconds since 1970): together they name one for ever."""
 
     pid: int
     started: float
@@ -122,23 +123,35 @@ def wait_until(
     ready: Callable[[], bool],
     *,
     name: str,
-    spawned: Iterable[Spawned],
-    log: Path,
+    spawned: Sequence[tuple[Spawned, Path]],
     deadline_seconds: float,
+    cancelled: threading.Event,
 ) -> None:
     """
     Poll *ready* until it answers true, as long as all of *spawned* live.
 
+    Args:
+        ready: Asks the server; may take some seconds.
+        name: The server, for messages.
+        spawned: Each process with its log; the first is the one whose answer is awaited.
+        deadline_seconds: When to give up.
+        cancelled: Set it to give up now.
+
     Raises:
-        StackError: One died or time is up; names the log and shows its last lines.
+        StackError: One died or time is up; names its log and shows the last lines. Or *cancelled*.
     """
-    mine = list(spawned)
     deadline = time.monotonic() + deadline_seconds
     while not ready():
-        if not all(map(is_alive, mine)):
-            raise _broken(f"{name} ended while starting", log)
+        if cancelled.is_set():
+            msg = f"the start of {name} was interrupted"
+            raise StackError(msg)
+        for process, log in spawned:
+            if not is_alive(process):
+                msg = f"{name} ended while starting"
+                raise _broken(msg, log)
         if time.monotonic() > deadline:
-            raise _broken(f"{name} did not answer within {deadline_seconds:.0f} s", log)
+            msg = f"{name} did not answer within {deadline_seconds:.0f} s"
+            raise _broken(msg, spawned[0][1])
         time.sleep(_POLL_SECONDS)
 
 
@@ -204,4 +217,4 @@ def _reap() -> None:
 
 def _rotate(log: Path) -> None:
     if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
-        log.replace(log.with_suffix(".log.1"))
+        log.replace(log.with_name(f"{log.name}.1"))

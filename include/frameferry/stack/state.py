@@ -1,4 +1,4 @@
-"""`stack.json`: what runs, on which ports, and the generated secrets. Readable by its owner only."""
+"""`stack.json`: what runs, on which ports, and the generated secrets; for its owner's eyes only."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ _SECRET_BYTES = 24
 
 @dataclass(slots=True)
 class ServerRecord:
-    """One server: its processes by name, and its ports by purpose, kept while it is down."""
+    """
+    One server: its processes by name, and its ports by purpose, kept while it is down.
+
+    The digest is that of the commands that were spawned: others mean that it must start anew.
+    """
 
     processes: dict[str, Spawned] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
+    digest: str = ""
 
     @property
     def is_up(self) -> bool:
@@ -41,12 +46,6 @@ class StackState:
     def server(self, name: str) -> ServerRecord:
         """The record of a server; an empty one where it never ran."""
         return self.servers.setdefault(name, ServerRecord())
-
-    def secret(self, name: str, make: Callable[[], str] | None = None) -> str:
-        """The secret of this name, generated at its first use and kept from then on."""
-        if name not in self.secrets:
-            self.secrets[name] = make() if make else secrets.token_urlsafe(_SECRET_BYTES)
-        return self.secrets[name]
 
     def mark(self, name: str = "") -> str:
         """What the processes of a server carry in their environment; without a name, of all."""
@@ -80,6 +79,14 @@ class StateFile:
         with self._lock:
             act(self.state)
             self.save()
+
+    def secret(self, name: str) -> str:
+        """The secret of this name: 32 characters, generated at its first use and then kept."""
+        with self._lock:
+            if name not in self.state.secrets:
+                self.state.secrets[name] = secrets.token_urlsafe(_SECRET_BYTES)
+                self.save()
+            return self.state.secrets[name]
 
     def save(self) -> None:
         """Write the state down: a reader sees the old one or the new one."""
@@ -116,6 +123,7 @@ def _parsed(content: Mapping[str, object]) -> StackState:
         name: ServerRecord(
             {key: Spawned(**spawned) for key, spawned in record["processes"].items()},  # type: ignore[index]
             dict(record["ports"]),  # type: ignore[index]
+            str(record["digest"]),  # type: ignore[index]
         )
         for name, record in state.servers.items()
     }
@@ -124,4 +132,6 @@ def _parsed(content: Mapping[str, object]) -> StackState:
 
 def _unreadable(path: Path) -> StackError:
     msg = f"{path} cannot be read"
-    return StackError(msg, remedy="Delete it: the next start makes a new one (processes that it named stay)")
+    return StackError(
+        msg, remedy="Delete it: the next start makes a new one (processes that it named stay)"
+    )

@@ -1,0 +1,48 @@
+# `make demo` shows Frameferry at work, `make test` proves it; both set everything up by themselves.
+# Noted first, so that the demo can tell where the seconds went, set-up included.
+STARTED := $(shell date +%s)
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q
+UV = $(or $(shell command -v uv),$(firstword $(wildcard $(or $(FRAMEFERRY_CACHE),.cache)/uv-*/bin/uv)))
+COMPILE = $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
+CHECKS := check-format check-lint check-types check-imports check-tests
+
+.PHONY: setup demo test check model lock $(CHECKS)
+.DEFAULT_GOAL := setup
+
+setup: ## .venv, Java and the cache; at once where they are there
+	@scripts/setup
+
+demo: setup ## the whole chain on generated pictures; EXIT=1 stops everything at the end
+	@$(BIN)/frameferry demo $(if $(EXIT),--exit) --started $(STARTED)
+
+check: setup ## what every commit passes: format, lint, types, import contracts, fast tests
+	@$(MAKE) --no-print-directory -j2 -Otarget $(CHECKS)
+
+test: check ## everything, on real servers
+	@$(PYTEST) tests/integration tests/faults
+	@$(PYTEST) tests/dags
+	@$(PYTEST) tests/browser
+	@$(PYTEST) tests/endtoend
+
+model: setup ## train the demo's model again
+	@$(BIN)/python -m frameferry.inference.training
+
+lock: setup ## pin requirements*.in anew in requirements*.txt
+	@$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	@$(COMPILE) -c requirements-dev.txt requirements.in -o requirements.txt
+
+check-format:
+	@$(BIN)/ruff format --check --quiet .
+
+check-lint:
+	@$(BIN)/ruff check --quiet .
+
+check-types:
+	@$(BIN)/mypy --no-error-summary
+
+check-imports:
+	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out"; exit 1; }
+
+check-tests:
+	@$(PYTEST) tests/unit tests/property tests/docs

@@ -1,0 +1,302 @@
+"""Two-phase publishing: whole, verified parts first, then all renames in a burst."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from posixpath import dirname
+from types import TracebackType
+from typing import Self, TypeVar
+
+from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.folders import Folders
+from frameferry.delivery.paths import check_path, part_path
+from frameferry.delivery.pool import Pool
+from frameferry.delivery.probing import check_folder, replaces_files
+from frameferry.delivery.renaming import After, RenameGroup, Resend, Staged, look
+from frameferry.delivery.replies import Reply, raise_unless_record
+from frameferry.delivery.rounds import RetryPolicy
+from frameferry.delivery.verifying import is_gone, measure
+from frameferry.domain.records import Consignment, Intent, Receipt, Refusal
+from frameferry.errors import (
+    DeliveryRefused,
+    FrameferryError,
+    FtpUnavailable,
+    RecordChanged,
+    UnsafePath,
+)
+
+__all__ = ["After", "PublishResult", "Publisher", "Settlement", "StageResult", "Staged"]
+
+ThingT = TypeVar("ThingT")
+
+BURST_FILES = 100
+"""Renames in one burst, at most; 500 were fine on four servers."""
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """Every item of a call is in exactly one of the lists."""
+
+    staged: list[Staged]
+    refused: list[Refusal]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishResult:
+    """Every staged file of a call is in exactly one of the lists."""
+
+    receipts: list[Receipt]
+    refused: list[Refusal]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """
+    What became of open intents: delivered, to be sent again, or refused by the server.
+
+    `leftovers` are damaged parts of records to be sent again: `discard_parts` may delete them
+    once the ledger has withdrawn their intents.
+    """
+
+    receipts: list[Receipt]
+    resend: list[int]
+    refused: list[Refusal] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
+
+
+class Publisher:
+    """
+    Deliver groups of files over a pool of connections. Use it as a context manager.
+
+    Args:
+        open_connection: Opens one connection and logs in; called once per connection.
+        base: The folder that no path leaves.
+        connections: At most so many at once; fewer where the server says so.
+        part_tag: Names this attempt's parts; its own per attempt (`Batch.part_tag`).
+        retry: How transient trouble is met; None for the standard.
+    """
+
+    def __init__(
+        self,
+        open_connection: Callable[[], FerryFTP],
+        *,
+        base: str,
+        connections: int,
+        part_tag: str,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._base = base
+        self._part_tag = part_tag
+        self._folders = Folders()
+        self._litter: set[str] = set()
+
+        def open_confined() -> FerryFTP:
+            ftp = open_connection()
+            ftp.confine(base)
+            return ftp
+
+        self._pool = Pool(open_confined, connections=connections, retry=retry)
+
+    def __enter__(self) -> Self:
+        """
+        Log in on one connection; the others follow when there is work for them.
+
+        Raises:
+            FtpUnavailable: Nothing answers, or not now.
+            LoginRefused: User or password are wrong; tried once.
+            DeliveryRefused: Certificate or TLS settings do not fit.
+        """
+        self._pool.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard_parts(sorted(self._litter))
+        self._pool.close()
+
+    @property
+    def connections(self) -> int:
+        """How many connections the server takes, as far as it has been tried."""
+        return self._pool.limit
+
+    def stage(self, items: Sequence[tuple[Consignment, bytes]]) -> StageResult:
+        """
+        Upload every item to a part beside its final name, and verify it there.
+
+        The bytes are the caller's: memory is what the items are.
+
+        Raises:
+            FtpUnavailable: An item used up its tries. What was uploaded is deleted at the end.
+            DeliveryRefused: The server refuses the job, or the folder.
+            RecordChanged: An item's bytes are not as long as its consignment says.
+        """
+        outcomes = self._pool.each(self._stage_one, items)
+        staged = [outcome for outcome in outcomes if isinstance(outcome, Staged)]
+        self._litter.difference_update(item.part_path for item in staged)
+        return StageResult(staged, [one for one in outcomes if isinstance(one, Refusal)])
+
+    def publish(self, staged: Sequence[Staged]) -> PublishResult:
+        """
+        Rename parts onto their final names; only under intents that the ledger has accepted.
+
+        A rename whose reply was lost is settled by its part: gone means renamed. Parts of
+        refused records stay until `discard`, since an intent names them.
+
+        Raises:
+            FtpUnavailable: A group used up its tries; the next attempt settles its intents.
+            DeliveryRefused: Renames do not replace files here, do nothing, or are forbidden.
+        """
+        size = min(BURST_FILES, max(1, -(-len(staged) // self._pool.limit)))
+        groups = [RenameGroup(chunk) for chunk in _chunks(staged, size)]
+        self._pool.each(self._rename_group, groups)
+        return PublishResult(
+            [receipt for group in groups for receipt in group.receipts],
+            [refusal for group in groups for refusal in group.refused],
+        )
+
+    def settle(self, intents: Sequence[Intent], *, after: After) -> Settlement:
+        """
+        Find out what a dead attempt's renames came to, by their parts.
+
+        A part that is whole is renamed: that is the delivery. A part that is gone was renamed;
+        where its final file is gone too, a consumer took it (`taken`), or it is sent again
+        (`kept`). A damaged part is sent again.
+
+        Raises:
+            FtpUnavailable: No clear answer; nothing is concluded from silence.
+            DeliveryRefused: As for `publish`.
+        """
+
+        def settle_one(ftp: FerryFTP, intent: Intent, _: bool) -> Staged | Receipt | Resend:  # noqa: FBT001
+            return look(ftp, intent, base=self._base, after=after)
+
+        found = self._pool.each(settle_one, intents)
+        published = self.publish([one for one in found if isinstance(one, Staged)])
+        resend = [one for one in found if isinstance(one, Resend)]
+        return Settlement(
+            receipts=[one for one in found if isinstance(one, Receipt)] + published.receipts,
+            resend=[one.record_id for one in resend],
+            refused=published.refused,
+            leftovers=[one.leftover for one in resend if one.leftover],
+        )
+
+    def discard(self, staged: Sequence[Staged]) -> None:
+        """Delete parts that no open intent names. Never raises: a sweep finds the rest."""
+        self.discard_parts([item.part_path for item in staged])
+
+    def discard_parts(self, parts: Sequence[str]) -> None:
+        """Delete parts by their paths, as `discard` does."""
+        if not parts:
+            return
+        try:
+            ftp = self._pool.take()
+        except FrameferryError:
+            return
+        try:
+            for chunk in _chunks(parts, BURST_FILES):
+                list(ftp.burst([f"DELE {part}" for part in chunk]))
+        except FrameferryError:
+            return
+        finally:
+            self._pool.give_back(ftp)
+        self._litter.difference_update(parts)
+
+    def _stage_one(
+        self,
+        ftp: FerryFTP,
+        item: tuple[Consignment, bytes],
+        ahead: bool,  # noqa: FBT001 - the pool's signature of a job
+    ) -> Staged | Refusal:
+        consignment, data = item
+        _check_length(consignment, data)
+        try:
+            check_path(consignment.remote_path, self._base)
+        except UnsafePath as error:
+            return Refusal(consignment.record_id, "unsafe name", error.what)
+        part = part_path(consignment.remote_path, self._part_tag, next(_numbers))
+        reply = self._upload(ftp, part, data)
+        if not reply.is_success:
+            return self._refusal(ftp, consignment.record_id, part, reply, what="upload")
+        how = _verified(ftp, consignment, part, reply, ahead=ahead)
+        return Staged(consignment.record_id, part, consignment.remote_path, how)
+
+    def _upload(self, ftp: FerryFTP, part: str, data: bytes) -> Reply:
+        """Store a part; where the name is refused, make its folder again and try once more."""
+        folder = dirname(part)
+        self._folders.ensure(ftp, folder)
+        self._litter.add(part)
+        reply = ftp.store(part, data)
+        if reply.is_name_refused and ftp.is_in_step:
+            self._folders.forget(folder)
+            self._folders.ensure(ftp, folder)
+            reply = ftp.store(part, data)
+        return reply
+
+    def _refusal(
+        self, ftp: FerryFTP, record_id: int, path: str, reply: Reply, *, what: str
+    ) -> Refusal:
+        """Take a no as the record's own only where a probe file goes through its folder."""
+        raise_unless_record(what, reply)
+        check_folder(ftp, dirname(path), self._probe_tag())
+        return Refusal(record_id, f"{what} refused", reply.words)
+
+    def _probe_tag(self) -> str:
+        return f"{self._part_tag}-{next(_numbers)}"
+
+    def _rename_group(self, ftp: FerryFTP, group: RenameGroup, _: bool) -> None:  # noqa: FBT001
+        for item, reply in group.rename(ftp):
+            self._explain(ftp, group, item, reply)
+
+    def _explain(self, ftp: FerryFTP, group: RenameGroup, item: Staged, reply: Reply) -> None:
+        """Say why a rename was refused: done already, a file in its place, record or folder."""
+        if is_gone(ftp, item.part_path):
+            group.vanished(ftp, item)
+            return
+        raise_unless_record("rename", reply)
+        folder = dirname(item.remote_path)
+        if measure(ftp, item.remote_path) is not None and not replaces_files(
+            ftp, folder, self._probe_tag()
+        ):
+            msg = f"the server lets no rename replace a file ({item.remote_path}): {reply.words!r}"
+            remedy = "Allow overwriting on the server (ProFTPD: AllowOverwrite on)"
+            raise DeliveryRefused(msg, remedy=remedy)
+        refusal = self._refusal(ftp, item.record_id, item.remote_path, reply, what="rename")
+        group.refuse(item, refusal)
+
+
+def _verified(
+    ftp: FerryFTP, consignment: Consignment, part: str, reply: Reply, *, ahead: bool
+) -> str:
+    """
+    See that a part is whole, and say how that was seen.
+
+    Raises:
+        FtpUnavailable: It is not: the upload has to be done again, to another part.
+    """
+    measured = measure(ftp, part, ahead=ahead)
+    if measured is None:
+        msg = f"the server does not show a part although it said {reply.words!r}"
+        raise FtpUnavailable(msg)
+    if flaw := measured.flaw(consignment.size_bytes, consignment.sha256):
+        msg = f"{flaw} although it said {reply.words!r}"
+        raise FtpUnavailable(msg)
+    return "size+tls" if measured.how == "size" and ftp.is_protected else measured.how
+
+
+def _check_length(consignment: Consignment, data: bytes) -> None:
+    if len(data) == consignment.size_bytes:
+        return
+    msg = f"{len(data)} bytes were to be sent, but {consignment.size_bytes} were judged"
+    raise RecordChanged(msg, partition=consignment.partition, offset=consignment.offset)
+
+
+def _chunks(things: Sequence[ThingT], size: int) -> Iterator[list[ThingT]]:
+    for start in range(0, len(things), size):
+        yield list(things[start : start + size])

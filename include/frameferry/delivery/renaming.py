@@ -1,0 +1,158 @@
+"""
+Renames in bursts, and what became of those whose replies were lost.
+
+A part is a single-use token: it is there until its rename happened, and gone afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.replies import Reply
+from frameferry.delivery.verifying import is_gone, measure
+from frameferry.domain.records import Intent, Receipt, Refusal
+from frameferry.errors import DeliveryRefused, FtpUnavailable
+
+After = Literal["kept", "taken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A whole, verified part that is not under its final name yet."""
+
+    record_id: int
+    part_path: str
+    remote_path: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """A record that has to be sent again. `leftover` is a damaged part of it, if there is one."""
+
+    record_id: int
+    leftover: str | None = None
+
+
+@dataclass(slots=True)
+class RenameGroup:
+    """The renames of one burst: what is left of them, over all its tries."""
+
+    todo: list[Staged]
+    receipts: list[Receipt] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    is_in_doubt: bool = False
+
+    def rename(self, ftp: FerryFTP) -> list[tuple[Staged, Reply]]:
+        """
+        Rename all that is left, in one burst, after settling what an earlier try left in doubt.
+
+        Returns:
+            Those that the server refused, each with the reply that says so.
+
+        Raises:
+            FtpUnavailable: Cut off; the next call settles what is in doubt.
+            DeliveryRefused: The server says that it renamed, and did not, or mixed names up.
+        """
+        if self.is_in_doubt:
+            self._settle_doubts(ftp)
+        items = list(self.todo)
+        self.is_in_doubt = True
+        refused = self._burst(ftp, items)
+        self.is_in_doubt = False
+        if items and not refused:
+            _distrust(ftp, items[0])
+        return refused
+
+    def vanished(self, ftp: FerryFTP, item: Staged) -> None:
+        """
+        Settle a part that is gone though we never heard of its rename: by its final file.
+
+        Raises:
+            FtpUnavailable: The final file is not there either: the next attempt settles it,
+                who knows whether files are kept or taken.
+        """
+        if measure(ftp, item.remote_path) is None:
+            msg = f"the part of {item.remote_path} is gone before its rename"
+            raise FtpUnavailable(msg, remedy="The next attempt settles it")
+        self._done(item)
+
+    def refuse(self, item: Staged, refusal: Refusal) -> None:
+        """Take an item out as the server's permanent no to one record."""
+        self.refused.append(refusal)
+        self.todo.remove(item)
+
+    def _burst(self, ftp: FerryFTP, items: Sequence[Staged]) -> list[tuple[Staged, Reply]]:
+        pairs = [(f"RNFR {item.part_path}", f"RNTO {item.remote_path}") for item in items]
+        replies = ftp.burst([line for pair in pairs for line in pair])
+        refused = []
+        for item in items:
+            source, target = next(replies), next(replies)
+            if not source.is_wanting:
+                _refuse_mix_up(item, source, target)
+                refused.append((item, source))
+            elif target.is_success:
+                self._done(item)
+            else:
+                refused.append((item, target))
+        return refused
+
+    def _settle_doubts(self, ftp: FerryFTP) -> None:
+        for item in list(self.todo):
+            if is_gone(ftp, item.part_path):
+                self._done(item)
+
+    def _done(self, item: Staged) -> None:
+        self.receipts.append(Receipt(item.record_id, item.how))
+        self.todo.remove(item)
+
+
+def look(ftp: FerryFTP, intent: Intent, *, base: str, after: After) -> Staged | Receipt | Resend:
+    """
+    Find out what became of an open intent, by its part, never by the final file's length alone.
+
+    Returns:
+        Staged where a whole part waits for its rename, a receipt where that has happened.
+
+    Raises:
+        FtpUnavailable: No clear answer; nothing is concluded from silence.
+    """
+    part = measure(ftp, intent.part_path)
+    if part is not None:
+        if part.flaw(intent.size_bytes, intent.sha256):
+            return Resend(intent.record_id, intent.part_path)
+        return Staged(intent.record_id, intent.part_path, intent.remote_path, part.how)
+    if not is_gone(ftp, intent.part_path):
+        msg = f"the part {intent.part_path} comes and goes"
+        raise FtpUnavailable(msg)
+    final = measure(ftp, intent.remote_path)
+    if final is not None and not final.flaw(intent.size_bytes, intent.sha256):
+        return Receipt(intent.record_id, final.how)
+    if after == "kept":
+        return Resend(intent.record_id)
+    _insist_on_base(ftp, base)
+    return Receipt(intent.record_id, "size")
+
+
+def _insist_on_base(ftp: FerryFTP, base: str) -> None:
+    """Do not take "all is gone" for "all was taken" where a volume is only not mounted."""
+    if not ftp.ask("CWD", base).is_success:
+        msg = f"the base folder {base} is not there"
+        raise FtpUnavailable(msg, remedy="See that the server's volume is mounted")
+
+
+def _distrust(ftp: FerryFTP, item: Staged) -> None:
+    """Look once a burst whether 250 meant a rename: there are servers that do nothing."""
+    if measure(ftp, item.part_path) is not None:
+        msg = f"the server said that it renamed {item.part_path}, but it is still there"
+        raise DeliveryRefused(msg, remedy="Deliver to a server that can rename")
+
+
+def _refuse_mix_up(item: Staged, source: Reply, target: Reply) -> None:
+    """Stop where a rename went through whose source was refused: whose bytes were they?"""
+    if target.is_success:
+        msg = f"the server renamed another file to {item.remote_path}: {source.words!r}"
+        raise DeliveryRefused(msg, remedy="Delete that file, and deliver to another server")

@@ -1,0 +1,199 @@
+"""The data connection: one file at a time, and why it broke where it did."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from time import monotonic
+
+from frameferry.config.connections import FtpConnection
+from frameferry.delivery.replies import Reply
+from frameferry.delivery.wire import Wire
+from frameferry.errors import FtpUnavailable
+
+CONNECT_SECONDS = 10.0
+QUIT_SECONDS = 3.0
+PIECE_BYTES = 1 << 20
+"""Bytes given to the kernel at once: a time-out then means 'no progress', not 'a big file'."""
+_READY_SECONDS = 2.0
+
+
+class Transfers(Wire):
+    """A connection that stores and fetches whole files."""
+
+    def __init__(self, connection: FtpConnection) -> None:
+        super().__init__(connection)
+        self._ready: tuple[tuple[str, int], float] | None = None
+        self._channel: socket.socket | None = None
+
+    @property
+    def connect_seconds(self) -> float:
+        """The time-out of connecting, to either port."""
+        return min(CONNECT_SECONDS, self.seconds)
+
+    @property
+    def quit_seconds(self) -> float:
+        """The time-out of what only politeness or curiosity asks for."""
+        return min(QUIT_SECONDS, self.seconds)
+
+    def ask_all(self, lines: Sequence[str], *, ahead: bool) -> list[Reply]:
+        """
+        Ask all lines in one burst and, where *ahead*, for the next transfer's address too.
+
+        Raises:
+            FtpUnavailable: As for `ask`.
+            UnsafePath: A line must not be sent; none was.
+        """
+        if not (ahead and self.passiveserver):
+            return list(self.burst(lines))
+        *replies, address = self.burst([*lines, self.passive_verb])
+        if address.is_success:
+            with self.translated("data connection"):
+                self._ready = (self.address_of(address), monotonic() + _READY_SECONDS)
+        return replies
+
+    def store(self, path: str, data: bytes) -> Reply:
+        """
+        Send one file in binary and return what the server says at the end of it.
+
+        A 2yz says only that the server saw an end of the data, not that it has all of it.
+
+        Raises:
+            FtpUnavailable: Cut off or timed out, on either connection.
+            DeliveryRefused: The certificate of the data connection does not fit.
+            UnsafePath: The path must not be sent.
+        """
+        channel = self._open_data(f"STOR {path}")
+        if isinstance(channel, Reply):
+            return channel
+        try:
+            with self.translated("data"):
+                _send_whole(channel, data)
+                _end_data(channel)
+        except FtpUnavailable as error:
+            self.hang_up()
+            return self._cause(error)
+        self.hang_up()
+        return self.reply("data")
+
+    def fetch(self, path: str) -> Iterator[bytes] | Reply:
+        """
+        Read a file back in pieces, or return the server's refusal.
+
+        Raises:
+            FtpUnavailable: Cut off or timed out, also while reading.
+            UnsafePath: The path must not be sent.
+        """
+        channel = self._open_data(f"RETR {path}")
+        return channel if isinstance(channel, Reply) else self._pieces(channel)
+
+    def _open_data(self, line: str) -> socket.socket | Reply:
+        with self.translated("control"):
+            self.voidcmd("TYPE I")
+        opened = self._connect_data(line) if self.passiveserver else self._accept_data(line)
+        if isinstance(opened, Reply):
+            return opened
+        self._channel = opened
+        try:
+            with self.translated("data connection"):
+                self._channel = self.dressed(opened)
+        except FtpUnavailable as error:
+            self.hang_up()
+            return self._cause(error)
+        return self._channel
+
+    def _connect_data(self, line: str) -> socket.socket | Reply:
+        """Send the command before connecting, so that their round trips are one."""
+        with self.translated("control"):
+            address = self._next_address()
+            self.write_lines([line])
+        try:
+            with self.translated("data connection"):
+                channel = socket.create_connection(address, self.connect_seconds)
+        except FtpUnavailable as error:
+            return self._cause(error)
+        self._channel = channel
+        reply = self.reply("control")
+        if not reply.is_preliminary:
+            self.hang_up()
+            return reply
+        return channel
+
+    def _accept_data(self, line: str) -> socket.socket | Reply:
+        with self.translated("data connection"), self._listener() as listener:
+            listener.settimeout(self.connect_seconds)
+            offer = self._offered(listener)
+            if not offer.is_success:
+                return offer
+            self.write_lines([line])
+            reply = self.read_reply()
+            return listener.accept()[0] if reply.is_preliminary else reply
+
+    def _listener(self) -> socket.socket:
+        """Listen for the server's data connection where it already talks to us, and only there."""
+        assert self.sock is not None
+        return socket.create_server((self.sock.getsockname()[0], 0), family=self.af, backlog=1)
+
+    def _offered(self, listener: socket.socket) -> Reply:
+        host, port = listener.getsockname()[:2]
+        family = 2 if self.af == socket.AF_INET6 else 1
+        return self.ask("EPRT", f"|{family}|{host}|{port}|")
+
+    def _next_address(self) -> tuple[str, int]:
+        ready, self._ready = self._ready, None
+        if ready is not None and monotonic() < ready[1]:
+            return ready[0]
+        return self.makepasv()
+
+    def hang_up(self) -> None:
+        """Close the data connection, if there is one. Never raises."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            with suppress(OSError):
+                channel.close()
+
+    def _pieces(self, channel: socket.socket) -> Iterator[bytes]:
+        try:
+            with self.translated("data"):
+                while piece := channel.recv(PIECE_BYTES):
+                    yield piece
+        finally:
+            self.hang_up()
+        self.reply("data")
+
+    def _cause(self, error: FtpUnavailable) -> Reply:
+        """
+        Read why the server broke off a transfer; the connection is not to be used again.
+
+        Raises:
+            FtpUnavailable: It does not say: the error itself.
+        """
+        self.is_tainted = True
+        if self.sock is None:
+            raise error
+        with suppress(OSError):
+            self.sock.settimeout(self.quit_seconds)
+        try:
+            reply = self.reply("data")
+        except FtpUnavailable:
+            raise error from error.__cause__
+        if not reply.is_transient and not reply.is_refusal:
+            raise error
+        return reply
+
+
+def _send_whole(channel: socket.socket, data: bytes) -> None:
+    view = memoryview(data)
+    for start in range(0, len(view), PIECE_BYTES):
+        channel.sendall(view[start : start + PIECE_BYTES])
+
+
+def _end_data(channel: socket.socket) -> None:
+    """End the data. A server that drops TLS without its goodbye is judged by its reply."""
+    if isinstance(channel, ssl.SSLSocket):
+        with suppress(OSError):
+            channel.settimeout(QUIT_SECONDS)
+            channel.unwrap()
+    channel.close()

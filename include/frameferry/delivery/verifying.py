@@ -1,0 +1,117 @@
+"""Ask a server what it stored: its length, and its hash where it offers one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.replies import Reply, raise_if_transient
+from frameferry.errors import DeliveryRefused, FtpUnavailable
+
+_SHA256 = re.compile(r"\b[0-9a-f]{64}\b", re.IGNORECASE)
+_SIZE_REPLY = re.compile(r"213 +(\d+)\s*$")
+_MLST_SIZE = re.compile(r"\bsize=(\d+);", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a server says of a file it holds. `sha256` is None where it offers none."""
+
+    size_bytes: int
+    sha256: str | None = None
+
+    def flaw(self, size_bytes: int, sha256: str) -> str | None:
+        """Say what is wrong with the file, None where nothing is."""
+        if self.size_bytes != size_bytes:
+            return f"the server holds {self.size_bytes} of {size_bytes} bytes"
+        if self.sha256 is not None and self.sha256 != sha256.lower():
+            return "the server holds other bytes of the same length"
+        return None
+
+    @property
+    def how(self) -> str:
+        """Name the proof as a receipt shows it, whatever carried the bytes."""
+        return "size" if self.sha256 is None else "hash:sha256"
+
+
+def measure(ftp: FerryFTP, path: str, *, ahead: bool = False) -> Measured | None:
+    """
+    Measure a file: SIZE, in one round trip with a hash and, where *ahead*, the next address.
+
+    A server without SIZE is asked by MLST; one without either has the file read back.
+
+    Returns:
+        None where the server says that there is no such file.
+
+    Raises:
+        FtpUnavailable: Cut off, or neither a size nor a clear no.
+        DeliveryRefused: The server has no way at all to say what it stored.
+    """
+    if not ftp.size_verb:
+        return _read_back(ftp, path)
+    hash_question = [f"{ftp.hash_verb} {_hash_argument(ftp, path)}"] if ftp.hash_verb else []
+    size, *digest = ftp.ask_all([f"{ftp.size_verb} {path}", *hash_question], ahead=ahead)
+    if size.is_unknown_command:
+        ftp.size_verb = "MLST" if ftp.size_verb == "SIZE" and "MLST" in ftp.features else ""
+        return measure(ftp, path)
+    raise_if_transient(ftp.size_verb, size)
+    if not size.is_success:
+        return None
+    return Measured(_size_of(size), _hash_of(ftp, digest[0]) if digest else None)
+
+
+def is_gone(ftp: FerryFTP, path: str) -> bool:
+    """
+    Say whether a file is gone: only where two different commands say so.
+
+    Raises:
+        FtpUnavailable: No clear answer.
+    """
+    if measure(ftp, path) is not None:
+        return False
+    reply = ftp.ask("RNFR", path)
+    if reply.is_wanting:
+        ftp.poison()
+        msg = f"the server says that {path} is not there, and would rename it"
+        raise FtpUnavailable(msg)
+    raise_if_transient("RNFR", reply)
+    return not reply.is_success
+
+
+def _hash_argument(ftp: FerryFTP, path: str) -> str:
+    return f'"{path}"' if ftp.hash_verb == "XSHA256" and " " in path else path
+
+
+def _size_of(reply: Reply) -> int:
+    found = _SIZE_REPLY.match(reply.text) or _MLST_SIZE.search(reply.text)
+    if found is None:
+        msg = f"no size in the server's reply {reply.words!r}"
+        raise FtpUnavailable(msg)
+    return int(found[1])
+
+
+def _hash_of(ftp: FerryFTP, reply: Reply) -> str | None:
+    """Read a hash in any server's wording; one that will not say is not asked again."""
+    raise_if_transient(ftp.hash_verb, reply)
+    found = _SHA256.search(reply.text) if reply.is_success else None
+    if found is None:
+        ftp.hash_verb = ""
+        return None
+    return found[0].lower()
+
+
+def _read_back(ftp: FerryFTP, path: str) -> Measured | None:
+    pieces = ftp.fetch(path)
+    if isinstance(pieces, Reply):
+        if pieces.is_unknown_command:
+            msg = f"the server has no way to say what it stored: {pieces.words!r}"
+            raise DeliveryRefused(msg, remedy="Deliver to a server with SIZE, MLST or RETR")
+        raise_if_transient("RETR", pieces)
+        return None
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+    return Measured(size, digest.hexdigest())

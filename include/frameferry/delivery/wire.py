@@ -1,0 +1,311 @@
+"""
+The lines of one control connection: what is written is checked, what is read is bounded.
+
+`Wire` is an `ftplib.FTP_TLS`, so that whatever is written for ftplib works with it and sees
+ftplib's errors. `translated` maps those to ours, here and nowhere else.
+"""
+
+# ruff: noqa: S321 - FTP is what we deliver to; TLS is a setting of the connection
+
+from __future__ import annotations
+
+import ftplib
+import re
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+
+from frameferry.config.connections import FtpConnection
+from frameferry.delivery.encryption import tls_context, tls_failure
+from frameferry.delivery.paths import check_path, has_control_character, is_within
+from frameferry.delivery.replies import ADDRESS, EXTENDED_ADDRESS, Reply
+from frameferry.errors import FtpUnavailable, UnsafePath
+
+REPLY_BYTES = 65536
+"""A longer reply is no reply: an endless one must not fill the memory."""
+_CODE = re.compile(r"[1-5]\d\d(?=[ -]|$)")
+_EPSV_REFUSALS = frozenset({500, 501, 502, 504, 522})
+_PATH_VERBS = frozenset(
+    {"APPE", "CWD", "DELE", "HASH", "MDTM", "MKD", "MLST", "RETR", "RMD", "RNFR", "RNTO"}
+    | {"SIZE", "STOR", "XSHA256"}
+)
+_VERBS_ABOVE_BASE = frozenset({"CWD", "MKD"})
+
+
+class Wire(ftplib.FTP_TLS):
+    """A control connection that counts the replies it is owed. Not thread-safe."""
+
+    _prot_p: bool  # ftplib's own, missing from its types
+
+    def __init__(self, connection: FtpConnection) -> None:
+        super().__init__(
+            context=tls_context(connection),
+            timeout=connection.timeout_seconds,
+            encoding=connection.encoding,
+        )
+        self.connection = connection
+        self.host, self.port = connection.host, connection.port
+        self.is_tainted = False
+        self.agreed_type = ""
+        self._base: str | None = None
+        self._inbox = bytearray()
+        self._owed = 0
+        self._reply_ends = 0.0
+        self._heard_at = 0.0
+        self._speaks_epsv = True
+        self.set_pasv(connection.passive)
+
+    @property
+    def seconds(self) -> float:
+        """The time-out of one reply, and of data without progress."""
+        return self.connection.timeout_seconds
+
+    @property
+    def server(self) -> str:
+        """`host:port`, for messages."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def is_in_step(self) -> bool:
+        """Say whether the next reply will belong to the next command."""
+        return self.sock is not None and self._owed == 0 and not self.is_tainted
+
+    @property
+    def is_protected(self) -> bool:
+        """Say whether data connections are encrypted."""
+        return self._prot_p
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the server last spoke."""
+        return monotonic() - self._heard_at
+
+    @property
+    def passive_verb(self) -> str:
+        """The command that asks for a data address here."""
+        return "EPSV" if self._speaks_epsv else "PASV"
+
+    def confine(self, base: str) -> None:
+        """Refuse to write any later path outside *base*."""
+        self._base = base
+
+    @contextmanager
+    def translated(self, phase: str) -> Iterator[None]:
+        """Map every way in which sockets, TLS and ftplib fail to our errors."""
+        try:
+            yield
+        except ssl.SSLError as error:
+            self.is_tainted = True
+            raise tls_failure(error, self.server, phase) from error
+        except (OSError, EOFError) as error:
+            self.is_tainted = True
+            raise self.unavailable(_told(error), phase) from error
+        except ftplib.Error as error:
+            self.is_tainted = True
+            msg = f"the server said {' '.join(str(error).split())[:200]!r}"
+            raise self.unavailable(msg, phase) from error
+
+    def unavailable(self, what: str, phase: str) -> FtpUnavailable:
+        """Make the error of a dead connection."""
+        return FtpUnavailable(what, server=self.server, phase=phase)
+
+    def write_lines(self, lines: Sequence[str]) -> None:
+        """
+        Write command lines at once: the one place where anything is written.
+
+        Raises:
+            UnsafePath: A line must not be written; none was.
+        """
+        for line in lines:
+            self._check(line)
+        if self.sock is None:
+            raise EOFError
+        self._owed += len(lines)
+        self.sock.sendall("".join(f"{line}\r\n" for line in lines).encode(self.encoding))
+
+    def reply(self, phase: str) -> Reply:
+        """
+        Read one reply, preliminary or final.
+
+        Raises:
+            FtpUnavailable: Cut off, timed out, or not a reply.
+        """
+        with self.translated(phase):
+            return self.read_reply()
+
+    def read_reply(self) -> Reply:
+        """Read one reply, with ftplib's errors."""
+        text = self.getmultiline()
+        if not _CODE.match(text):
+            raise ftplib.error_proto(text[:200])
+        return Reply(int(text[:3]), text)
+
+    def ask(self, verb: str, argument: str = "", *, phase: str = "control") -> Reply:
+        """
+        Send one command and read its final reply, whatever it says.
+
+        Raises:
+            FtpUnavailable: Cut off, timed out, or not a reply. Drop the connection.
+            UnsafePath: The line must not be sent.
+        """
+        line = f"{verb} {argument}" if argument else verb
+        return next(self.burst([line], phase=phase))
+
+    def burst(self, lines: Sequence[str], *, phase: str = "control") -> Iterator[Reply]:
+        """
+        Send all lines at once; return their replies in order, each as it comes.
+
+        Whoever stops reading early leaves the connection out of step.
+
+        Raises:
+            FtpUnavailable: As for `ask`; the replies before were handed out.
+            UnsafePath: A line must not be sent; none was.
+        """
+        with self.translated(phase):
+            self.write_lines(lines)
+        return (self.reply(phase) for _ in lines)
+
+    def address_of(self, reply: Reply) -> tuple[str, int]:
+        """Read a data address; the host is always the one we talk to."""
+        assert self.sock is not None
+        peer = self.sock.getpeername()
+        match reply.code:
+            case code if code == EXTENDED_ADDRESS:
+                return str(peer[0]), ftplib.parse229(reply.text, peer)[1]
+            case code if code == ADDRESS:
+                return str(peer[0]), ftplib.parse227(reply.text)[1]
+            case _:
+                raise ftplib.error_temp(reply.text)
+
+    def dressed(self, channel: socket.socket) -> socket.socket:
+        """Set a data connection's options and, where agreed, encrypt it in the same session."""
+        channel.settimeout(self.seconds)
+        channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._prot_p:
+            return channel
+        session = self.sock.session if isinstance(self.sock, ssl.SSLSocket) else None
+        return self.context.wrap_socket(channel, server_hostname=self.host, session=session)
+
+    def encrypt(self) -> None:
+        """Encrypt the control connection; what was read in the clear is forgotten."""
+        assert self.sock is not None
+        self._inbox.clear()
+        self.sock = self.context.wrap_socket(self.sock, server_hostname=self.host)
+
+    # What ftplib calls, in our way.
+
+    def auth(self) -> str:
+        """Ask for TLS and encrypt."""
+        reply = self.voidcmd("AUTH TLS")
+        self.encrypt()
+        return reply
+
+    def putline(self, line: str) -> None:
+        """Write one line, through the same guard."""
+        self.write_lines([line])
+
+    def getline(self) -> str:
+        """Read one line; bytes that are not in the encoding become U+FFFD."""
+        if self.sock is None:
+            raise EOFError
+        while (end := self._inbox.find(b"\n")) < 0:
+            if len(self._inbox) > self.maxline:
+                msg = f"a reply line of over {self.maxline} bytes"
+                raise ftplib.Error(msg)
+            self._refuse_late()
+            chunk = self.sock.recv(8192)
+            if not chunk:
+                raise EOFError
+            self._inbox += chunk
+        line = bytes(self._inbox[:end])
+        del self._inbox[: end + 1]
+        return line.rstrip(b"\r").decode(self.encoding, "replace")
+
+    def getmultiline(self) -> str:
+        """Read one reply of one or more lines, within one time-out and 64 KiB."""
+        self._reply_ends = monotonic() + self.seconds
+        lines = [self.getline()]
+        code, size = lines[0][:3], 0
+        while lines[0][3:4] == "-" and (lines[-1][:3] != code or lines[-1][3:4] == "-"):
+            self._refuse_late()
+            lines.append(self.getline())
+            size += len(lines[-1])
+            if size > REPLY_BYTES:
+                msg = "a reply without an end"
+                raise ftplib.Error(msg)
+        if not code.startswith("1"):
+            self._owed = max(0, self._owed - 1)
+        self._heard_at = monotonic()
+        return "\n".join(lines)
+
+    def makepasv(self) -> tuple[str, int]:
+        """Ask for a data address by EPSV, and by PASV where that is not understood."""
+        self.write_lines([self.passive_verb])
+        reply = self.read_reply()
+        if self._speaks_epsv and reply.code in _EPSV_REFUSALS:
+            self._speaks_epsv = False
+            return self.makepasv()
+        return self.address_of(reply)
+
+    def ntransfercmd(
+        self, cmd: str, rest: int | str | None = None
+    ) -> tuple[socket.socket, int | None]:
+        """Open a transfer as ftplib does, with our TLS and socket options."""
+        channel, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        return self.dressed(channel), size
+
+    def sendcmd(self, cmd: str) -> str:
+        """Send a command, remembering a TYPE that ftplib sets behind our back."""
+        reply = super().sendcmd(cmd)
+        if cmd.startswith("TYPE "):
+            self.agreed_type = cmd.removeprefix("TYPE ")
+        return reply
+
+    def voidcmd(self, cmd: str) -> str:
+        """Send a command, unless it is a TYPE that is agreed already."""
+        if cmd == f"TYPE {self.agreed_type}":
+            return f"200 {cmd} it is"
+        reply = super().voidcmd(cmd)
+        if cmd.startswith("TYPE "):
+            self.agreed_type = cmd.removeprefix("TYPE ")
+        return reply
+
+    def size(self, filename: str) -> int | None:
+        """Ask for a size in binary, where alone it means bytes."""
+        self.voidcmd("TYPE I")
+        return super().size(filename)
+
+    def _refuse_late(self) -> None:
+        if monotonic() > self._reply_ends:
+            raise TimeoutError
+
+    def _check(self, line: str) -> None:
+        verb, _, argument = line.partition(" ")
+        if has_control_character(line) or not _is_encodable(line, self.encoding):
+            msg = f"a {verb[:7]} command would hold a character that must not be sent"
+            raise UnsafePath(msg, remedy="Check the name template, or the connection's login")
+        if self._base is None or verb not in _PATH_VERBS:
+            return
+        path = argument.strip('"') if verb == "XSHA256" else argument
+        if verb not in _VERBS_ABOVE_BASE or not is_within(self._base, path):
+            check_path(path, self._base)
+
+
+def _is_encodable(line: str, encoding: str) -> bool:
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _told(error: OSError | EOFError) -> str:
+    match error:
+        case TimeoutError():
+            return "no answer in time"
+        case EOFError():
+            return "the server closed the connection"
+        case _:
+            return error.strerror or str(error) or type(error).__name__

@@ -1,0 +1,216 @@
+"""Judge pictures with a loaded model: bytes in, one verdict each out."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from frameferry.config.settings import ModelSettings
+from frameferry.errors import ModelMismatch
+from frameferry.inference.answer import Answer, answers
+from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
+from frameferry.inference.decode import Pixels, Reason, Undecodable, decode
+from frameferry.inference.digest import (
+    combined_digest,
+    content_digest,
+    judge_digest,
+    model_files,
+    refuse_other_content,
+)
+from frameferry.inference.network import Network, load_network, refuse_range, refuse_shape
+
+Stamps = dict[Path, tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    What the judge says of one picture: a label and score, or a reason why not.
+
+    `score` is in [0, 1]; `outputs` is JSON text, label → share, shorter than 300 bytes. `reason`
+    (one of `decode.Reason`) and `detail` are set exactly when the other three are None.
+    """
+
+    label: str | None = None
+    score: float | None = None
+    outputs: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+class Judge:
+    """One loaded model with its card. Not for two threads at once."""
+
+    def __init__(self, digest: str, spec: Spec, network: Network, name: str) -> None:
+        self.digest = digest
+        self.spec = spec
+        self._network = network
+        self._name = name
+
+    def judge(self, values: Sequence[bytes]) -> list[Verdict]:
+        """
+        Judge pictures, in order; a bad one is a verdict with a reason, never an error.
+
+        All of *values* are held decoded at once (height x width x 3 bytes each): hand over an
+        Arrow batch, not a topic.
+
+        Raises:
+            ModelMismatch: The outputs are not of the kind that the card states.
+        """
+        decoded = [decode(value, self.spec) for value in values]
+        answered = self._answers([each for each in decoded if not isinstance(each, Undecodable)])
+        return [
+            Verdict(reason=each.reason.value, detail=each.detail)
+            if isinstance(each, Undecodable)
+            else _verdict(next(answered))
+            for each in decoded
+        ]
+
+    def _answers(self, pictures: Sequence[Pixels]) -> Iterator[Answer | None]:
+        size = self._network.batch
+        stack = np.zeros((size, self.spec.height_pixels, self.spec.width_pixels, 3), np.uint8)
+        for start in range(0, len(pictures), size):
+            group = pictures[start : start + size]
+            stack[: len(group)] = group
+            raw = self._network.predict(stack)[: len(group)]
+            refuse_range(self._name, self.spec, raw)
+            yield from answers(raw, self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    judge: Judge
+    stamps: Stamps
+
+
+_LOADED: dict[tuple[str, ModelSettings], _Loaded] = {}
+_LOCK = threading.Lock()
+
+
+def load_judge(settings: ModelSettings) -> Judge:
+    """
+    Load the model, once a process: a second call with these settings only looks at the files.
+
+    The judge's digest is that of the bytes it was loaded from, which are copied while they are
+    digested: a file that changes meanwhile cannot come between.
+
+    Raises:
+        ModelMismatch: The model is missing, does not fit its card, or changed since this process
+            loaded it. A changed model is for new processes: rows of one batch must not come from
+            two models.
+    """
+    key = (str(Path(settings.path).absolute()), settings)
+    with _LOCK:
+        known = _LOADED.get(key)
+        if known is None or not _is_current(known.stamps):
+            _LOADED[key] = known = _fresh(settings, known)
+        return known.judge
+
+
+def read_judge(settings: ModelSettings) -> Judge:
+    """
+    Load the model anew, whatever this process loaded before.
+
+    Raises:
+        ModelMismatch: The model is missing or does not fit its card.
+    """
+    found = find_model(settings.path)
+    return _load(found, effective(found, settings))
+
+
+def check_model(settings: ModelSettings) -> None:
+    """
+    Check what can be checked without TensorFlow: the card, the digest, the files, the input.
+
+    Raises:
+        ModelMismatch: Says what does not fit, and what to do.
+    """
+    found = find_model(settings.path)
+    judge_digest(settings.path, settings)
+    found.control_pictures()
+    if found.kind == "keras":
+        shape = _keras_input(found.path)
+        if shape is not None:
+            refuse_shape(found, effective(found, settings), shape)
+
+
+def _fresh(settings: ModelSettings, known: _Loaded | None) -> _Loaded:
+    found = find_model(settings.path)
+    # Stamps first: a file that changes while it is read is looked at again at the next call.
+    stamps = _stamps(found)
+    if known is None:
+        return _Loaded(_load(found, effective(found, settings)), stamps)
+    digest = judge_digest(settings.path, settings)
+    if digest != known.judge.digest:
+        what = f"the model file changed: loaded {known.judge.digest[:12]}, now {digest[:12]}"
+        remedy = "Put a changed model into a folder of its own; new workers load it"
+        raise mismatch(found.path, what, remedy)
+    return replace(known, stamps=stamps)
+
+
+def _load(found: FoundModel, spec: Spec) -> Judge:
+    with tempfile.TemporaryDirectory(prefix="frameferry-model-") as folder:
+        content = content_digest(found, Path(folder))
+        refuse_other_content(found, content)
+        copy = Path(folder) / found.path.name if found.kind == "keras" else Path(folder)
+        try:
+            network = load_network(replace(found, path=copy), spec)
+        except ModelMismatch as error:
+            error.where["model"] = str(found.path)
+            raise
+    return Judge(combined_digest(content, spec), spec, network, str(found.path))
+
+
+def _stamps(found: FoundModel) -> Stamps:
+    paths = [*model_files(found).values(), *([found.card_path] if found.card_path else [])]
+    try:
+        return {path: _stamp(path) for path in paths}
+    except OSError as error:
+        raise mismatch(found.path, f"it cannot be read: {error}", "Put the model back") from error
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _is_current(stamps: Stamps) -> bool:
+    try:
+        return all(_stamp(path) == stamp for path, stamp in stamps.items())
+    except OSError:
+        return False
+
+
+def _keras_input(path: Path) -> list[int | None] | None:
+    """
+    Read the input shape, batch first, from a `.keras` file; None where it does not say.
+
+    Raises:
+        ModelMismatch: It is no such file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))["config"]
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        what = f"it is no .keras file: {error}"
+        raise mismatch(path, what, "Save the model with model.save('model.keras')") from error
+    layers = config.get("layers", []) if isinstance(config, dict) else []
+    shapes = [
+        layer["config"].get("batch_shape")
+        for layer in layers
+        if isinstance(layer, dict) and layer.get("class_name") == "InputLayer"
+    ]
+    return shapes[0] if len(shapes) == 1 else None
+
+
+def _verdict(answer: Answer | None) -> Verdict:
+    if answer is None:
+        return Verdict(reason=Reason.NO_ANSWER.value, detail="an output is NaN or infinite")
+    return Verdict(label=answer.label, score=answer.score, outputs=answer.outputs)

@@ -1,0 +1,180 @@
+"""librdkafka's clients: how they are set up, and what they really mean when they say no."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from frameferry.config.connections import KafkaConnection, is_secret_option
+from frameferry.errors import (
+    ConfigError,
+    ConnectionMissing,
+    FrameferryError,
+    KafkaUnavailable,
+    TopicMissing,
+)
+from frameferry.kafka import codes
+
+CLIENT_ID: Final = "frameferry"
+_SHORTEST_SECONDS: Final = 0.01
+_AFTER: Final = re.compile(r"\s*\(after \d+ms in state.*$")
+
+
+class Deadline:
+    """One time-out that several calls share, on the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left; never 0 or less, which librdkafka would take for no bound at all."""
+        return max(self._end - time.monotonic(), _SHORTEST_SECONDS)
+
+    @property
+    def has_passed(self) -> bool:
+        """Say whether the time is over."""
+        return time.monotonic() >= self._end
+
+    def renew(self) -> None:
+        """Begin anew."""
+        self._end = time.monotonic() + self.seconds
+
+
+class Listener:
+    """
+    Hear what happens on a client's connections (`error_cb`), and say it to a person.
+
+    librdkafka reports a wrong password, a missing certificate and a broker that is down all as a
+    time-out of the call; only its callback tells them apart.
+    """
+
+    def __init__(self, connection: KafkaConnection) -> None:
+        self.connection = connection
+        self.last: KafkaError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        """Keep the last error that says more than that all brokers are down."""
+        if self.last is None or error.code() != codes.ALL_BROKERS_DOWN:
+            self.last = error
+
+    def forget(self) -> None:
+        """Begin anew: the connection has worked since."""
+        self.last = None
+
+    @property
+    def login_refused(self) -> bool:
+        """Say whether trying again would only knock at a closed door, and perhaps lock it."""
+        return self.last is not None and self.last.code() in codes.LOGIN_REFUSED
+
+    def unavailable(self, error: KafkaError | None, seconds: float) -> KafkaUnavailable:
+        """Make the error for a call that got no answer: the cause, and what to check."""
+        servers = self.connection.bootstrap_servers
+        cause = self.last or error
+        words = f": {self._words(cause)}" if cause else ""
+        what = f"Kafka at {servers} gave no answer within {seconds:g} s{words}"
+        if self.login_refused:
+            what = f"Kafka at {servers} refused the log-in{words}"
+        return KafkaUnavailable(what, remedy=self._remedy(cause))
+
+    def translated(
+        self, error: KafkaError, doing: str, **where: str | int | None
+    ) -> FrameferryError:
+        """Make our error of an answer that is a no; *doing* is what was asked for."""
+        conn_id, words = self.connection.conn_id, self._words(error)
+        match error.code():
+            case code if code in codes.MISSING:
+                return TopicMissing(
+                    f"{doing}: {words}",
+                    remedy="Create it, or mend kafka.topic in the pipeline's file",
+                    **where,
+                )
+            case code if code in codes.FORBIDDEN:
+                return ConfigError(
+                    f"{doing}: {words}",
+                    remedy=f"Let the user of connection {conn_id!r} do this (Kafka ACLs)",
+                    **where,
+                )
+            case KafkaError.TOPIC_EXCEPTION:
+                return ConfigError(
+                    f"{doing}: {words}", remedy="Mend kafka.topic in the pipeline's file", **where
+                )
+            case code if code in codes.GROUP_IN_USE:
+                return KafkaUnavailable(
+                    f"{doing}: other consumers have joined this group",
+                    remedy="Stop them: the group only mirrors what the ledger says",
+                    **where,
+                )
+        return KafkaUnavailable(f"{doing}: {words}", remedy=self._remedy(error), **where)
+
+    def _words(self, error: KafkaError) -> str:
+        return redacted(_AFTER.sub("", error.str()), self.connection)
+
+    def _remedy(self, cause: KafkaError | None) -> str:
+        conn_id, text = self.connection.conn_id, cause.str() if cause else ""
+        if cause is not None and cause.code() in codes.LOGIN_REFUSED:
+            return f"Check user, password and sasl.mechanism of connection {conn_id!r}"
+        if "SSL" in text or "certificate" in text:
+            return f"Check security.protocol and the ssl options of connection {conn_id!r}"
+        if cause is not None and cause.code() == codes.NAME_UNRESOLVED:
+            return f"Check the host name in bootstrap.servers of connection {conn_id!r}"
+        return f"Start the broker, or check bootstrap.servers of connection {conn_id!r}"
+
+
+def open_admin(connection: KafkaConnection, listener: Listener) -> AdminClient:
+    """
+    Make a client that asks questions; it connects in the background.
+
+    Raises:
+        ConnectionMissing: librdkafka does not understand the connection's options.
+    """
+    return _made(AdminClient, _options(connection, listener), connection)
+
+
+def open_consumer(
+    connection: KafkaConnection, listener: Listener, own: Mapping[str, Any]
+) -> Consumer:
+    """
+    Make a consumer; the options *own* win over the connection's.
+
+    Raises:
+        ConnectionMissing: librdkafka does not understand the connection's options.
+    """
+    return _made(Consumer, {**_options(connection, listener), **own}, connection)
+
+
+def redacted(text: str, connection: KafkaConnection) -> str:
+    """Take the values of secret options out of a text."""
+    for name, value in connection.options.items():
+        if is_secret_option(name) and str(value):
+            text = text.replace(str(value), "***")
+    return text
+
+
+def _options(connection: KafkaConnection, listener: Listener) -> dict[str, Any]:
+    """Silence librdkafka's own log lines: what they say comes by `error_cb` as well."""
+    return {
+        "client.id": CLIENT_ID,
+        "log_level": 0,
+        **connection.options,
+        "allow.auto.create.topics": False,
+        "enable.auto.commit": False,
+        "error_cb": listener,
+    }
+
+
+def _made(kind: Any, options: dict[str, Any], connection: KafkaConnection) -> Any:  # noqa: ANN401
+    try:
+        return kind(options)
+    except (KafkaException, TypeError, ValueError) as error:
+        cause = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        msg = f"connection {connection.conn_id!r}: {redacted(cause, connection)}"
+        raise ConnectionMissing(
+            msg, remedy="Its extra holds librdkafka's options; see docs/configuration.md"
+        ) from None

@@ -1,0 +1,256 @@
+"""Ask a Kafka cluster for its topics' state, and mirror committed offsets to a consumer group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType, TopicDescription
+
+from frameferry.config.connections import KafkaConnection
+from frameferry.domain.offsets import Watermarks
+from frameferry.errors import TopicChanged, TopicMissing
+from frameferry.kafka import codes
+from frameferry.kafka.client import Deadline, Listener, open_admin
+
+_LISTEN_SECONDS: Final = 0.05
+_RETRY_SECONDS: Final = 0.1
+
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicView:
+    """
+    One topic as it is now.
+
+    `watermarks` holds the wanted partitions only, `partitions` all there are. No record is larger
+    than `largest_record_bytes` (`max.message.bytes`), as far as the topic's settings go today.
+    """
+
+    cluster_id: str
+    topic_id: str
+    watermarks: dict[int, Watermarks]
+    partitions: tuple[int, ...]
+    largest_record_bytes: int
+
+
+class Cluster:
+    """
+    A Kafka cluster, for a few questions: one client, made at once and dropped by `close`.
+
+    Args:
+        connection: Where and how.
+        timeout_seconds: Of each method as a whole. A refused log-in is not tried again meanwhile.
+
+    Raises:
+        ConnectionMissing: librdkafka does not understand the connection's options.
+    """
+
+    def __init__(self, connection: KafkaConnection, *, timeout_seconds: float = 10) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._listener = Listener(connection)
+        self._client = open_admin(connection, self._listener)
+
+    def close(self) -> None:
+        """Drop the client. May be called twice."""
+        self._client = None
+
+    def look(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
+        """
+        Read a topic's identity and watermarks; it is never created by being asked for.
+
+        The watermarks are asked in the order low, end, high, each of which only grows: so
+        `low <= end <= high` holds although they are three questions.
+
+        Args:
+            topic: Its name.
+            partitions: Those wanted; None for all.
+
+        Raises:
+            KafkaUnavailable: No broker answered in time, or a partition has no leader.
+            TopicMissing: The topic or a wanted partition does not exist.
+            TopicChanged: The topic is compacted: records vanish from it that nobody has read.
+            ConfigError: The broker forbids the question, or the name is none.
+        """
+        deadline = Deadline(self._timeout_seconds)
+        described = self._described(topic, deadline)
+        there = tuple(sorted(partition.id for partition in described.partitions))
+        wanted = _wanted(topic, there, partitions)
+        settings = self._settings(topic, deadline)
+        _refuse_compacted(topic, settings)
+        return TopicView(
+            cluster_id=self._cluster_id(deadline),
+            topic_id=str(described.topic_id),
+            watermarks=self._watermarks(topic, wanted, deadline),
+            partitions=there,
+            largest_record_bytes=int(settings["max.message.bytes"]),
+        )
+
+    def offsets_at(self, topic: str, partitions: Iterable[int], moment: datetime) -> dict[int, int]:
+        """
+        Find each partition's first offset whose record is of *moment* or later.
+
+        Where there is none, it is the last stable offset: the next record to come.
+
+        Raises:
+            KafkaUnavailable, TopicMissing, ConfigError: As `look`.
+        """
+        deadline = Deadline(self._timeout_seconds)
+        wanted = tuple(partitions)
+        stable = self._offsets(topic, wanted, OffsetSpec.latest(), deadline)
+        spec = OffsetSpec.for_timestamp(round(moment.timestamp() * 1000))
+        found = self._offsets(topic, wanted, spec, deadline)
+        return {
+            partition: offset if offset >= 0 else stable[partition]
+            for partition, offset in found.items()
+        }
+
+    def mirror(self, group: str, topic: str, offsets: Mapping[int, int], *, metadata: str) -> None:
+        """
+        Commit *offsets* (each the next to read) to a consumer group that nobody joins.
+
+        Raises:
+            KafkaUnavailable: No answer in time, or other consumers have joined the group.
+            TopicMissing, ConfigError: As `look`.
+        """
+        wanted = [
+            TopicPartition(topic, partition, offset, metadata)
+            for partition, offset in sorted(offsets.items())
+        ]
+        if wanted:
+            self._group(self._client.alter_consumer_group_offsets, group, wanted)
+
+    def mirrored(
+        self, group: str, topic: str, partitions: Iterable[int]
+    ) -> dict[int, tuple[int, str]]:
+        """
+        Read what `mirror` wrote: offset and metadata by partition; none where it never did.
+
+        Raises:
+            KafkaUnavailable, ConfigError: As `mirror`.
+        """
+        wanted = [TopicPartition(topic, partition) for partition in partitions]
+        if not wanted:
+            return {}
+        found = self._group(self._client.list_consumer_group_offsets, group, wanted)
+        return {one.partition: (one.offset, one.metadata or "") for one in found if one.offset >= 0}
+
+    def _described(self, topic: str, deadline: Deadline) -> TopicDescription:
+        asked = self._client.describe_topics(TopicCollection([topic]), **_within(deadline))
+        return self._answer(asked[topic], deadline, f"topic {topic!r}")
+
+    def _settings(self, topic: str, deadline: Deadline) -> dict[str, str]:
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        asked = self._client.describe_configs([resource], **_within(deadline))
+        entries = self._answer(asked[resource], deadline, f"settings of topic {topic!r}")
+        return {name: entry.value for name, entry in entries.items()}
+
+    def _cluster_id(self, deadline: Deadline) -> str:
+        asked = self._client.describe_cluster(**_within(deadline))
+        return str(self._answer(asked, deadline, "the cluster's id").cluster_id)
+
+    def _watermarks(
+        self, topic: str, partitions: tuple[int, ...], deadline: Deadline
+    ) -> dict[int, Watermarks]:
+        low = self._offsets(topic, partitions, OffsetSpec.earliest(), deadline)
+        end = self._offsets(topic, partitions, OffsetSpec.latest(), deadline)
+        high = self._offsets(
+            topic, partitions, OffsetSpec.latest(), deadline, IsolationLevel.READ_UNCOMMITTED
+        )
+        return {
+            partition: Watermarks(low[partition], end[partition], high[partition])
+            for partition in partitions
+        }
+
+    def _offsets(
+        self,
+        topic: str,
+        partitions: tuple[int, ...],
+        spec: OffsetSpec,
+        deadline: Deadline,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[int, int]:
+        if not partitions:
+            return {}
+        futures = self._client.list_offsets(
+            {TopicPartition(topic, partition): spec for partition in partitions},
+            isolation_level=isolation,
+            **_within(deadline),
+        )
+        return {
+            asked.partition: self._answer(
+                future, deadline, f"offsets of topic {topic!r}", partition=asked.partition
+            ).offset
+            for asked, future in futures.items()
+        }
+
+    def _group(
+        self, call: Callable[..., Any], group: str, wanted: list[TopicPartition]
+    ) -> list[TopicPartition]:
+        """Ask the group's coordinator, again while it is only just coming up."""
+        deadline = Deadline(self._timeout_seconds)
+        request, doing = ConsumerGroupTopicPartitions(group, wanted), f"consumer group {group!r}"
+        while True:
+            (asked,) = call([request], **_within(deadline)).values()
+            answered = self._answer(asked, deadline, doing).topic_partitions
+            errors = [one.error for one in answered if one.error]
+            if not errors:
+                return list(answered)
+            if not errors[0].retriable() or deadline.has_passed:
+                raise self._listener.translated(errors[0], doing)
+            time.sleep(_RETRY_SECONDS)
+
+    def _answer(
+        self, asked: Future[AnswerT], deadline: Deadline, doing: str, **where: int
+    ) -> AnswerT:
+        """Wait for an answer, listening meanwhile to what happens on the connections."""
+        while True:
+            try:
+                return asked.result(timeout=_LISTEN_SECONDS)
+            except TimeoutError:
+                self._client.poll(0)
+                if self._listener.login_refused or deadline.has_passed:
+                    raise self._listener.unavailable(None, deadline.seconds) from None
+            except KafkaException as error:
+                self._client.poll(0)
+                cause = error.args[0]
+                if cause.code() in codes.NO_ANSWER:
+                    raise self._listener.unavailable(cause, deadline.seconds) from None
+                raise self._listener.translated(cause, doing, **where) from None
+
+
+def _within(deadline: Deadline) -> dict[str, float]:
+    return {"request_timeout": deadline.left}
+
+
+def _wanted(
+    topic: str, there: tuple[int, ...], partitions: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    if partitions is None:
+        return there
+    missing = sorted(set(partitions) - set(there))
+    if missing:
+        msg = f"topic {topic!r} has no partition {', '.join(map(str, missing))}"
+        raise TopicMissing(
+            msg, remedy=f"Mend kafka.partitions in the pipeline's file: it has {len(there)}, from 0"
+        )
+    return tuple(sorted(partitions))
+
+
+def _refuse_compacted(topic: str, settings: Mapping[str, str]) -> None:
+    policy = settings["cleanup.policy"]
+    if "compact" in policy:
+        msg = f"topic {topic!r} has cleanup.policy={policy}: pictures vanish before they are read"
+        raise TopicChanged(msg, remedy="Set its cleanup.policy to delete")

@@ -1,0 +1,50 @@
+"""Where a pipeline begins: an offset per partition, used once, when the ledger has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from frameferry.config.settings import KafkaSettings
+from frameferry.errors import ConfigError
+from frameferry.kafka.cluster import Cluster, TopicView
+
+
+def start_offsets(settings: KafkaSettings, cluster: Cluster, view: TopicView) -> dict[int, int]:
+    """
+    Resolve `kafka.start` for every partition of *view*.
+
+    `earliest` is the low watermark; a mapping is taken as it is; a time is the first offset whose
+    record is of that time or later, the end of the log where there is none.
+
+    Raises:
+        ConfigError: A mapping leaves out a partition, names another, or lies outside the log.
+        KafkaUnavailable: No broker answered in time (only asked for a time).
+    """
+    match settings.start:
+        case "earliest":
+            return {partition: marks.low for partition, marks in view.watermarks.items()}
+        case datetime() as moment:
+            return cluster.offsets_at(settings.topic, tuple(view.watermarks), moment)
+        case given:
+            return _checked(given, view)
+
+
+def _checked(given: Mapping[int, int], view: TopicView) -> dict[int, int]:
+    """Refuse a start that would skip or invent offsets; the range is `[low, end]`."""
+    problems = [
+        f"partition {partition} is not one of this pipeline's"
+        for partition in sorted(set(given) - set(view.watermarks))
+    ]
+    for partition, marks in sorted(view.watermarks.items()):
+        offset = given.get(partition)
+        if offset is None:
+            problems.append(f"partition {partition} has no offset")
+        elif not marks.low <= offset <= marks.end:
+            problems.append(
+                f"partition {partition}: offset {offset} is outside {marks.low} to {marks.end}"
+            )
+    if problems:
+        msg = f"kafka.start: {'; '.join(problems)}"
+        raise ConfigError(msg, remedy="Give each partition an offset that Kafka holds")
+    return dict(given)

@@ -1,0 +1,166 @@
+"""Engines for the two databases, set up so that what is committed stays committed."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from frameferry.errors import ConfigError, LedgerConflict, LedgerUnavailable
+
+BUSY_SECONDS: Final = 30
+"""How long a statement waits for another writer, on either database."""
+CONNECT_SECONDS: Final = 10
+SCHEMA: Final = "frameferry"
+"""PostgreSQL: everything of ours lives here, the migrations' version too."""
+_WRITES: Final = "frameferry_writes"
+_BUSY_POLL_SECONDS: Final = 0.05
+_POSTGRESQL_SESSION: Final = f"""
+SET search_path TO {SCHEMA};
+SET TIME ZONE 'UTC';
+SET lock_timeout TO '{BUSY_SECONDS}s';
+SET statement_timeout TO '{4 * BUSY_SECONDS}s';
+SET idle_in_transaction_session_timeout TO '{4 * BUSY_SECONDS}s'
+"""
+
+
+def make_engine(url: str) -> Engine:
+    """
+    Make an engine; SQLite's file and folder are made where they are missing.
+
+    Raises:
+        ConfigError: The URL is none of SQLite's (a file) or PostgreSQL's.
+        LedgerConflict: The file system cannot hold a write-ahead log, or the file is no database.
+        LedgerUnavailable: The file cannot be opened now.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    return _postgresql(parsed)
+
+
+def readers(engine: Engine) -> Engine:
+    """Derive the engine whose transactions only read: one snapshot each, never in a writer's way."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def writers(engine: Engine) -> Engine:
+    """
+    Derive the engine whose transactions write.
+
+    On SQLite they take the write lock when they begin: a transaction that reads first and then
+    writes would fail at once with *database is locked*, whatever the busy time-out.
+    """
+    return engine.execution_options(**{_WRITES: True})
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        msg = "the ledger's URL cannot be read"
+        raise ConfigError(msg, remedy=_URL_REMEDY) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite" and parsed.database not in {None, "", ":memory:"}:
+        return parsed.set(drivername="sqlite")
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    msg = f"the ledger cannot live in {parsed.render_as_string(hide_password=True)!r}"
+    raise ConfigError(msg, remedy=_URL_REMEDY)
+
+
+_URL_REMEDY: Final = (
+    "Set FRAMEFERRY_LEDGER_URL to sqlite:////absolute/path/ledger.db "
+    "or postgresql://user:password@host/database"
+)
+
+
+def _sqlite(url: URL) -> Engine:
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"the ledger's folder cannot be made: {error}"
+        raise ConfigError(msg, remedy=_URL_REMEDY) from error
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+    event.listen(engine, "connect", _sqlite_session)
+    event.listen(engine, "begin", _sqlite_begin)
+    _switch_to_wal(engine, path)
+    return engine
+
+
+def _sqlite_session(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
+    dbapi_connection.isolation_level = None
+    dbapi_connection.execute("PRAGMA synchronous = FULL")
+    dbapi_connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _switch_to_wal(engine: Engine, path: Path) -> None:
+    """
+    Make sure that the file has a write-ahead log.
+
+    The switch needs the file alone for a moment and does not heed the busy time-out, so that
+    processes which open a new ledger at once would fail without this wait.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            mode = _journal_mode(engine)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                msg = f"the ledger cannot be opened at {path}: {error}"
+                raise LedgerUnavailable(msg, remedy="Is its folder writable?") from error
+            time.sleep(_BUSY_POLL_SECONDS)
+            continue
+        except sqlite3.DatabaseError as error:
+            msg = f"{path} is not a ledger: {error}"
+            raise LedgerConflict(msg, remedy=_URL_REMEDY) from error
+        if mode == "wal":
+            return
+        msg = f"the file system of {path} cannot hold a write-ahead log (journal mode {mode})"
+        raise LedgerConflict(msg, remedy="Put the ledger on a local disk, or use PostgreSQL")
+
+
+def _journal_mode(engine: Engine) -> str:
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            (mode,) = cursor.execute("PRAGMA journal_mode = WAL").fetchone()
+        return str(mode)
+    finally:
+        raw.close()
+
+
+def _postgresql(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "keepalives_idle": BUSY_SECONDS,
+            "tcp_user_timeout": 2 * BUSY_SECONDS * 1000,
+        },
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_timeout=BUSY_SECONDS,
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", _postgresql_session)
+    return engine
+
+
+def _postgresql_session(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
+    dbapi_connection.execute(_POSTGRESQL_SESSION)
+    dbapi_connection.commit()

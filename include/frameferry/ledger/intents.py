@@ -1,0 +1,129 @@
+"""What is due, and the intents: a file is renamed only under one, and it names the part."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from frameferry.domain.batch import Token
+from frameferry.domain.records import Consignment, Intent, Refusal
+from frameferry.errors import LedgerConflict
+from frameferry.ledger.clock import from_now
+from frameferry.ledger.dialects import chunks
+from frameferry.ledger.fence import check, fence
+from frameferry.ledger.predictions import write_quarantine
+from frameferry.ledger.renaming import name_the_nameless
+from frameferry.ledger.tables import record
+
+_BY_POSITION = (record.c.partition, record.c.offset)
+
+
+def consignments(connection: Connection, token: Token) -> list[Consignment]:
+    """List what has no outcome yet; see `Ledger.consignments`."""
+    held = fence(connection, token)
+    name_the_nameless(connection, held)
+    query = (
+        select(
+            record.c.id,
+            record.c.partition,
+            record.c.offset,
+            record.c.remote_path,
+            record.c.size_bytes,
+            record.c.sha256,
+        )
+        .where(record.c.batch_id == held.id, record.c.outcome.is_(None))
+        .order_by(*_BY_POSITION)
+    )
+    return [Consignment(*row) for row in connection.execute(query)]
+
+
+def recorded_offsets(connection: Connection, token: Token) -> dict[int, list[int]]:
+    """List every row's offset by partition; see `Ledger.recorded_offsets`."""
+    check(connection, token)
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    query = select(*_BY_POSITION).where(record.c.batch_id == token.batch_id)
+    for partition, offset in connection.execute(query.order_by(*_BY_POSITION)):
+        found[partition].append(offset)
+    return dict(found)
+
+
+def open_intents(connection: Connection, token: Token) -> list[Intent]:
+    """List the parts that may have been renamed; see `Ledger.open_intents`."""
+    check(connection, token)
+    query = select(
+        record.c.id,
+        record.c.remote_path,
+        record.c.part_path,
+        record.c.size_bytes,
+        record.c.sha256,
+    ).where(
+        record.c.batch_id == token.batch_id,
+        record.c.outcome.is_(None),
+        record.c.part_path.is_not(None),
+    )
+    return [Intent(*row) for row in connection.execute(query.order_by(*_BY_POSITION))]
+
+
+def record_intents(connection: Connection, token: Token, parts: Sequence[tuple[int, str]]) -> None:
+    """Write down, before the rename, which part becomes which file; see `Ledger.record_intents`."""
+    fence(connection, token)
+    if not parts:
+        return
+    statement = (
+        update(record)
+        .where(
+            record.c.id == bindparam("of"),
+            record.c.batch_id == token.batch_id,
+            record.c.outcome.is_(None),
+            record.c.part_path.is_(None),
+        )
+        .values(part_path=bindparam("part"), intent_attempt=token.attempt, intended_at=from_now())
+    )
+    done = connection.execute(
+        statement, [{"of": record_id, "part": part} for record_id, part in parts]
+    )
+    _demand(done.rowcount, len(parts), token, "an intent for a record that does not await one")
+
+
+def withdraw_intents(connection: Connection, token: Token, record_ids: Sequence[int]) -> None:
+    """Give up parts that were not renamed; see `Ledger.withdraw_intents`."""
+    fence(connection, token)
+    for some in chunks(record_ids):
+        connection.execute(
+            update(record)
+            .where(
+                record.c.id.in_(some),
+                record.c.batch_id == token.batch_id,
+                record.c.outcome.is_(None),
+            )
+            .values(part_path=None, intent_attempt=None, intended_at=None)
+        )
+
+
+def record_refusals(connection: Connection, token: Token, refusals: Sequence[Refusal]) -> None:
+    """Quarantine what the server refuses for good; see `Ledger.record_refusals`."""
+    fence(connection, token)
+    refused = 0
+    for some in chunks([refusal.record_id for refusal in refusals]):
+        refused += connection.execute(
+            update(record)
+            .where(
+                record.c.id.in_(some),
+                record.c.batch_id == token.batch_id,
+                record.c.outcome.is_(None),
+                record.c.part_path.is_(None),
+            )
+            .values(outcome="quarantined", name_key=None)
+        ).rowcount
+    _demand(refused, len(refusals), token, "a refusal of a record that is not due")
+    if refusals:
+        rows = [(refusal.record_id, refusal.reason, refusal.detail) for refusal in refusals]
+        write_quarantine(connection, "deliver", rows)
+
+
+def _demand(done: int, wanted: int, token: Token, what: str) -> None:
+    if done != wanted:
+        msg = f"{what}: {wanted - done} of {wanted}; nothing was written"
+        raise LedgerConflict(msg, remedy="This should be reported", batch=token.batch_id)

@@ -1,0 +1,251 @@
+"""What people ask of the ledger: counts, records, quarantine, the last batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.state import BatchRow, Counts, QuarantineRow, RecordRow
+from frameferry.ledger.claims import ranges_of
+from frameferry.ledger.dialects import chunks
+from frameferry.ledger.pipelines import Known, find_pipeline
+from frameferry.ledger.tables import batch, current, gap, quarantine, record
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING = Counts(
+    records=0,
+    delivered=0,
+    duplicates=0,
+    quarantined=0,
+    gaps=0,
+    batches=0,
+    labels={},
+    reasons={},
+)
+
+
+def counts(connection: Connection, name: str) -> Counts:
+    """Count standing rows; see `Ledger.counts`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return _NOTHING
+    outcomes = _grouped(connection, known, record.c.outcome)
+    return Counts(
+        records=sum(outcomes.values()),
+        delivered=outcomes.get("delivered", 0),
+        duplicates=outcomes.get("duplicate", 0),
+        quarantined=outcomes.get("quarantined", 0),
+        gaps=_lost(connection, known),
+        batches=_leaves(connection, known),
+        labels=_grouped(
+            connection, known, record.c.label, record.c.outcome.in_(["delivered", "duplicate"])
+        ),
+        reasons=_reasons(connection, known),
+    )
+
+
+def list_records(
+    connection: Connection,
+    name: str,
+    *,
+    partition: int | None,
+    offset: int | None,
+    name_glob: str | None,
+    label: str | None,
+    limit: int,
+) -> list[RecordRow]:
+    """List standing rows by partition and offset; see `Ledger.records`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return []
+    query = _standing(known, record).order_by(
+        current.c.generation, current.c.partition, current.c.offset
+    )
+    if partition is not None:
+        query = query.where(current.c.partition == partition)
+    if offset is not None:
+        query = query.where(current.c.offset == offset)
+    if label is not None:
+        query = query.where(record.c.label == label)
+    if name_glob is None:
+        return [_record_row(row) for row in connection.execute(query.limit(limit))]
+    likely = record.c.source_name.like(_like(name_glob), escape="\\")
+    likely |= record.c.remote_path.like(_like(name_glob), escape="\\")
+    rows = connection.execution_options(yield_per=1000).execute(query.where(likely))
+    matching = (row for row in rows if _matches(row, name_glob))
+    return [_record_row(row) for row in islice(matching, limit)]
+
+
+def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
+    """List standing quarantined rows; see `Ledger.quarantined`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return []
+    query = (
+        _standing(
+            known,
+            record.c.partition,
+            record.c.offset,
+            quarantine.c.stage,
+            quarantine.c.reason,
+            quarantine.c.detail,
+            record.c.batch_id,
+        )
+        .join(quarantine, quarantine.c.record_id == record.c.id)
+        .where(quarantine.c.resolved_at.is_(None))
+        .order_by(record.c.partition, record.c.offset)
+    )
+    return [QuarantineRow(*row) for row in connection.execute(query)]
+
+
+def count_standing(connection: Connection, name: str, wanted: OffsetRange) -> tuple[int, int]:
+    """Count a range's delivered and quarantined rows; see `Ledger.count_standing`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return 0, 0
+    outcomes = _grouped(
+        connection,
+        known,
+        record.c.outcome,
+        (current.c.generation == known.generation)
+        & (current.c.partition == wanted.partition)
+        & (current.c.offset >= wanted.start)
+        & (current.c.offset < wanted.end),
+    )
+    return outcomes.get("delivered", 0), outcomes.get("quarantined", 0)
+
+
+def last_batches(connection: Connection, name: str, limit: int) -> list[BatchRow]:
+    """List the newest leaves first; see `Ledger.last_batches`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return []
+    query = (
+        select(batch)
+        .where(batch.c.pipeline_id == known.id, batch.c.split_at.is_(None))
+        .order_by(batch.c.id.desc())
+        .limit(limit)
+    )
+    rows = connection.execute(query).all()
+    ranges = ranges_of(connection, [row.id for row in rows])
+    return [_batch_row(row, ranges[row.id]) for row in rows]
+
+
+def unfinished(connection: Connection, name: str, batch_ids: Sequence[int]) -> list[int]:
+    """Pick the batches without a standing census; see `Ledger.unfinished`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return list(batch_ids)
+    done: set[int] = set()
+    for some in chunks(batch_ids):
+        query = select(batch.c.id).where(
+            batch.c.id.in_(some),
+            batch.c.pipeline_id == known.id,
+            batch.c.delivered_at.is_not(None),
+        )
+        done.update(connection.scalars(query))
+    return [batch_id for batch_id in batch_ids if batch_id not in done]
+
+
+def _standing(known: Known, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
+    """Select from the rows that stand for a pipeline's offsets, of all its generations."""
+    generations = range(1, known.generation + 1)
+    return (
+        select(*columns)
+        .select_from(current)
+        .join(record, record.c.id == current.c.record_id)
+        .where(current.c.pipeline_id == known.id, current.c.generation.in_(generations))
+    )
+
+
+def _grouped(
+    connection: Connection,
+    known: Known,
+    by: ColumnElement[Any],
+    *conditions: ColumnElement[bool],
+) -> dict[str, int]:
+    query = _standing(known, by, func.count()).where(*conditions).group_by(by).order_by(by)
+    return {key or "": number for key, number in connection.execute(query)}
+
+
+def _reasons(connection: Connection, known: Known) -> dict[str, int]:
+    query = (
+        _standing(known, quarantine.c.reason, func.count())
+        .join(quarantine, quarantine.c.record_id == record.c.id)
+        .where(quarantine.c.resolved_at.is_(None))
+        .group_by(quarantine.c.reason)
+        .order_by(quarantine.c.reason)
+    )
+    return {reason: number for reason, number in connection.execute(query)}
+
+
+def _lost(connection: Connection, known: Known) -> int:
+    query = select(func.coalesce(func.sum(gap.c.end_offset - gap.c.start_offset), 0)).where(
+        gap.c.pipeline_id == known.id, gap.c.accepted_by.is_(None)
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _leaves(connection: Connection, known: Known) -> int:
+    query = select(func.count()).where(batch.c.pipeline_id == known.id, batch.c.split_at.is_(None))
+    return connection.execute(query).scalar_one()
+
+
+def _record_row(row: Row[Any]) -> RecordRow:
+    return RecordRow(
+        partition=row.partition,
+        offset=row.offset,
+        timestamp=_moment(row.timestamp_ms),
+        name=row.source_name,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        label=row.label,
+        score=row.score,
+        model_digest=row.judge_digest,
+        remote_path=row.remote_path,
+        batch=row.batch_id,
+        delivered_at=row.delivered_at,
+    )
+
+
+def _moment(timestamp_ms: int) -> datetime | None:
+    if timestamp_ms < 0:
+        return None
+    try:
+        return _EPOCH + timedelta(milliseconds=timestamp_ms)
+    except OverflowError:
+        return None
+
+
+def _like(glob: str) -> str:
+    """Widen a glob to a LIKE pattern that finds at least as much."""
+    head, bracket, _ = glob.partition("[")
+    escaped = "".join(f"\\{char}" if char in "%_\\" else char for char in head)
+    return escaped.replace("*", "%").replace("?", "_") + ("%" if bracket else "")
+
+
+def _matches(row: Row[Any], glob: str) -> bool:
+    return fnmatchcase(row.source_name or "", glob) or fnmatchcase(row.remote_path, glob)
+
+
+def _batch_row(row: Row[Any], ranges: tuple[OffsetRange, ...]) -> BatchRow:
+    return BatchRow(
+        id=row.id,
+        kind=row.kind,
+        ranges=ranges,
+        sentence=row.sentence,
+        attempt=row.attempt,
+        planned_at=row.planned_at,
+        inferred_at=row.inferred_at,
+        delivered_at=row.delivered_at,
+        committed_at=row.committed_at,
+        record_count=row.record_count,
+        byte_count=row.byte_count,
+        last_error=row.last_error,
+    )

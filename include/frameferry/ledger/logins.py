@@ -1,0 +1,75 @@
+"""One log-in attempt at a time, and none after a refusal, over all processes."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select, update
+
+from frameferry.errors import FtpUnavailable, PipelineBlocked
+from frameferry.ledger.clock import from_now
+from frameferry.ledger.dialects import upsert
+from frameferry.ledger.tables import login
+from frameferry.ledger.text import storable
+
+
+def begin_login(connection: Connection, digest: str, *, owner: str, lease_seconds: float) -> bool:
+    """
+    Take the turn to log in, if it is free.
+
+    Returns:
+        False where another attempt is under way.
+
+    Raises:
+        PipelineBlocked: The server refused this user and password before.
+    """
+    connection.execute(
+        upsert(connection, login).values(digest=digest, state="free").on_conflict_do_nothing()
+    )
+    taken = connection.execute(
+        update(login)
+        .where(
+            login.c.digest == digest,
+            (login.c.state == "free")
+            | ((login.c.state == "trying") & (login.c.until <= from_now())),
+        )
+        .values(state="trying", owner=owner, until=from_now(lease_seconds), reason=None)
+    )
+    if taken.rowcount:
+        return True
+    if (reason := login_refusal(connection, digest)) is not None:
+        msg = f"the server refused this user and password before: {reason}"
+        remedy = "Put the connection right; with the same password, unblock the pipeline"
+        raise PipelineBlocked(msg, remedy=remedy)
+    return False
+
+
+def turn_taken(connection: Connection, digest: str) -> FtpUnavailable:
+    """Say who is trying to log in."""
+    query = select(login.c.owner).where(login.c.digest == digest)
+    msg = f"another log-in is being tried, by {connection.scalar(query) or 'somebody'}"
+    return FtpUnavailable(msg, remedy="Only one is tried at a time; the next try follows it")
+
+
+def end_login(connection: Connection, digest: str, *, refused: str | None) -> None:
+    """Give the turn back; a refusal stays until it is forgotten. See `Ledger.end_login`."""
+    if refused is not None:
+        values = {"state": "refused", "reason": storable(refused) or "refused"}
+        condition = login.c.digest == digest
+    else:
+        values = {"state": "free", "reason": None}
+        condition = (login.c.digest == digest) & (login.c.state == "trying")
+    connection.execute(update(login).where(condition).values(owner=None, until=None, **values))
+
+
+def forget_refusal(connection: Connection, digest: str) -> None:
+    """Allow one more attempt; see `Ledger.forget_refusal`."""
+    connection.execute(
+        update(login)
+        .where(login.c.digest == digest, login.c.state == "refused")
+        .values(state="free", reason=None)
+    )
+
+
+def login_refusal(connection: Connection, digest: str) -> str | None:
+    """Read why a log-in was refused; see `Ledger.login_refusal`."""
+    query = select(login.c.reason).where(login.c.digest == digest, login.c.state == "refused")
+    return connection.scalar(query)

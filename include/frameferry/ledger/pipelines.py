@@ -1,0 +1,150 @@
+"""Pipelines: who owns which partitions of which topic, and what blocks them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select, update
+
+from frameferry.errors import LedgerConflict, TopicChanged
+from frameferry.ledger.actions import write_action
+from frameferry.ledger.clock import from_now
+from frameferry.ledger.dialects import upsert
+from frameferry.ledger.tables import pipeline, progress
+from frameferry.ledger.text import storable
+
+
+class Known(NamedTuple):
+    """A pipeline's row, as far as other rows refer to it."""
+
+    id: int
+    generation: int
+
+
+def find_pipeline(connection: Connection, name: str) -> Known | None:
+    """Find a pipeline by name."""
+    query = select(pipeline.c.id, pipeline.c.generation).where(pipeline.c.name == name)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Known(*row)
+
+
+def need_pipeline(connection: Connection, name: str) -> Known:
+    """
+    Find a pipeline that must be there.
+
+    Raises:
+        LedgerConflict: It is not registered.
+    """
+    known = find_pipeline(connection, name)
+    if known is None:
+        msg = "the ledger does not know this pipeline"
+        raise LedgerConflict(msg, remedy="It is registered when it is first planned", pipeline=name)
+    return known
+
+
+def register_pipeline(
+    connection: Connection,
+    name: str,
+    *,
+    cluster_id: str,
+    topic: str,
+    topic_id: str,
+    starts: Mapping[int, int],
+) -> None:
+    """Make a pipeline known, or its new partitions; see `Ledger.register_pipeline`."""
+    connection.execute(
+        upsert(connection, pipeline)
+        .values(
+            name=name,
+            cluster_id=cluster_id,
+            topic=topic,
+            topic_id=topic_id,
+            generation=1,
+            created_at=from_now(),
+        )
+        .on_conflict_do_nothing(index_elements=[pipeline.c.name])
+    )
+    row = connection.execute(select(pipeline).where(pipeline.c.name == name)).one()
+    _refuse_other_topic(row, name, cluster_id, topic_id)
+    _refuse_owned(connection, row, starts)
+    _add_partitions(connection, row, starts)
+
+
+def block(connection: Connection, name: str, *, reason: str, digest: str | None) -> None:
+    """Stop a pipeline; see `Ledger.block`."""
+    known = need_pipeline(connection, name)
+    connection.execute(
+        update(pipeline)
+        .where(pipeline.c.id == known.id)
+        .values(blocked_reason=storable(reason), blocked_digest=digest, blocked_at=from_now())
+    )
+
+
+def unblock(connection: Connection, name: str, *, who: str) -> bool:
+    """Free a pipeline; see `Ledger.unblock`."""
+    known = need_pipeline(connection, name)
+    freed = connection.execute(
+        update(pipeline)
+        .where(pipeline.c.id == known.id, pipeline.c.blocked_at.is_not(None))
+        .values(blocked_reason=None, blocked_digest=None, blocked_at=None)
+    )
+    if freed.rowcount:
+        write_action(connection, who=who, what="unblock", pipeline_id=known.id, detail="")
+    return bool(freed.rowcount)
+
+
+def _refuse_other_topic(row: Any, name: str, cluster_id: str, topic_id: str) -> None:  # noqa: ANN401 - a row
+    if (row.cluster_id, row.topic_id) == (cluster_id, topic_id):
+        return
+    what = "Kafka cluster" if row.cluster_id != cluster_id else "topic"
+    msg = (
+        f"another {what} than the ledger's: topic id {topic_id} in cluster {cluster_id}, "
+        f"recorded {row.topic_id} in {row.cluster_id}"
+    )
+    raise TopicChanged(
+        msg,
+        remedy="Its offsets mean other pictures: use a new pipeline name for a new topic",
+        pipeline=name,
+    )
+
+
+def _refuse_owned(connection: Connection, row: Any, starts: Mapping[int, int]) -> None:  # noqa: ANN401 - a row
+    """Name the owner; the unique index is what holds, also between two who ask at once."""
+    query = (
+        select(progress.c.partition, pipeline.c.name)
+        .join(pipeline, pipeline.c.id == progress.c.pipeline_id)
+        .where(
+            progress.c.cluster_id == row.cluster_id,
+            progress.c.topic_id == row.topic_id,
+            progress.c.retired_at.is_(None),
+            progress.c.pipeline_id != row.id,
+        )
+        .order_by(progress.c.partition)
+    )
+    for partition, owner in connection.execute(query):
+        if partition in starts:
+            msg = f"the partition belongs to pipeline {owner}"
+            remedy = "Give each pipeline partitions of its own (kafka.partitions)"
+            raise LedgerConflict(msg, remedy=remedy, pipeline=row.name, partition=partition)
+
+
+def _add_partitions(connection: Connection, row: Any, starts: Mapping[int, int]) -> None:  # noqa: ANN401 - a row
+    if not starts:
+        return
+    key = [progress.c.pipeline_id, progress.c.generation, progress.c.partition]
+    connection.execute(
+        upsert(connection, progress).on_conflict_do_nothing(index_elements=key),
+        [
+            {
+                "pipeline_id": row.id,
+                "generation": row.generation,
+                "partition": partition,
+                "cluster_id": row.cluster_id,
+                "topic_id": row.topic_id,
+                "planned_offset": start,
+                "committed_offset": start,
+            }
+            for partition, start in sorted(starts.items())
+        ],
+    )

@@ -1,0 +1,112 @@
+"""Freeze a batch's ranges, by compare-and-swap on the planned offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, update
+
+from frameferry.domain.offsets import OffsetRange
+from frameferry.errors import LedgerConflict, PlanStale
+from frameferry.ledger.clock import from_now
+from frameferry.ledger.pipelines import Known, need_pipeline
+from frameferry.ledger.tables import batch, batch_range, progress
+from frameferry.ledger.text import storable
+
+
+def add_batch(
+    connection: Connection,
+    name: str,
+    *,
+    ranges: Sequence[OffsetRange],
+    sentence: str,
+    config_digest: str,
+) -> int:
+    """Plan a live batch; see `Ledger.add_batch`."""
+    if not ranges:
+        msg = "a batch needs at least one range"
+        raise LedgerConflict(msg, remedy="This should be reported", pipeline=name)
+    known = need_pipeline(connection, name)
+    move_planned(connection, known, sorted(ranges), name)
+    batch_id = insert_batch(
+        connection, known, kind="live", sentence=sentence, config_digest=config_digest
+    )
+    insert_ranges(connection, known, batch_id, ranges, is_live_root=True)
+    return batch_id
+
+
+def move_planned(
+    connection: Connection, known: Known, ranges: Sequence[OffsetRange], name: str
+) -> None:
+    """
+    Swap each planned offset from a range's start to its end, in partition order.
+
+    Raises:
+        PlanStale: One of them is elsewhere by now.
+    """
+    statement = (
+        update(progress)
+        .where(
+            progress.c.pipeline_id == known.id,
+            progress.c.generation == known.generation,
+            progress.c.partition == bindparam("of_partition"),
+            progress.c.planned_offset == bindparam("from_offset"),
+            progress.c.retired_at.is_(None),
+        )
+        .values(planned_offset=bindparam("to_offset"))
+    )
+    moved = connection.execute(
+        statement,
+        [
+            {"of_partition": part.partition, "from_offset": part.start, "to_offset": part.end}
+            for part in ranges
+        ],
+    )
+    if moved.rowcount != len(ranges):
+        msg = "the planned offsets have moved: another planner was faster"
+        raise PlanStale(msg, remedy="Plan again", pipeline=name)
+
+
+def insert_batch(connection: Connection, known: Known, **columns: Any) -> int:  # noqa: ANN401 - columns of batch
+    """Insert a batch that nobody has claimed yet, and return its id."""
+    defaults = {"attempt": 0, "charges": 0, "mode": None}
+    sentence = storable(columns.pop("sentence"))
+    statement = (
+        insert(batch)
+        .values(
+            pipeline_id=known.id,
+            generation=known.generation,
+            planned_at=from_now(),
+            sentence=sentence,
+            **{**defaults, **columns},
+        )
+        .returning(batch.c.id)
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def insert_ranges(
+    connection: Connection,
+    known: Known,
+    batch_id: int,
+    ranges: Iterable[OffsetRange],
+    *,
+    is_live_root: bool,
+) -> None:
+    """Freeze a batch's ranges."""
+    connection.execute(
+        insert(batch_range),
+        [
+            {
+                "batch_id": batch_id,
+                "pipeline_id": known.id,
+                "generation": known.generation,
+                "partition": part.partition,
+                "start_offset": part.start,
+                "end_offset": part.end,
+                "is_live_root": is_live_root,
+            }
+            for part in sorted(ranges)
+        ],
+    )

@@ -1,0 +1,166 @@
+"""Replays: batches over ranges that are committed already. They never touch progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, case, insert, literal, null, select
+
+from frameferry.domain.batch import ReplayMode
+from frameferry.domain.offsets import OffsetRange
+from frameferry.errors import ConfigError
+from frameferry.ledger.actions import write_action
+from frameferry.ledger.clock import from_now
+from frameferry.ledger.commits import lock_progress
+from frameferry.ledger.pipelines import Known, need_pipeline
+from frameferry.ledger.plans import insert_batch, insert_ranges
+from frameferry.ledger.receipts import same_position
+from frameferry.ledger.tables import batch, batch_range, current, quarantine, record
+
+
+def add_replay(
+    connection: Connection,
+    name: str,
+    *,
+    ranges: Sequence[OffsetRange],
+    mode: ReplayMode,
+    sentence: str,
+    config_digest: str,
+    who: str,
+) -> int:
+    """Plan a replay; see `Ledger.add_replay`."""
+    known = need_pipeline(connection, name)
+    committed = lock_progress(connection, known)
+    _refuse_bad(name, ranges, committed)
+    _refuse_overlap(connection, known, name, ranges)
+    batch_id = insert_batch(
+        connection,
+        known,
+        kind="replay",
+        mode=mode,
+        sentence=sentence,
+        config_digest=config_digest,
+        inferred_at=from_now() if mode == "redeliver" else None,
+    )
+    insert_ranges(connection, known, batch_id, ranges, is_live_root=False)
+    if mode == "redeliver":
+        for wanted in ranges:
+            _copy(connection, known, batch_id, wanted)
+        _copy_quarantines(connection, batch_id)
+    detail = f"batch {batch_id}, {mode} {', '.join(map(str, sorted(ranges)))}"
+    write_action(connection, who=who, what="replay", pipeline_id=known.id, detail=detail)
+    return batch_id
+
+
+def _refuse_bad(name: str, ranges: Sequence[OffsetRange], committed: dict[int, int]) -> None:
+    if not ranges:
+        msg = "a replay needs at least one range"
+        raise ConfigError(msg, pipeline=name)
+    for wanted in ranges:
+        end = committed.get(wanted.partition)
+        if end is None or wanted.end > end:
+            msg = f"{wanted} is not committed yet: the committed offset is {end or 0}"
+            remedy = (
+                "Only committed offsets can be replayed; the others are delivered by the next runs"
+            )
+            raise ConfigError(msg, remedy=remedy, pipeline=name, partition=wanted.partition)
+    for first, second in zip(sorted(ranges), sorted(ranges)[1:], strict=False):
+        if first.overlaps(second):
+            msg = f"the ranges {first} and {second} overlap"
+            raise ConfigError(msg, remedy="Name each offset once", pipeline=name)
+
+
+def _refuse_overlap(
+    connection: Connection, known: Known, name: str, ranges: Sequence[OffsetRange]
+) -> None:
+    """Let at most one open replay hold an offset; the locked progress rows keep rivals out."""
+    query = (
+        select(
+            batch_range.c.batch_id,
+            batch_range.c.partition,
+            batch_range.c.start_offset,
+            batch_range.c.end_offset,
+        )
+        .join(batch, batch.c.id == batch_range.c.batch_id)
+        .where(
+            batch.c.pipeline_id == known.id,
+            batch.c.generation == known.generation,
+            batch.c.kind == "replay",
+            batch.c.committed_at.is_(None),
+            batch.c.split_at.is_(None),
+        )
+    )
+    for other_id, *bounds in connection.execute(query):
+        other = OffsetRange(*bounds)
+        if any(wanted.overlaps(other) for wanted in ranges):
+            msg = f"replay batch {other_id} is open over {other}"
+            raise ConfigError(msg, remedy="Let it end first", pipeline=name)
+
+
+_COPIED = (
+    "pipeline_id",
+    "generation",
+    "partition",
+    "offset",
+    "timestamp_ms",
+    "source_name",
+    "destination",
+    "remote_path",
+    "size_bytes",
+    "sha256",
+    "label",
+    "score",
+    "outputs",
+    "judge_digest",
+    "duplicate_of",
+    "gap_id",
+)
+
+
+def _copy(connection: Connection, known: Known, batch_id: int, wanted: OffsetRange) -> None:
+    """Copy the standing rows: those with a file are due again, the others keep their outcome."""
+    again = record.c.outcome == "delivered"
+    standing = (
+        select(
+            literal(batch_id),
+            *(record.c[name] for name in _COPIED),
+            case((again, null()), else_=record.c.outcome),
+        )
+        .join(current, current.c.record_id == record.c.id)
+        .where(
+            current.c.pipeline_id == known.id,
+            current.c.generation == known.generation,
+            current.c.partition == wanted.partition,
+            current.c.offset >= wanted.start,
+            current.c.offset < wanted.end,
+        )
+        .order_by(current.c.offset)
+    )
+    connection.execute(insert(record).from_select(["batch_id", *_COPIED, "outcome"], standing))
+
+
+def _copy_quarantines(connection: Connection, batch_id: int) -> None:
+    standing = (
+        select(
+            record.c.id,
+            quarantine.c.stage,
+            quarantine.c.reason,
+            quarantine.c.detail,
+            quarantine.c.found_at,
+            quarantine.c.held_until,
+            quarantine.c.kept_copy,
+        )
+        .join(current, same_position())
+        .join(quarantine, quarantine.c.record_id == current.c.record_id)
+        .where(record.c.batch_id == batch_id, record.c.outcome == "quarantined")
+    )
+    columns = [
+        "record_id",
+        "stage",
+        "reason",
+        "detail",
+        "found_at",
+        "held_until",
+        "kept_copy",
+    ]
+    connection.execute(insert(quarantine).from_select(columns, standing))

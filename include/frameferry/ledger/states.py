@@ -1,0 +1,137 @@
+"""One pipeline's state in one snapshot: what planner, wait and status decide on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, func, select
+
+from frameferry.domain.batch import StageRates
+from frameferry.domain.offsets import OffsetRange, Progress
+from frameferry.domain.state import Block, OpenBatch, PipelineState
+from frameferry.ledger.chain import follow, read_links
+from frameferry.ledger.claims import ranges_of
+from frameferry.ledger.clock import from_now
+from frameferry.ledger.pipelines import Known
+from frameferry.ledger.tables import batch, batch_range, pipeline, progress
+
+RATED_BATCHES: Final = 5
+"""How many of the last delivered batches the rates are learnt from."""
+
+
+def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
+    """Read a pipeline's state; see `Ledger.pipeline_state`."""
+    query = select(pipeline, from_now().label("now")).where(pipeline.c.name == name)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    known = Known(row.id, row.generation)
+    now_at = _progress(connection, known)
+    return PipelineState(
+        name=name,
+        generation=row.generation,
+        cluster_id=row.cluster_id,
+        topic_id=row.topic_id,
+        blocked=None if row.blocked_at is None else _block(row),
+        progress=now_at,
+        open_batches=_open_batches(connection, known, now_at),
+        rates=_rates(connection, known),
+        now=row.now,
+    )
+
+
+def _block(row: Row[Any]) -> Block:
+    return Block(reason=row.blocked_reason, digest=row.blocked_digest, since=row.blocked_at)
+
+
+def _progress(connection: Connection, known: Known) -> dict[int, Progress]:
+    query = select(
+        progress.c.partition, progress.c.planned_offset, progress.c.committed_offset
+    ).where(progress.c.pipeline_id == known.id, progress.c.generation == known.generation)
+    rows = connection.execute(query.order_by(progress.c.partition))
+    return {row.partition: Progress(*row) for row in rows}
+
+
+def _open_batches(
+    connection: Connection, known: Known, now_at: Mapping[int, Progress]
+) -> tuple[OpenBatch, ...]:
+    query = select(batch).where(
+        batch.c.pipeline_id == known.id,
+        batch.c.generation == known.generation,
+        batch.c.committed_at.is_(None),
+        batch.c.split_at.is_(None),
+    )
+    leaves = connection.execute(query.order_by(batch.c.id)).all()
+    ranges = ranges_of(connection, [leaf.id for leaf in leaves])
+    reached = _reached(connection, known, now_at, leaves)
+    return tuple(_open_batch(leaf, ranges[leaf.id], reached) for leaf in leaves)
+
+
+def _reached(
+    connection: Connection, known: Known, now_at: Mapping[int, Progress], leaves: Sequence[Row[Any]]
+) -> dict[int, int]:
+    """Find where a commit now would take the committed offsets."""
+    committed = {partition: at.committed for partition, at in now_at.items()}
+    if all(leaf.delivered_at is None for leaf in leaves):
+        return committed
+    return follow(committed, read_links(connection, known))
+
+
+def _open_batch(
+    leaf: Row[Any], ranges: tuple[OffsetRange, ...], reached: Mapping[int, int]
+) -> OpenBatch:
+    finished = leaf.delivered_at is not None
+    behind = any(part.end > reached.get(part.partition, 0) for part in ranges)
+    return OpenBatch(
+        id=leaf.id,
+        root_id=leaf.root_id or leaf.id,
+        kind=leaf.kind,
+        ranges=ranges,
+        inferred=leaf.inferred_at is not None,
+        finished=finished,
+        held_by_gap=finished and leaf.kind == "live" and behind,
+        retry_at=leaf.retry_at,
+        leased_until=leaf.leased_until,
+        last_error=leaf.last_error,
+        sentence=leaf.sentence,
+    )
+
+
+def _rates(connection: Connection, known: Known) -> StageRates | None:
+    offsets = (
+        select(func.sum(batch_range.c.end_offset - batch_range.c.start_offset))
+        .where(batch_range.c.batch_id == batch.c.id)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            batch.c.infer_seconds,
+            batch.c.deliver_seconds,
+            batch.c.record_count,
+            batch.c.byte_count,
+            offsets.label("offsets"),
+        )
+        .where(
+            batch.c.pipeline_id == known.id,
+            batch.c.kind == "live",
+            batch.c.delivered_at.is_not(None),
+        )
+        .order_by(batch.c.id.desc())
+        .limit(RATED_BATCHES)
+    )
+    rows = connection.execute(query).all()
+    return _means(rows) if rows else None
+
+
+def _means(rows: Sequence[Row[Any]]) -> StageRates:
+    records = sum(row.record_count or 0 for row in rows)
+    offsets = sum(int(row.offsets) for row in rows)
+    each = max(records, 1)
+    return StageRates(
+        infer_seconds_per_record=sum(row.infer_seconds or 0.0 for row in rows) / each,
+        deliver_seconds_per_record=sum(row.deliver_seconds or 0.0 for row in rows) / each,
+        bytes_per_record=sum(row.byte_count or 0 for row in rows) / each,
+        records_per_offset=records / offsets,
+        last_offsets=int(rows[0].offsets),
+    )

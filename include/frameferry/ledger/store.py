@@ -1,0 +1,556 @@
+"""The ledger's door: every question and every write, one transaction each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection
+
+from frameferry.domain.batch import Batch, ReplayMode, Token
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import (
+    Census,
+    Consignment,
+    Intent,
+    NamedPrediction,
+    Receipt,
+    Refusal,
+)
+from frameferry.domain.state import (
+    BatchRow,
+    Counts,
+    GapRow,
+    PipelineState,
+    QuarantineRow,
+    RecordRow,
+)
+from frameferry.errors import LedgerConflict, LedgerUnavailable
+from frameferry.ledger import (
+    census,
+    claims,
+    commits,
+    gaps,
+    intents,
+    listings,
+    logins,
+    pipelines,
+    plans,
+    predictions,
+    receipts as receipt_writer,
+    replays,
+    states,
+    withdrawals,
+)
+from frameferry.ledger.transactions import Transactions, constraint_of
+
+LOGIN_PATIENCE_SECONDS: Final = 20.0
+"""How long a log-in waits for another's to end before it gives way."""
+_LOGIN_POLL_SECONDS: Final = 0.1
+_NAME_RACES: Final = 5
+ResultT = TypeVar("ResultT")
+
+
+class Ledger:
+    """
+    All that is known for sure. Threads may share it; a forked process opens its own.
+
+    Every method is one transaction: it happens whole or not at all. All of them may raise
+    LedgerUnavailable (down or locked: the step may be run again) and LedgerConflict (a rule of
+    the ledger refuses; nothing was written).
+    """
+
+    def __init__(self, transactions: Transactions, epoch: str) -> None:
+        self._transactions = transactions
+        self._epoch = epoch
+
+    @property
+    def epoch(self) -> str:
+        """The epoch when the ledger was opened: new at every restore."""
+        return self._epoch
+
+    def close(self) -> None:
+        """Close all connections; may be called twice."""
+        self._transactions.close()
+
+    # Pipelines and planning
+
+    def register_pipeline(
+        self,
+        name: str,
+        *,
+        cluster_id: str,
+        topic: str,
+        topic_id: str,
+        starts: Mapping[int, int],
+    ) -> None:
+        """
+        Make a pipeline known, and those of its partitions that are not yet; may be repeated.
+
+        Args:
+            name: The pipeline.
+            cluster_id: Its Kafka cluster, by Kafka's own id.
+            topic: Its topic's name, for people.
+            topic_id: Its topic, by Kafka's own id.
+            starts: The first offset to read, per partition. A partition that is known already
+                keeps its progress, whatever is said here.
+
+        Raises:
+            TopicChanged: The pipeline is recorded with another topic or cluster.
+            LedgerConflict: Another pipeline owns one of the partitions.
+        """
+        with self._transactions.write() as connection:
+            pipelines.register_pipeline(
+                connection,
+                name,
+                cluster_id=cluster_id,
+                topic=topic,
+                topic_id=topic_id,
+                starts=starts,
+            )
+
+    def pipeline_state(self, name: str) -> PipelineState | None:
+        """Read what planner, wait and status decide on, in one snapshot; None if not registered."""
+        with self._transactions.read() as connection:
+            return states.pipeline_state(connection, name)
+
+    def add_batch(
+        self, pipeline: str, *, ranges: Sequence[OffsetRange], sentence: str, config_digest: str
+    ) -> int:
+        """
+        Freeze a live batch's ranges, and return its id.
+
+        Each range must start at its partition's planned offset, which moves to the range's end.
+
+        Raises:
+            PlanStale: A planned offset is elsewhere: another planner was faster.
+        """
+        with self._transactions.write() as connection:
+            return plans.add_batch(
+                connection,
+                pipeline,
+                ranges=ranges,
+                sentence=sentence,
+                config_digest=config_digest,
+            )
+
+    def record_gap(self, pipeline: str, *, partition: int, start: int, end: int, cause: str) -> int:
+        """
+        Record that Kafka lost `[start, end)`, and let planning go on behind it.
+
+        *start* must be the planned offset, which moves to *end*. The committed offset waits at
+        *start* until a person accepts the gap.
+
+        Returns:
+            The gap's id.
+
+        Raises:
+            PlanStale: The planned offset is elsewhere.
+        """
+        with self._transactions.write() as connection:
+            return gaps.record_gap(
+                connection, pipeline, partition=partition, start=start, end=end, cause=cause
+            )
+
+    def accept_gap(self, gap_id: int, *, who: str, reason: str) -> None:
+        """Sign a gap off, which lets the committed offset jump; a second signature changes nothing."""
+        with self._transactions.write() as connection:
+            gaps.accept_gap(connection, gap_id, who=who, reason=reason)
+
+    def gaps(self, pipeline: str) -> list[GapRow]:
+        """List all gaps, oldest first, accepted or not."""
+        with self._transactions.read() as connection:
+            return gaps.list_gaps(connection, pipeline)
+
+    def block(self, pipeline: str, *, reason: str, digest: str | None) -> None:
+        """Say that nothing may run; *digest* names the connection that blocks, None a person's turn."""
+        with self._transactions.write() as connection:
+            pipelines.block(connection, pipeline, reason=reason, digest=digest)
+
+    def unblock(self, pipeline: str, *, who: str) -> bool:
+        """Free a pipeline, and say whether it was blocked; the action is recorded."""
+        with self._transactions.write() as connection:
+            return pipelines.unblock(connection, pipeline, who=who)
+
+    # Claims
+
+    def batch(self, batch_id: int) -> Batch:
+        """
+        Read a batch, with the token of its newest attempt.
+
+        Raises:
+            LedgerConflict: There is none of this id.
+        """
+        with self._transactions.read() as connection:
+            return claims.find_batch(connection, batch_id)
+
+    def claim(self, batch_id: int, *, owner: str, lease_seconds: float) -> Batch:
+        """
+        Begin a new attempt: every older token is fenced from now on.
+
+        The lease, by the database's clock, is a courtesy that keeps two runners from fencing
+        each other for ever. An owner may claim again under its own lease, and is fenced too.
+
+        Raises:
+            BatchOwned: Somebody else's lease is live; says whose and until when.
+            Fenced: The batch was split.
+        """
+        with self._transactions.write() as connection:
+            return claims.claim(connection, batch_id, owner=owner, lease_seconds=lease_seconds)
+
+    def renew(self, token: Token, lease_seconds: float) -> None:
+        """
+        Prolong the lease to *lease_seconds* from now.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.write() as connection:
+            claims.renew(connection, token, lease_seconds)
+
+    def release(self, token: Token) -> None:
+        """End the lease if it is still ours. Never raises: a lease also ends by itself."""
+        try:
+            with self._transactions.write() as connection:
+                claims.release(connection, token)
+        except LedgerUnavailable:
+            return
+
+    def record_failure(self, token: Token, *, error: str, retry_after_seconds: float) -> None:
+        """
+        Remember why an attempt failed, and when to try again, by the database's clock.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.write() as connection:
+            claims.record_failure(
+                connection, token, error=error, retry_after_seconds=retry_after_seconds
+            )
+
+    # Judging
+
+    def record_predictions(
+        self,
+        token: Token,
+        rows: Sequence[NamedPrediction],
+        *,
+        destination: str,
+        judge_digest: str | None,
+        seconds: float,
+    ) -> None:
+        """
+        Freeze what the judge said, once per batch: rows, final names, quarantines.
+
+        A name that another record holds (compared without case) makes the row its *duplicate*
+        where the bytes are the same, and quarantines it as "name taken" where they are not. A
+        replay's row takes the name over with its receipt. Rows that stand in the batch already,
+        since they were delivered before a withdrawal, are left as they are.
+
+        Args:
+            token: The attempt that judged.
+            rows: One for each record of the batch's ranges, in any order.
+            destination: The server and account that the paths are on.
+            judge_digest: The model that was loaded; None without a model.
+            seconds: How long judging took.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+            LedgerConflict: The batch is judged already.
+            PredictionsIncomplete: A row lies outside the ranges, or two are of one record.
+        """
+
+        def record(connection: Connection) -> None:
+            predictions.record_predictions(
+                connection,
+                token,
+                rows,
+                destination=destination,
+                judge_digest=judge_digest,
+                seconds=seconds,
+            )
+
+        self._write_names(record)
+
+    def withdraw_predictions(self, token: Token, *, error: str) -> None:
+        """
+        Take back rows that turned out not to be the records of the range, and charge the batch.
+
+        Rows with a receipt, or with an intent that is still open, stay.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.write() as connection:
+            withdrawals.withdraw_predictions(connection, token, error=error)
+
+    # Delivering
+
+    def consignments(self, token: Token) -> list[Consignment]:
+        """
+        List the rows that still need an outcome, by partition and offset.
+
+        A duplicate whose record was quarantined since becomes a consignment of its own.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        return self._write_names(lambda connection: intents.consignments(connection, token))
+
+    def recorded_offsets(self, token: Token) -> dict[int, list[int]]:
+        """
+        List every row's offset by partition, ascending: what the judge said exists.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.read() as connection:
+            return intents.recorded_offsets(connection, token)
+
+    def open_intents(self, token: Token) -> list[Intent]:
+        """
+        List the parts, of any attempt, that may have been renamed: they have no receipt yet.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.read() as connection:
+            return intents.open_intents(connection, token)
+
+    def record_intents(self, token: Token, parts: Sequence[tuple[int, str]]) -> None:
+        """
+        Write down which part will be renamed to which record's name, before it is.
+
+        Args:
+            token: The attempt that holds the intents from now on.
+            parts: (record id, full path of the part) each.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+            LedgerConflict: A record is not due, or has an open intent that was not settled.
+        """
+        with self._transactions.write() as connection:
+            intents.record_intents(connection, token, parts)
+
+    def withdraw_intents(self, token: Token, record_ids: Sequence[int]) -> None:
+        """
+        Give up parts that were not renamed, and will not be.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.write() as connection:
+            intents.withdraw_intents(connection, token, record_ids)
+
+    def record_receipts(self, token: Token, receipts: Sequence[Receipt]) -> None:
+        """
+        Write down what was verified under its final name; may be repeated.
+
+        A receipt is a fact: it is accepted from the attempt that holds the intent even if a
+        newer one fences it. Each moves `current`, and the name, in this transaction.
+
+        Raises:
+            Fenced: A newer attempt settled the intents otherwise, or the epoch is another.
+            LedgerConflict: A record has no open intent.
+        """
+        with self._transactions.write() as connection:
+            receipt_writer.record_receipts(connection, token, receipts)
+
+    def record_refusals(self, token: Token, refusals: Sequence[Refusal]) -> None:
+        """
+        Quarantine records that the server refuses for good; open intents are withdrawn before.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.write() as connection:
+            intents.record_refusals(connection, token, refusals)
+
+    def record_census(self, token: Token, counted: Sequence[Census], *, seconds: float) -> None:
+        """
+        Finish the batch: what deliver met is what was judged, and each has its outcome.
+
+        Args:
+            token: The attempt that delivered.
+            counted: One census a range, each read to its end.
+            seconds: How long delivery took.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+            PredictionsIncomplete: The rows are not the records that were met.
+            BatchUnfinished: A range is missing or was not read to its end, or a record has no
+                outcome (a duplicate's record must be delivered itself).
+        """
+        with self._transactions.write() as connection:
+            census.record_census(connection, token, counted, seconds=seconds)
+
+    # Committing
+
+    def commit(self, batch_id: int) -> dict[int, int]:
+        """
+        Move the committed offsets along the chain of finished ranges; may be repeated.
+
+        A finished batch behind an unfinished one, or behind a gap, is a success: the chain
+        moves when that is finished or accepted. A replay moves nothing.
+
+        Returns:
+            The committed (next) offset of each of the pipeline's partitions.
+
+        Raises:
+            BatchUnfinished: The batch has no census yet.
+        """
+        with self._transactions.write() as connection:
+            return commits.commit(connection, batch_id)
+
+    def committed_offsets(self, pipeline: str) -> dict[int, int]:
+        """Read the committed (next) offset of each partition; empty if not registered."""
+        with self._transactions.read() as connection:
+            return commits.committed_offsets(connection, pipeline)
+
+    # Log-ins
+
+    def begin_login(
+        self,
+        digest: str,
+        *,
+        owner: str,
+        lease_seconds: float,
+        patience_seconds: float = LOGIN_PATIENCE_SECONDS,
+    ) -> None:
+        """
+        Take the turn to log in with a connection; waits for another's turn to end.
+
+        Args:
+            digest: The connection with its user and password.
+            owner: Who tries, for the others' message.
+            lease_seconds: When a turn that was never ended is over.
+            patience_seconds: How long to wait for the turn.
+
+        Raises:
+            PipelineBlocked: The server refused this user and password before.
+            FtpUnavailable: Another log-in is still being tried.
+        """
+        deadline = time.monotonic() + patience_seconds
+        while not self._try_login(digest, owner, lease_seconds):
+            if time.monotonic() >= deadline:
+                with self._transactions.read() as connection:
+                    raise logins.turn_taken(connection, digest)
+            time.sleep(_LOGIN_POLL_SECONDS)
+
+    def end_login(self, digest: str, *, refused: str | None) -> None:
+        """End the turn; *refused* is the server's no, which keeps all others out from now on."""
+        with self._transactions.write() as connection:
+            logins.end_login(connection, digest, refused=refused)
+
+    def forget_refusal(self, digest: str) -> None:
+        """Allow another log-in after a refusal, on a person's word."""
+        with self._transactions.write() as connection:
+            logins.forget_refusal(connection, digest)
+
+    def login_refusal(self, digest: str) -> str | None:
+        """Read why the server refused a connection; None if it did not."""
+        with self._transactions.read() as connection:
+            return logins.login_refusal(connection, digest)
+
+    # Replay
+
+    def add_replay(
+        self,
+        pipeline: str,
+        *,
+        ranges: Sequence[OffsetRange],
+        mode: ReplayMode,
+        sentence: str,
+        config_digest: str,
+        who: str,
+    ) -> int:
+        """
+        Plan a batch over committed offsets, and return its id; the action is recorded.
+
+        `redeliver` begins judged: it copies the standing rows, path and label and all; those
+        that are quarantined stay so. `reinfer` begins with none.
+
+        Raises:
+            ConfigError: A range is not committed yet, or overlaps one of an open replay.
+        """
+        with self._transactions.write() as connection:
+            return replays.add_replay(
+                connection,
+                pipeline,
+                ranges=ranges,
+                mode=mode,
+                sentence=sentence,
+                config_digest=config_digest,
+                who=who,
+            )
+
+    # Reading
+
+    def counts(self, pipeline: str) -> Counts:
+        """Count the rows that stand; all zero if the pipeline is not registered."""
+        with self._transactions.read() as connection:
+            return listings.counts(connection, pipeline)
+
+    def records(
+        self,
+        pipeline: str,
+        *,
+        partition: int | None = None,
+        offset: int | None = None,
+        name_glob: str | None = None,
+        label: str | None = None,
+        limit: int = 1000,
+    ) -> list[RecordRow]:
+        """
+        List the rows that stand, by partition and offset.
+
+        *name_glob* (`*`, `?`, `[…]`, with case) is matched with the source name and with the
+        whole remote path.
+        """
+        with self._transactions.read() as connection:
+            return listings.list_records(
+                connection,
+                pipeline,
+                partition=partition,
+                offset=offset,
+                name_glob=name_glob,
+                label=label,
+                limit=limit,
+            )
+
+    def quarantined(self, pipeline: str) -> list[QuarantineRow]:
+        """List the quarantined rows that stand, by partition and offset."""
+        with self._transactions.read() as connection:
+            return listings.quarantined(connection, pipeline)
+
+    def count_standing(self, pipeline: str, wanted: OffsetRange) -> tuple[int, int]:
+        """Count a range's standing rows: (delivered, quarantined)."""
+        with self._transactions.read() as connection:
+            return listings.count_standing(connection, pipeline, wanted)
+
+    def last_batches(self, pipeline: str, limit: int = 20) -> list[BatchRow]:
+        """List the newest batches first; one that was split is shown by its children."""
+        with self._transactions.read() as connection:
+            return listings.last_batches(connection, pipeline, limit)
+
+    def unfinished(self, pipeline: str, batch_ids: Sequence[int]) -> list[int]:
+        """Pick those of the batches that have no census, in the order given."""
+        with self._transactions.read() as connection:
+            return listings.unfinished(connection, pipeline, batch_ids)
+
+    def _try_login(self, digest: str, owner: str, lease_seconds: float) -> bool:
+        with self._transactions.write() as connection:
+            return logins.begin_login(connection, digest, owner=owner, lease_seconds=lease_seconds)
+
+    def _write_names(self, write: Callable[[Connection], ResultT]) -> ResultT:
+        """Write again where a rival took a name between our look and our insert."""
+        for _ in range(_NAME_RACES):
+            try:
+                with self._transactions.write() as connection:
+                    return write(connection)
+            except LedgerConflict as error:
+                if constraint_of(error.__cause__) != "uq_record_name":
+                    raise
+        msg = "other batches keep taking this batch's names"
+        raise LedgerUnavailable(msg, remedy="The step may be run again later")

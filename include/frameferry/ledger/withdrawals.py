@@ -1,0 +1,52 @@
+"""Take the judge's rows back where they were wrong, and judge again."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Select, delete, select, update
+
+from frameferry.domain.batch import Token
+from frameferry.ledger.fence import fence
+from frameferry.ledger.tables import batch, current, quarantine, record
+from frameferry.ledger.text import storable
+
+
+def withdraw_predictions(connection: Connection, token: Token, *, error: str) -> None:
+    """Delete what nothing hangs on yet; see `Ledger.withdraw_predictions`."""
+    fence(
+        connection,
+        token,
+        only_if=batch.c.inferred_at.is_not(None) & batch.c.delivered_at.is_(None),
+        otherwise="only predictions of a batch that is judged and not delivered can be withdrawn",
+        inferred_at=None,
+        judge_digest=None,
+        infer_seconds=None,
+        record_count=None,
+        byte_count=None,
+        charges=batch.c.charges + 1,
+        last_error=storable(error),
+    )
+    _free_duplicates(connection, token.batch_id)
+    doomed = _doomed(token.batch_id)
+    connection.execute(delete(quarantine).where(quarantine.c.record_id.in_(doomed)))
+    connection.execute(delete(current).where(current.c.record_id.in_(doomed)))
+    connection.execute(delete(record).where(record.c.id.in_(doomed)))
+
+
+def _doomed(batch_id: int) -> Select[tuple[int]]:
+    """Pick the rows without receipt and without an intent that is still open."""
+    return select(record.c.id).where(
+        record.c.batch_id == batch_id,
+        record.c.outcome.is_distinct_from("delivered"),
+        record.c.part_path.is_(None),
+    )
+
+
+def _free_duplicates(connection: Connection, batch_id: int) -> None:
+    """Let duplicates of doomed rows be rows of their own; they get a name before delivery."""
+    mine = record.alias()
+    doomed = _doomed(batch_id).where(record.c.name_key.is_not(None)).subquery()
+    connection.execute(
+        update(mine)
+        .where(mine.c.duplicate_of.in_(select(doomed.c.id)))
+        .values(outcome=None, duplicate_of=None)
+    )

@@ -1,0 +1,24 @@
+"""Ask one pipeline: open its context with patience for a person who waits, not for a batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from frameferry.config.connections import ConnectionResolver
+from frameferry.config.settings import PipelineSettings
+from frameferry.page.survey import Ask
+from frameferry.pipeline.context import open_context
+from frameferry.pipeline.status import status
+
+KAFKA_TIMEOUT_SECONDS = 3.0
+
+
+def ask_with(resolve: ConnectionResolver) -> Ask:
+    """Make the question that a Surveyor puts to each pipeline; *resolve* finds connections."""
+
+    def ask(settings: PipelineSettings) -> dict[str, Any]:
+        with open_context(settings, resolve) as ctx:
+            return status(replace(ctx, kafka_timeout_seconds=KAFKA_TIMEOUT_SECONDS))
+
+    return ask

@@ -1,0 +1,45 @@
+"""Ask whether a Spark server listens, before a client that would wait for minutes does."""
+
+from __future__ import annotations
+
+import socket
+from urllib.parse import SplitResult, urlsplit
+
+from frameferry.config.connections import DEFAULT_SPARK_CONNECT_PORT
+from frameferry.errors import SparkUnavailable
+
+PROBE_SECONDS = 3.0
+_DEFAULT_PORTS = {"sc": DEFAULT_SPARK_CONNECT_PORT, "spark": 7077}
+
+
+def probe(url: str) -> None:
+    """
+    Connect and hang up.
+
+    Urls without a host of their own (`local[2]`, `yarn`, `k8s://…`) are not asked. Of several
+    masters (`spark://one:7077,two:7077`) one that answers is enough.
+
+    Raises:
+        SparkUnavailable: Nobody answers; says what each of them said.
+    """
+    scheme, found, rest = url.partition("://")
+    if not found or scheme not in _DEFAULT_PORTS:
+        return
+    refusals = []
+    for place in rest.split(","):
+        refusal = _refusal(urlsplit(f"//{place}"), _DEFAULT_PORTS[scheme])
+        if refusal is None:
+            return
+        refusals.append(refusal)
+    msg = f"nothing answers at {url} ({'; '.join(dict.fromkeys(refusals))})"
+    remedy = "Start Spark (`frameferry stack up --only spark`), or mend the connection"
+    raise SparkUnavailable(msg, remedy=remedy)
+
+
+def _refusal(place: SplitResult, default_port: int) -> str | None:
+    try:
+        address = (place.hostname or "localhost", place.port or default_port)
+        socket.create_connection(address, timeout=PROBE_SECONDS).close()
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "strerror", None) or error)
+    return None

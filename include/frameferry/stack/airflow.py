@@ -1,0 +1,191 @@
+"""
+Airflow as four processes: api-server, scheduler, dag-processor, triggerer.
+
+Everything is set by environment; the figures were tuned by measurement (docs/decisions). The same
+names and values are in docker-compose.yaml, and a test compares them.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from frameferry.stack import airflow_database, layout, ports
+from frameferry.stack.processes import Command
+from frameferry.stack.servers import Kind, Setting
+from frameferry.stack.state import write_private
+
+USER = "admin"
+HEALTH_PATH = "/api/v2/monitor/health"
+PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+COMPONENTS: dict[str, tuple[str, ...]] = {
+    "api-server": ("api-server", "--workers", "1"),
+    # Logs lie in one folder that all parts see: nobody has to serve them.
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
+_ANSWER_TIMEOUT_SECONDS = 5
+
+SETTINGS: dict[str, str] = {
+    "AIRFLOW__API__WORKERS": "1",
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "60",
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    # Its default looks the own name up in the DNS, which may take seconds where there is none.
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__PARALLELISM": "6",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+    "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
+    "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "120",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+    "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+    "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
+    # After a kill: adopt what the dead one left soon, and miss a dead task within half a minute.
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    # The whole gap between two tasks is this sleep.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
+    "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "10",
+    # By default 5: a deferred task that resumes at once would be failed (apache/airflow#72716).
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Airflow:
+    """
+    Airflow on *port*, its metadata in a SQLite file of *folder*.
+
+    Args:
+        connections: What its tasks get in their environment: connections and where state lives.
+        pools: The slots of each pool, known when it starts.
+        secret: Gives the generated secret of a name.
+        log: Gives the log of a process.
+    """
+
+    folder: Path
+    port: int
+    log: Callable[[str], Path]
+    secret: Callable[[str], str] = field(repr=False)
+    connections: Mapping[str, str] = field(repr=False)
+    pools: Mapping[str, int]
+    host: str = ports.LOOPBACK
+
+    @property
+    def url(self) -> str:
+        """The page for a browser."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def password(self) -> str:
+        """The administrator's."""
+        return self.secret("airflow.password")
+
+    def prepare(self) -> None:
+        """Write the administrator's password; migrate the database, and free it of the dead."""
+        write_private(self._passwords_file, json.dumps({USER: self.password}))
+        airflow_database.prepare(self._database, self.pools)
+
+    def commands(self) -> Mapping[str, Command]:
+        """Four processes; the api-server first, it answers for all."""
+        return {f"airflow-{name}": self._command(name) for name in COMPONENTS}
+
+    def is_ready(self) -> bool:
+        """Ask the api-server how all parts are."""
+        if not ports.answers(self.port):
+            return False
+        health = self._health()
+        return all(health.get(part, {}).get("status") == "healthy" for part in PARTS)
+
+    def environment(self) -> dict[str, str]:
+        """What all four processes, and so the tasks, get in their environment."""
+        return {
+            **SETTINGS,
+            **self.connections,
+            "AIRFLOW_HOME": str(self.folder),
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__HOST": self.host,
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__SECRET_KEY": self.secret("airflow.secret_key"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": self.secret("airflow.jwt_secret"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(layout.REPOSITORY / "dags"),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": _fernet_key(self.secret("airflow.fernet_key")),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(layout.REPOSITORY / "plugins"),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self._passwords_file),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}",
+            "NO_PROXY": _no_proxy(os.environ),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+
+    @property
+    def _database(self) -> Path:
+        return self.folder / "airflow.db"
+
+    @property
+    def _passwords_file(self) -> Path:
+        return self.folder / "passwords.json"
+
+    def _command(self, name: str) -> Command:
+        argv = (layout.program("airflow"), *COMPONENTS[name])
+        log = self.log(f"airflow-{name}")
+        # In the project's folder: relative paths in pipeline files are found from there.
+        return Command(argv, folder=layout.REPOSITORY, log=log, env=self.environment())
+
+    def _health(self) -> dict[str, dict[str, str]]:
+        connection = http.client.HTTPConnection(
+            self.host, self.port, timeout=_ANSWER_TIMEOUT_SECONDS
+        )
+        try:
+            connection.request("GET", HEALTH_PATH)
+            return dict(json.loads(connection.getresponse().read()))
+        except (OSError, http.client.HTTPException, ValueError):
+            return {}
+        finally:
+            connection.close()
+
+
+def build(setting: Setting, connections: Mapping[str, str], pools: Mapping[str, int]) -> Airflow:
+    """Describe the Airflow of a home."""
+    return Airflow(
+        folder=setting.home / "airflow",
+        port=setting.ports["api"],
+        log=setting.log,
+        secret=setting.secret,
+        connections=connections,
+        pools=pools,
+    )
+
+
+def kind(connections: Callable[[], Mapping[str, str]], pools: Mapping[str, int]) -> Kind:
+    """Describe how to build Airflow; *connections* is asked once all servers have their ports."""
+    return Kind(
+        "airflow",
+        ports={"api": 1},
+        deadline_seconds=240,
+        build=lambda setting: build(setting, connections(), pools),
+    )
+
+
+def _fernet_key(secret: str) -> str:
+    """Turn a secret into the form that Fernet wants: 32 bytes in base64."""
+    return base64.urlsafe_b64encode(secret.encode()[:32].ljust(32, b"-")).decode()
+
+
+def _no_proxy(environ: Mapping[str, str]) -> str:
+    """Keep loopback off any proxy that the machine has: tasks call the api-server by HTTP."""
+    kept = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
+    return ",".join(dict.fromkeys([*filter(None, kept.split(",")), ports.LOOPBACK, "localhost"]))

@@ -1,0 +1,240 @@
+"""All embedded servers of one home: start, stop, describe."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from frameferry.config.home import home, ledger_url, pipelines_folder
+from frameferry.config.pools import pool_slots
+from frameferry.config.settings import load_all
+from frameferry.errors import ConfigError, StackError
+from frameferry.stack import airflow, ftp, kafka, processes, servers, spark
+from frameferry.stack.servers import Kind, Setting
+from frameferry.stack.state import StackState, StateFile
+
+SERVERS = ("kafka", "spark", "ftp", "airflow")
+OnProgress = Callable[[str], None]
+_LOCK_SECONDS = 300
+_POLL_SECONDS = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+def up(only: Sequence[str] | None = None, *, on_progress: OnProgress | None = None) -> StackState:
+    """
+    Start the servers that do not run yet, all at once, and wait until each answers.
+
+    May be called again at any time, after a kill of anything too: data, ports and passwords stay.
+
+    Args:
+        only: Names out of SERVERS; None is all.
+        on_progress: Is told one line for each server that is up, from several threads; None is
+            the log.
+
+    Raises:
+        StackError: A server did not start; those that did stay up.
+    """
+    wanted = _checked(only)
+    with _locked() as files:
+        kinds = [kind for kind in _kinds(files, wanted) if kind.name in wanted]
+        for kind in kinds:
+            servers.reserve(kind, files)
+        _start_all(kinds, files, on_progress or _logged)
+        return files.state
+
+
+def down(only: Sequence[str] | None = None) -> None:
+    """
+    Stop the servers, whoever started them and however much of them is left; their state stays.
+
+    Raises:
+        StackError: A process does not end.
+    """
+    wanted = _checked(only)
+    if not home().is_dir():
+        return
+    with _locked() as files:
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            list(pool.map(lambda name: processes.stop(files.state.mark(name)), wanted))
+        files.change(lambda state: _forget(state, wanted))
+
+
+def status() -> dict[str, Any]:
+    """
+    Describe each server of the home: whether it runs, its address, how to log in.
+
+    Passwords are in it: show it to the home's owner only.
+    """
+    state = StateFile(home()).state
+    describe: dict[str, Callable[[Setting], dict[str, Any]]] = {
+        "kafka": lambda s: {"bootstrap_servers": kafka.build(s).bootstrap_servers},
+        "spark": lambda s: {"url": spark.build(s).url},
+        "ftp": _ftp_door,
+        "airflow": _airflow_door,
+    }
+    described: dict[str, Any] = {
+        name: {"up": state.servers[name].is_up, **describe[name](_setting(state, name))}
+        for name in SERVERS
+        if name in state.servers
+    }
+    return {**described, "ledger": {"url": ledger_url()}}
+
+
+def environment() -> dict[str, str]:
+    """
+    List the variables that point a program at this home's servers and files.
+
+    A connection is in it only if its server runs: elsewhere the user's own shows through.
+    """
+    state = StateFile(home()).state
+    return _environment(state, [name for name, record in state.servers.items() if record.is_up])
+
+
+def _start_all(kinds: Sequence[Kind], files: StateFile, on_progress: OnProgress) -> None:
+    """Start them at once; wait for all of them, then raise what the first to fail raised."""
+    cancelled = threading.Event()
+
+    def start(kind: Kind) -> None:
+        seconds = servers.start(kind, files, cancelled=cancelled)
+        on_progress(f"{kind.name} is up ({seconds:.1f} s)")
+
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        started = [pool.submit(start, kind) for kind in kinds]
+        try:
+            wait(started)
+        except BaseException:
+            # Ctrl-C: else we would wait for servers that nobody wants any more.
+            cancelled.set()
+            raise
+    for future in started:
+        future.result()
+
+
+def _kinds(files: StateFile, wanted: Collection[str]) -> list[Kind]:
+    def connections() -> Mapping[str, str]:
+        alive = {name for name, record in files.state.servers.items() if record.is_up}
+        return _environment(files.state, alive | set(wanted))
+
+    return [kafka.KIND, spark.KIND, ftp.KIND, airflow.kind(connections, _pools())]
+
+
+def _pools() -> dict[str, int]:
+    try:
+        whole, _ = load_all(pipelines_folder())
+    except ConfigError:
+        whole = {}
+    return pool_slots(whole.values())
+
+
+def _environment(state: StackState, running: Collection[str]) -> dict[str, str]:
+    described = {
+        "FRAMEFERRY_HOME": str(home()),
+        "FRAMEFERRY_PIPELINES": str(pipelines_folder()),
+        "FRAMEFERRY_LEDGER_URL": ledger_url(),
+    }
+    for name, (variable, describe) in _CONNECTIONS.items():
+        if name in running and name in state.servers:
+            described[variable] = json.dumps(describe(_setting(state, name)))
+    return described
+
+
+def _kafka_connection(setting: Setting) -> dict[str, Any]:
+    servers_ = kafka.build(setting).bootstrap_servers
+    return {"conn_type": "kafka", "extra": {"bootstrap.servers": servers_}}
+
+
+def _ftp_connection(setting: Setting) -> dict[str, Any]:
+    door = _ftp_door(setting)
+    return {
+        "conn_type": "ftp",
+        "host": door["host"],
+        "port": door["port"],
+        "login": door["user"],
+        "password": door["password"],
+    }
+
+
+def _spark_connection(setting: Setting) -> dict[str, Any]:
+    server = spark.build(setting)
+    return {"conn_type": "spark_connect", "host": f"sc://{server.host}", "port": server.port}
+
+
+def _ftp_door(setting: Setting) -> dict[str, Any]:
+    server = ftp.build(setting)
+    return {
+        "host": server.host,
+        "port": server.port,
+        "user": server.user,
+        "password": server.password,
+        "root": str(server.root),
+    }
+
+
+def _airflow_door(setting: Setting) -> dict[str, Any]:
+    server = airflow.build(setting, {}, {})
+    return {"url": server.url, "user": airflow.USER, "password": server.password}
+
+
+_CONNECTIONS = {
+    "kafka": ("AIRFLOW_CONN_PLANT_KAFKA", _kafka_connection),
+    "ftp": ("AIRFLOW_CONN_ARCHIVE_FTP", _ftp_connection),
+    "spark": ("AIRFLOW_CONN_SPARK_DEFAULT", _spark_connection),
+}
+
+
+def _setting(state: StackState, name: str) -> Setting:
+    """A setting for looking only: it makes no secrets."""
+    return Setting(home(), state.server(name).ports, lambda key: state.secrets.get(key, ""))
+
+
+def _checked(only: Sequence[str] | None) -> tuple[str, ...]:
+    if only is None:
+        return SERVERS
+    unknown = [name for name in only if name not in SERVERS]
+    if unknown or not only:
+        msg = f"no server {', '.join(unknown) or 'named'}"
+        raise StackError(msg, remedy=f"The servers are {', '.join(SERVERS)}")
+    return tuple(dict.fromkeys(only))
+
+
+def _forget(state: StackState, names: Sequence[str]) -> None:
+    for name in names:
+        if name in state.servers:
+            state.servers[name].processes = {}
+
+
+@contextmanager
+def _locked() -> Iterator[StateFile]:
+    """Hold the home against another start or stop; read its state once that is ours."""
+    home().mkdir(parents=True, exist_ok=True)
+    with (home() / "stack.lock").open("w") as lock:
+        _take(lock.fileno(), home())
+        yield StateFile(home())
+
+
+def _take(descriptor: int, where: Path) -> None:
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                msg = f"another start or stop of {where} does not end"
+                raise StackError(msg, remedy="Wait for it, or end it") from error
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+def _logged(line: str) -> None:
+    log.info("stack.progress", line=line)

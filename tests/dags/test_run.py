@@ -1,0 +1,114 @@
+"""Whole runs of the DAGs by `dag.test()`, on a real broker and a real FTP server."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from fixtures.ferry import bench, delivered_files
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def ferry(tmp_path, airflow_home, kafka_server, ftp_server, monkeypatch):
+    topic = kafka_server.create_topic(partitions=2)
+    ferry = bench(tmp_path, topic=topic, kafka=kafka_server, ftp=ftp_server)
+    ferry.write()
+    for name, value in ferry.environment().items():
+        if name.startswith(("AIRFLOW_CONN_", "FRAMEFERRY_")):
+            monkeypatch.setenv(name, value)
+    return ferry
+
+
+def run_dag(dag_id: str, **conf):
+    """Parse the project's own DAG folder and run one DAG in this process."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        DagBundlesManager().sync_bundles_to_db(session=session)
+    bag = DagBag(str(ROOT / "dags"), bundle_name="dags-folder", bundle_path=ROOT / "dags")
+    assert {} == bag.import_errors
+    sync_bag_to_db(bag, "dags-folder", None)
+    run = bag.dags[dag_id].test(run_conf=conf or None)
+    states = {(t.task_id, t.map_index): t.state for t in run.get_task_instances()}
+    return run.state, states
+
+
+def produce(ferry, kafka_server, number: int) -> list[bytes]:
+    sent = [f"picture {i}".encode() for i in range(number)]
+    topic = ferry.content["kafka"]["topic"]
+    kafka_server.produce(topic, sent[::2], partition=0)
+    kafka_server.produce(topic, sent[1::2], partition=1)
+    return sent
+
+
+def files(ferry, ftp_server) -> list[bytes]:
+    return sorted(delivered_files(ftp_server, ferry.content["deliver"]["base"]).values())
+
+
+def test_a_run_carries_all_batches_and_is_green(ferry, kafka_server, ftp_server):
+    ferry.content["batch"] = {"max_records": 6}
+    ferry.write()
+    sent = produce(ferry, kafka_server, 12)
+    state, states = run_dag(f"ferry__{ferry.name}")
+    assert "success" == state
+    assert {"success"} == {str(s) for s in states.values()}
+    assert {0, 1} == {index for task, index in states if task == "batch.commit"}
+    assert sorted(sent) == files(ferry, ftp_server)
+
+
+def test_a_run_whose_batch_fails_is_red_although_publish_ran(ferry, kafka_server, ftp_server, monkeypatch):
+    produce(ferry, kafka_server, 4)
+    broken = {**ferry.connections["archive_ftp"], "password": "wrong"}
+    monkeypatch.setenv("AIRFLOW_CONN_ARCHIVE_FTP", json.dumps(broken))
+    state, states = run_dag(f"ferry__{ferry.name}")
+    assert "failed" == state
+    assert "failed" == states["batch.deliver", 0]
+    assert "success" == states["publish", -1]
+    assert "upstream_failed" == states["verdict", -1]
+    assert [] == files(ferry, ftp_server)
+
+
+def test_the_replay_form_runs_a_range_again(ferry, kafka_server, ftp_server):
+    sent = produce(ferry, kafka_server, 6)
+    assert "success" == run_dag(f"ferry__{ferry.name}")[0]
+    base = ftp_server.root / ferry.content["deliver"]["base"].strip("/")
+    for path in list(base.rglob("*.*")) + [p for p in base.rglob("*") if p.is_file()]:
+        path.unlink(missing_ok=True)
+    form = {"pipeline": ferry.name, "partition": 0, "from_offset": 0, "to_offset": 3}
+
+    state, states = run_dag("replay", **form, mode="redeliver", dry_run=True)
+    assert "success" == state
+    assert [] == files(ferry, ftp_server)
+
+    state, states = run_dag("replay", **form, mode="redeliver", dry_run=False)
+    assert "success" == state, states
+    assert sorted(sent[::2]) == files(ferry, ftp_server)
+
+
+@pytest.mark.parametrize("wrong", [{"to_offset": 99}, {"partition": 9}, {"frm": 3}])
+def test_the_replay_form_refuses_nonsense_in_its_first_task(ferry, kafka_server, ftp_server, wrong):
+    produce(ferry, kafka_server, 2)
+    assert "success" == run_dag(f"ferry__{ferry.name}")[0]
+    form = {"pipeline": ferry.name, "partition": 0, "from_offset": 0, "to_offset": 1, "dry_run": False}
+    state, states = run_dag("replay", **{**form, **wrong})
+    assert "failed" == state
+    assert "failed" == states["prepare", -1]
+
+
+def test_connections_come_through_airflow(ferry):
+    from frameferry.config.connections import ftp_connection, kafka_connection
+    from frameferry.errors import ConnectionMissing
+    from frameferry.orchestration.connections import resolve_through_airflow
+
+    found = ftp_connection(resolve_through_airflow("archive_ftp"))
+    assert ferry.connections["archive_ftp"]["port"] == found.port
+    assert kafka_connection(resolve_through_airflow("plant_kafka")).bootstrap_servers
+    with pytest.raises(ConnectionMissing, match="no_such_connection"):
+        resolve_through_airflow("no_such_connection")
+    assert "AIRFLOW_CONN_ARCHIVE_FTP" in os.environ

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fixtures import ferry_child
+from fixtures.ferrying import Watcher, deliver, expected, intents, items, publisher
+from fixtures.ftp_proxy import Fault, FaultProxy
+from fixtures.odd_ftp import odd_server
+from fixtures.polling import poll
+from frameferry.delivery.rounds import RetryPolicy
+from frameferry.errors import FtpUnavailable
+
+SECONDS = 0.5
+"""The clients' time-out: every stall of a fault costs so much."""
+SIZE_BYTES = 120_000
+HALF = 50_000
+
+
+@pytest.fixture(scope="module")
+def module_server(tmp_path_factory):
+    with odd_server(tmp_path_factory.mktemp("ftp") / "root") as server:
+        yield server
+
+
+@pytest.fixture
+def server(module_server):
+    """The module's server, emptied."""
+    shutil.rmtree(module_server.root)
+    module_server.root.mkdir()
+    return module_server
+
+
+def ferry_through(server, *faults, count=12, connections=3):
+    """Deliver over older files of the same names through a proxy; return it and the watcher."""
+    old, new = (items(count, size_bytes=SIZE_BYTES, seed=seed) for seed in (1, 2))
+    with publisher(server.connection()) as delivery:
+        deliver(delivery, old)
+    with (
+        Watcher(server.root, expected(old), expected(new)) as watcher,
+        FaultProxy(server.port, *faults) as proxy,
+    ):
+        connection = server.connection(port=proxy.port, timeout_seconds=SECONDS)
+        with publisher(connection, connections=connections) as delivery:
+            receipts = deliver(delivery, new)
+    assert list(range(count)) == sorted(receipt.record_id for receipt in receipts)
+    assert expected(new) == server.visible()
+    assert [] == watcher.partial
+    assert watcher.looks > 1
+    return proxy
+
+
+# The table of what real servers and networks do.
+TABLE = {
+    "1 connection reset at once": [Fault("ACCEPT", "reset", nth=n) for n in (1, 3)],
+    "2 too many connections from the second on": [
+        Fault("ACCEPT", "421 Too many connections", nth=n) for n in range(2, 30)
+    ],
+    "3 accepted, and not a word": [Fault("ACCEPT", "mute", nth=n) for n in (1, 3)],
+    "4 data port refused": [Fault("DATA", "refuse", nth=n) for n in (2, 5, 6)],
+    "5 data reset in the middle": [Fault("DATA", "reset", nth=n, after=HALF) for n in (1, 4, 9)],
+    "6 the server sees an early end": [Fault("DATA", "end", nth=n, after=HALF) for n in (1, 4, 9)],
+    "7 the tail is lost and all say 226": [
+        Fault("DATA", "drop", nth=n, after=HALF) for n in (1, 4, 9)
+    ],
+    "8 the 226 is lost": [Fault("STOR", "lose", nth=n) for n in (1, 5)],
+    "9 cut before the rename": [Fault("RNTO", "cut", nth=n) for n in (1, 6)],
+    "10 renamed, and the reply is lost": [Fault("RNTO", "lose", nth=n) for n in (1, 6, 9)],
+    "10b renamed, and the reply never comes": [Fault("RNTO", "stall", nth=n) for n in (1, 6)],
+    "11 the disk is full for a while": [
+        Fault("STOR", "452 No space left on device", nth=n) for n in range(2, 9)
+    ],
+    "12 data stalls": [Fault("DATA", "stall", nth=n, after=HALF) for n in (2, 7)],
+    "14 the 226 comes after the time-out": [Fault("STOR", "stall", nth=n) for n in (1, 5)],
+}
+
+
+@pytest.mark.parametrize("faults", TABLE.values(), ids=TABLE.keys())
+def test_all_arrive_whole_and_nobody_ever_sees_a_part(server, faults):
+    ferry_through(server, *faults)
+    assert [] == server.hidden()
+
+
+VERBS = ("USER", "FEAT", "TYPE", "MKD", "EPSV", "STOR", "SIZE", "RNFR", "RNTO")
+ACTIONS = ("421 Timeout", "451 Local error", "cut", "hang", "lose")
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("verb", VERBS)
+def test_any_command_may_fail_in_any_way(server, verb, action):
+    # The first log-in is not repeated, so that of the second connection fails here.
+    ferry_through(server, Fault(verb, action, nth=2 if verb == "USER" else 1), count=4)
+    assert [] == server.hidden()
+
+
+def test_a_rename_whose_reply_was_lost_is_not_done_twice(server):
+    proxy = ferry_through(server, Fault("RNTO", "lose", nth=0), count=6, connections=1)
+    finals = proxy.verbs("RNTO")
+    assert len(set(finals)) == len(finals)
+
+
+def test_a_part_is_never_sent_twice_under_one_name(server):
+    proxy = ferry_through(server, *(Fault("STOR", "lose", nth=n) for n in (1, 2, 3)))
+    parts = proxy.verbs("STOR")
+    assert 15 == len(parts)
+    assert len(set(parts)) == len(parts)
+
+
+def test_a_disk_that_is_really_full_holds_up_and_loses_nothing(tmp_path):
+    made = items(6, size_bytes=SIZE_BYTES)
+    full = tmp_path / "full"
+    full.touch()
+    with odd_server(tmp_path / "root", full_while=str(full)) as server:
+        with publisher(server.connection(), retry=RetryPolicy(tries=2, first_seconds=0)) as waiting:
+            with pytest.raises(FtpUnavailable, match="No space left|Broken pipe|reset by peer"):
+                waiting.stage(made)
+        assert {} == server.visible()
+        full.unlink()
+        with publisher(server.connection(), tag="e-1-2") as delivery:
+            deliver(delivery, made)
+        assert expected(made) == server.visible()
+
+
+def test_a_server_that_goes_down_for_good_is_given_up_in_bounded_time(server):
+    with FaultProxy(server.port) as proxy:
+        with publisher(server.connection(port=proxy.port)) as delivery:
+            proxy.faults += [Fault(event, "reset", nth=0) for event in ("ACCEPT",)]
+            proxy.faults += [Fault("EPSV", "cut", nth=0)]
+            with pytest.raises(FtpUnavailable, match="given up after 8 tries"):
+                delivery.stage(items(20))
+        assert len(proxy.verbs("PASS")) == 1
+
+
+def test_what_a_failed_group_left_is_swept_or_settled_by_the_next_attempt(server):
+    made = items(8, size_bytes=SIZE_BYTES)
+    with FaultProxy(server.port, Fault("RNTO", "cut", nth=0)) as proxy:
+        connection = server.connection(port=proxy.port)
+        with publisher(connection, connections=1) as dead:
+            staged = dead.stage(made).staged
+            with pytest.raises(FtpUnavailable):
+                dead.publish(staged)
+    with publisher(server.connection(), tag="e-1-2") as delivery:
+        settled = delivery.settle(intents(made, staged), after="kept")
+    assert set(range(8)) == {receipt.record_id for receipt in settled.receipts}
+    assert expected(made) == server.visible()
+    assert [] == server.hidden()
+
+
+def test_settling_goes_on_through_faults(server):
+    made = items(9, size_bytes=SIZE_BYTES)
+    with publisher(server.connection()) as dead:
+        staged = dead.stage(made).staged
+        dead.publish(staged[:4])
+    faults = [Fault(verb, "lose", nth=n) for verb in ("SIZE", "RNFR", "RNTO") for n in (1, 3)]
+    with FaultProxy(server.port, *faults) as proxy:
+        with publisher(server.connection(port=proxy.port), tag="e-1-2") as delivery:
+            settled = delivery.settle(intents(made, staged), after="taken")
+    assert list(range(9)) == sorted(receipt.record_id for receipt in settled.receipts)
+    assert expected(made) == server.visible()
+
+
+def test_a_client_killed_again_and_again_delivers_each_file_once(server, tmp_path):
+    made = items(ferry_child.COUNT, size_bytes=ferry_child.SIZE_BYTES)
+    ledger = tmp_path / "ledger.jsonl"
+    argv = [sys.executable, ferry_child.__file__, str(server.port), str(ledger)]
+    with Watcher(server.root, expected(made)) as watcher, FaultProxy(server.port) as proxy:
+        argv[2] = str(proxy.port)
+        # Each life ends at another command: in the midst of uploads, of renames, in between.
+        for attempt, (verb, count) in enumerate([("STOR", 3), ("RNTO", 5), ("SIZE", 9), ("RNFR", 2)]):
+            before = len(proxy.verbs(verb))
+            with subprocess.Popen([*argv, str(attempt)]) as child:
+                poll(lambda: len(proxy.verbs(verb)) >= before + count, verb)  # noqa: B023
+                child.kill()
+        subprocess.run([*argv, "last"], check=True, timeout=30)
+    receipts, open_intents = ferry_child.read_ledger(ledger)
+    assert set(range(ferry_child.COUNT)) == receipts
+    assert [] == open_intents
+    assert expected(made) == server.visible()
+    assert [] == watcher.partial
+    assert Path(server.root, "press-a").is_dir()

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import io
+import itertools
+import socket
+import time
+
+import pytest
+from fixtures.ftp_proxy import Fault, FaultProxy
+from fixtures.odd_ftp import odd_server
+from fixtures.scripted_ftp import scripted_ftp
+from frameferry.delivery.client import connect
+from frameferry.errors import (
+    DeliveryRefused,
+    FtpCrowded,
+    FtpUnavailable,
+    LoginRefused,
+    UnsafePath,
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with odd_server(tmp_path_factory.mktemp("ftp") / "root") as server:
+        yield server
+
+
+@pytest.fixture
+def ftp(server):
+    ftp = connect(server.connection())
+    yield ftp
+    ftp.farewell()
+
+
+def drip():
+    """Say something so seldom that no single read times out, and never an end of it."""
+    for _ in range(100):
+        time.sleep(0.05)
+        yield b"x"
+
+
+def endless_lines():
+    yield from itertools.repeat(b"211-and so on, and on\r\n", 100_000)
+
+
+# What a server may answer to SIZE, and none of it is an answer.
+NONSENSE = {
+    "nothing": b"",
+    "an empty line": b"\r\n",
+    "no code": b"hello\r\n",
+    "an unknown code": b"999 what\r\n",
+    "a code without words between": b"2130\r\n",
+    "binary": bytes(range(256)) + b"\r\n",
+    "a line without an end": b"213 " + b"1" * 100_000,
+    "lines without an end": endless_lines,
+    "a drip": drip,
+    "another reply's middle": b" 213 7\r\n",
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE.keys())
+def test_nonsense_ends_in_an_error_of_ours_and_in_time(nonsense):
+    with scripted_ftp({b"SIZE": nonsense}) as (connection, _):
+        ftp = connect(connection)
+        started = time.monotonic()
+        with pytest.raises(FtpUnavailable):
+            ftp.ask("SIZE", "/x")
+        assert time.monotonic() - started < 2
+        assert not ftp.is_in_step
+        ftp.poison()
+
+
+@pytest.mark.parametrize(
+    ("greeting", "error"),
+    [
+        (b"421 Too many connections, try later\r\n", FtpCrowded),
+        (b"530 Too many users\r\n", FtpCrowded),
+        (b"450 in a moment\r\n", FtpUnavailable),
+        (b"", FtpUnavailable),
+        (b"HTTP/1.1 400 Bad Request\r\n", FtpUnavailable),
+        (b"554 go away\r\n", DeliveryRefused),
+    ],
+)
+def test_a_greeting_that_is_none(greeting, error):
+    with scripted_ftp(greeting=greeting) as (connection, log), pytest.raises(error):
+        connect(connection)
+    assert [] == log
+
+
+def test_a_slow_greeting_is_waited_for():
+    with scripted_ftp(greeting=b"120 in a minute\r\n220 here I am\r\n") as (connection, _):
+        ftp = connect(connection)
+        assert "220 here I am" == ftp.welcome
+        ftp.poison()
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (b"530 Login incorrect.\r\n", LoginRefused),
+        (b"430 Invalid username or password\r\n", LoginRefused),
+        (b"501 what?\r\n", LoginRefused),
+        (b"530 Sorry, the maximum number of clients is connected.\r\n", FtpCrowded),
+        (b"421 Too many\r\n", FtpCrowded),
+        (b"530 Non-anonymous sessions must use encryption.\r\n", DeliveryRefused),
+        (b"332 Need account\r\n", LoginRefused),
+    ],
+)
+def test_a_refused_login_is_told_from_a_crowd_and_sent_once(reply, error):
+    with scripted_ftp({b"PASS": reply}) as (connection, log):
+        with pytest.raises(DeliveryRefused if error is LoginRefused else error) as caught:
+            connect(connection)
+    assert error is type(caught.value)
+    assert 1 == sum(line.startswith("PASS") for line in log)
+
+
+def test_words_in_another_encoding_are_read():
+    with scripted_ftp({b"SIZE": "550 déjà là\r\n".encode("latin-1")}) as (connection, _):
+        ftp = connect(connection)
+        assert "550 d\ufffdj\ufffd l\ufffd" == ftp.ask("SIZE", "/x").text
+        ftp.poison()
+
+
+@pytest.mark.parametrize(
+    "argument", ["/x\r\nDELE /y", "/x\nDELE /y", "/x\0y", "/x\x7fy", "/x\x85y", "/x\ud800"]
+)
+def test_no_second_command_hides_in_a_path(server, argument):
+    with FaultProxy(server.port) as proxy:
+        ftp = connect(server.connection(port=proxy.port))
+        for verb in ("SIZE", "STOR", "RNFR", "MKD", "XYZ"):
+            with pytest.raises(UnsafePath):
+                ftp.ask(verb, argument)
+        with pytest.raises(UnsafePath):
+            ftp.delete(argument)
+        assert ftp.ask("NOOP").is_success
+        assert {"DELE", "SIZE", "STOR", "RNFR", "XYZ"}.isdisjoint(verb for verb, _ in proxy.log)
+        ftp.farewell()
+
+
+def test_a_password_with_a_line_end_is_not_sent_and_not_shown(server):
+    with FaultProxy(server.port) as proxy:
+        with pytest.raises(UnsafePath) as caught:
+            connect(server.connection(port=proxy.port, password="secret\r\nDELE x"))
+        assert "secret" not in repr(caught.value) + str(caught.value)
+        assert [] == proxy.verbs("PASS")
+
+
+def test_a_confined_connection_sends_no_path_outside_its_base(ftp):
+    ftp.confine("/press-a")
+    for path in ("/press-b/x", "/press-a/../x", "x", "/press-a2/x", "/"):
+        for verb in ("STOR", "SIZE", "DELE", "RNFR", "RNTO", "RETR", "HASH"):
+            with pytest.raises(UnsafePath):
+                ftp.ask(verb, path)
+    assert ftp.ask("MKD", "/press-a").code in {257, 550}
+    assert ftp.is_in_step
+
+
+def test_an_abandoned_burst_leaves_the_connection_out_of_step(ftp):
+    replies = ftp.burst(["NOOP", "NOOP"])
+    next(replies)
+    assert not ftp.is_in_step
+    next(replies)
+    assert ftp.is_in_step
+
+
+def test_a_poisoned_connection_is_of_no_use_and_says_so(server):
+    ftp = connect(server.connection())
+    ftp.poison()
+    ftp.poison()
+    ftp.farewell()
+    assert not ftp.is_in_step
+    with pytest.raises(FtpUnavailable, match="closed"):
+        ftp.ask("NOOP")
+
+
+def test_a_farewell_to_a_mute_server_takes_no_longer_than_its_time(server):
+    with FaultProxy(server.port, Fault("QUIT", "hang")) as proxy:
+        ftp = connect(server.connection(port=proxy.port))
+        started = time.monotonic()
+        ftp.farewell()
+        assert time.monotonic() - started < 2
+
+
+def test_a_silent_connection_is_asked_before_it_is_trusted(server, monkeypatch):
+    monkeypatch.setattr("frameferry.delivery.client.IDLE_SECONDS", -1.0)
+    monkeypatch.setattr("frameferry.delivery.transfers.QUIT_SECONDS", 0.2)
+    with FaultProxy(server.port, Fault("NOOP", "hang", nth=2)) as proxy:
+        ftp = connect(server.connection(port=proxy.port))
+        assert not ftp.is_stale()
+        assert ftp.is_stale()
+        ftp.poison()
+
+
+def test_small_writes_do_not_wait_and_dead_peers_are_noticed(ftp):
+    assert ftp.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert ftp.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert 1.0 == ftp.sock.gettimeout()
+
+
+def test_data_goes_where_we_connected_whatever_the_server_says():
+    replies = {b"EPSV": b"500 no\r\n", b"PASV": b"227 (10,9,8,7,1,2)\r\n", b"STOR": b"550 no\r\n"}
+    with scripted_ftp(replies) as (connection, _):
+        ftp = connect(connection)
+        assert ("127.0.0.1", 258) == ftp.makepasv()
+        ftp.poison()
+
+
+def test_epsv_is_asked_for_once_where_it_is_not_understood(tmp_path):
+    with odd_server(tmp_path, without=["EPSV"]) as host, FaultProxy(host.port) as proxy:
+        ftp = connect(host.connection(port=proxy.port))
+        for number in range(3):
+            assert ftp.store(f"/{number}", b"x").is_success
+        ftp.farewell()
+        assert (1, 3) == (len(proxy.verbs("EPSV")), len(proxy.verbs("PASV")))
+
+
+# What is written for ftplib goes on working.
+
+
+def test_ftplibs_own_methods_work(ftp, server):
+    ftp.storbinary("STOR /plain.bin", io.BytesIO(b"12345"))
+    lines = []
+    ftp.retrlines("LIST /", lines.append)
+    assert any("plain.bin" in line for line in lines)
+    assert 5 == ftp.size("/plain.bin")
+    assert "plain.bin" in ftp.nlst("/")
+    assert "5" == dict(ftp.mlsd("/"))["plain.bin"]["size"]
+    content = io.BytesIO()
+    ftp.retrbinary("RETR /plain.bin", content.write)
+    assert b"12345" == content.getvalue()
+    ftp.rename("/plain.bin", "/other.bin")
+    ftp.delete("/other.bin")
+    assert "/" == ftp.pwd()
+    assert ftp.is_in_step
+    assert ftp.store("/binary.bin", b"\r\n\n").is_success
+    assert b"\r\n\n" == (server.root / "binary.bin").read_bytes()
+
+
+def test_type_is_sent_once_for_many_files(server):
+    with FaultProxy(server.port) as proxy:
+        ftp = connect(server.connection(port=proxy.port))
+        for number in range(5):
+            ftp.store(f"/{number}.bin", b"x")
+        ftp.farewell()
+        assert ["I"] == proxy.verbs("TYPE")

@@ -1,0 +1,262 @@
+"""The warm route on a real Spark Connect server, a real broker and the committed model."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from fixtures.judging import by_offset, make_job, python_workers, slow_picture, surface
+from fixtures.kafka import KafkaServer
+from fixtures.polling import poll
+from fixtures.spark import SparkServer
+
+from frameferry.config.settings import ModelSettings
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import Judged
+from frameferry.errors import (
+    FrameferryError,
+    JudgingFailed,
+    KafkaUnavailable,
+    ModelMismatch,
+    OffsetsLost,
+    SparkUnavailable,
+)
+from frameferry.inference.digest import judge_digest
+from frameferry.spark.identity import code_version, session_id
+from frameferry.spark.job import JudgeJob
+from frameferry.spark.route import expected_digest, judge
+
+pytestmark = pytest.mark.timeout(300)
+
+CLIENT = """
+import sys
+from pathlib import Path
+from frameferry.config.connections import SparkConnection
+from frameferry.spark.job import JudgeJob
+from frameferry.spark.job import JudgeJob
+from frameferry.spark.route import judge
+
+job = JudgeJob.from_json(Path(sys.argv[1]).read_text())
+connection = SparkConnection(conn_id="spark_default", url=sys.argv[2])
+print(len(judge(job, connection, deadline_seconds=120).predictions))
+"""
+COLD_SECONDS = 120
+
+
+def judged(job: JudgeJob, server: SparkServer, seconds: float = COLD_SECONDS) -> Judged:
+    return judge(job, server.connection, deadline_seconds=seconds)
+
+
+def server_pid(server: SparkServer) -> int:
+    return next(iter(server.files.state.server("spark").processes.values())).pid
+
+
+@pytest.fixture(scope="module")
+def slow_topic(kafka_server: KafkaServer) -> str:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [slow_picture()] * 200)
+    return topic
+
+
+def test_rows_are_exactly_the_committed_records_of_the_ranges(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    topic = kafka_server.create_topic(partitions=2)
+    sent: dict[tuple[int, int], bytes] = {}
+    for turn in range(6):
+        partition, values = turn % 2, [surface(turn), surface(100 + turn)]
+        headers = [[("filename", f"불량 {turn} ä.jpg".encode())], None]
+        offsets = kafka_server.produce_transaction(
+            topic, values, partition=partition, headers=headers, abort=turn == 2
+        )
+        if turn != 2:
+            sent |= {(partition, o): v for o, v in zip(offsets, values, strict=True)}
+    # Each transaction of two records takes three offsets: [1, 9) ends on a marker, [0, 8) before.
+    job = make_job(kafka_server, topic, OffsetRange(0, 1, 9), OffsetRange(1, 0, 8))
+    answer = judged(job, spark_server)
+    rows = by_offset(answer.predictions)
+    assert list(rows) == [(0, 1), (0, 6), (0, 7), (1, 0), (1, 1), (1, 3), (1, 4), (1, 6), (1, 7)]
+    for place, row in rows.items():
+        assert row.sha256 == hashlib.sha256(sent[place]).hexdigest()
+        assert row.size_bytes == len(sent[place])
+        assert row.label in {"good", "scratch", "hole", "stain"}
+        assert 0 <= row.score <= 1
+        assert row.reason is None
+        assert time.time() - row.timestamp_ms / 1000 < 600
+    assert rows[1, 3].source_name == "불량 3 ä.jpg"
+    assert rows[1, 4].source_name is None
+    assert answer.judge_digest == judge_digest(job.model.path, job.model)
+
+
+def test_a_bad_picture_is_a_row_with_a_reason(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    topic = kafka_server.create_topic()
+    values = [b"", None, b"no picture at all", surface(1)[:900], surface(1)]
+    names = [[("filename", b"\xff\0.jpg")], *[None] * 4]
+    kafka_server.produce(topic, values, headers=names)
+    rows = judged(make_job(kafka_server, topic, OffsetRange(0, 0, 5)), spark_server).predictions
+    assert [row.size_bytes for row in rows] == [0, 0, 17, 900, len(surface(1))]
+    assert [row.label is None for row in rows] == [True, True, True, True, False]
+    assert all((row.reason is None) == (row.label is not None) for row in rows)
+    assert rows[0].sha256 == rows[1].sha256 == hashlib.sha256(b"").hexdigest()
+    assert rows[0].source_name == "\N{REPLACEMENT CHARACTER}" * 2 + ".jpg"
+
+
+def test_a_second_client_process_finds_the_model_loaded(
+    kafka_server: KafkaServer, spark_server: SparkServer, tmp_path: Path
+) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [surface(seed) for seed in range(20)])
+    job = make_job(kafka_server, topic, OffsetRange(0, 0, 20))
+    judged(job, spark_server)
+    before = python_workers(server_pid(spark_server))
+    job_file = tmp_path / "job.json"
+    job_file.write_text(job.to_json())
+    started = time.monotonic()
+    client = subprocess.run(
+        [sys.executable, "-c", CLIENT, str(job_file), spark_server.url],
+        cwd=tmp_path,
+        env={**os.environ, "FRAMEFERRY_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=COLD_SECONDS,
+        check=True,
+    )
+    assert client.stdout.strip() == "20"
+    assert python_workers(server_pid(spark_server)) == before
+    # Importing TensorFlow alone takes longer than that where it has to be done again.
+    assert time.monotonic() - started < 30
+
+
+def test_image_bytes_never_reach_the_driver(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    topic = kafka_server.create_topic()
+    # The server's spark.driver.maxResultSize is 64 MB; these are 80.
+    kafka_server.produce(topic, [os.urandom(1_000_000) for _ in range(80)])
+    rows = judged(make_job(kafka_server, topic, OffsetRange(0, 0, 80)), spark_server).predictions
+    assert [row.offset for row in rows] == list(range(80))
+
+
+def test_a_closed_session_is_followed_by_the_next_generation(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [surface(1)])
+    job = make_job(kafka_server, topic, OffsetRange(0, 0, 1))
+    first = session_id(job.pipeline, expected_digest(job), code_version(), 0)
+    script = (
+        "import sys; from pyspark.sql.connect.session import SparkSession;"
+        "spark = SparkSession.builder.remote(sys.argv[1]).create(); spark.version; spark.stop()"
+    )
+    url = f"{spark_server.url}/;user_id=frameferry;session_id={first}"
+    subprocess.run([sys.executable, "-c", script, url], timeout=60, check=True)
+    assert len(judged(job, spark_server).predictions) == 1
+
+
+def test_a_model_that_does_not_fit_is_no_failure_of_spark(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [surface(1)])
+    model = make_job(kafka_server, topic, OffsetRange(0, 0, 1)).model
+    wrong = model.model_copy(update={"input_height_pixels": 7, "input_width_pixels": 7})
+    job = make_job(kafka_server, topic, OffsetRange(0, 0, 1), model=wrong)
+    with pytest.raises(ModelMismatch, match=r"the model takes .*7 x 7 x 3"):
+        judged(job, spark_server)
+    nowhere = ModelSettings(path="/nowhere/model")
+    with pytest.raises(ModelMismatch, match=r"/nowhere/model: there is no model"):
+        judged(make_job(kafka_server, topic, OffsetRange(0, 0, 1), model=nowhere), spark_server)
+
+
+def test_offsets_that_retention_took_are_lost_not_skipped(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [surface(seed) for seed in range(10)])
+    kafka_server.delete_records(topic, {0: 5})
+    with pytest.raises(OffsetsLost, match=r"\[\d+, \d+\)|0"):
+        judged(make_job(kafka_server, topic, OffsetRange(0, 0, 10)), spark_server)
+
+
+def test_a_broker_that_is_not_there_is_kafkas_trouble(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    options = {
+        "kafka.bootstrap.servers": "127.0.0.1:1",
+        "kafka.default.api.timeout.ms": "1500",
+        "kafka.request.timeout.ms": "1000",
+    }
+    job = make_job(kafka_server, "nowhere", OffsetRange(0, 0, 1), kafka_options=options)
+    with pytest.raises(KafkaUnavailable, match="Timed out"):
+        judged(job, spark_server)
+
+
+def test_past_its_deadline_a_call_fails_and_its_work_ends(
+    kafka_server: KafkaServer, spark_server: SparkServer, slow_topic: str
+) -> None:
+    job = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 200))
+    busy = python_workers(server_pid(spark_server))
+    started = time.monotonic()
+    with pytest.raises(JudgingFailed, match=r"deadline of 3 s .* interrupted"):
+        judged(job, spark_server, seconds=3)
+    assert time.monotonic() - started < 3 + 10
+    # Spark ends the workers of tasks that do not heed an interruption.
+    poll(lambda: not busy & python_workers(server_pid(spark_server)), "the workers' end")
+
+
+def test_a_newer_attempt_interrupts_the_older_one(
+    kafka_server: KafkaServer, spark_server: SparkServer, slow_topic: str
+) -> None:
+    outcome: list[FrameferryError] = []
+
+    def older() -> None:
+        try:
+            judged(make_job(kafka_server, slow_topic, OffsetRange(0, 0, 200)), spark_server)
+        except FrameferryError as error:
+            outcome.append(error)
+
+    first = threading.Thread(target=older)
+    first.start()
+    attempt = 1
+    deadline = time.monotonic() + 60
+    while first.is_alive() and time.monotonic() < deadline:
+        attempt += 1
+        newer = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 1), attempt=attempt)
+        assert len(judged(newer, spark_server).predictions) == 1
+    first.join(60)
+    assert [type(each) for each in outcome] == [JudgingFailed]
+    assert "interrupted, by a newer attempt" in str(outcome[0])
+
+
+def test_a_server_that_dies_in_a_call_is_said_and_works_again_after_its_restart(
+    kafka_server: KafkaServer, spark_server: SparkServer, slow_topic: str
+) -> None:
+    before = python_workers(server_pid(spark_server))
+    job = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 200), pipeline="press-dies")
+    outcome: list[FrameferryError] = []
+
+    def call() -> None:
+        try:
+            judged(job, spark_server)
+        except FrameferryError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    poll(lambda: python_workers(server_pid(spark_server)) - before, "the job's own workers")
+    spark_server.stop()
+    thread.join(60)
+    assert [type(each) for each in outcome] == [SparkUnavailable]
+    with pytest.raises(SparkUnavailable, match="nothing answers|failed to connect"):
+        judged(job, spark_server)
+    spark_server.start()
+    again = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 1), attempt=2)
+    assert len(judged(again, spark_server).predictions) == 1

@@ -1,0 +1,147 @@
+"""The cold route: spark-submit with a local master, on a real broker and the committed model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from fixtures.judging import descendants, make_job, slow_picture, surface
+from fixtures.kafka import KafkaServer
+from fixtures.polling import poll
+from fixtures.spark import SparkServer
+
+from frameferry.config.connections import SparkConnection
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import Judged
+from frameferry.errors import JudgingFailed
+from frameferry.kafka.options import spark_options
+from frameferry.spark.route import judge
+from frameferry.stack.jars import jars
+
+pytestmark = pytest.mark.timeout(300)
+
+SECRET = "sesame-4711"
+DEADLINE_SECONDS = 150
+CLIENT = """
+import sys
+from pathlib import Path
+from frameferry.config.connections import SparkConnection
+from frameferry.spark.job import JudgeJob
+from frameferry.spark.route import judge
+
+job = JudgeJob.from_json(Path(sys.argv[1]).read_text())
+judge(job, SparkConnection(conn_id="spark_default", url="local[2]"), deadline_seconds=150)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _jars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEFERRY_JARS", str(jars("spark")))
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the route keeps its files while it runs."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    yield tmp_path
+    assert not list(tmp_path.glob("frameferry-submit-*"))
+
+
+def local(**conf: str) -> SparkConnection:
+    return SparkConnection(conn_id="spark_default", url="local[2]", conf=conf)
+
+
+def command_lines(pid: int) -> list[str]:
+    lines = []
+    for process in descendants(pid):
+        try:
+            lines.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return lines
+
+
+def test_both_routes_give_identical_rows_and_neither_shows_a_secret(
+    kafka_server: KafkaServer, spark_server: SparkServer, folders: Path
+) -> None:
+    topic = kafka_server.create_topic(partitions=2)
+    # 30 MB of pictures for a driver that takes 1 MB of results.
+    kafka_server.produce(topic, [os.urandom(1_500_000) for _ in range(20)])
+    pictures = [surface(seed) for seed in range(5)]
+    headers = [[("filename", f"{seed}.jpg".encode())] for seed in range(5)]
+    kafka_server.produce(topic, [*pictures, b"", b"x"], partition=1, headers=[*headers, None, None])
+    job = make_job(
+        kafka_server,
+        topic,
+        OffsetRange(0, 0, 20),
+        OffsetRange(1, 1, 7),
+        kafka_options={**spark_options(kafka_server.connection), "kafka.ssl.key.password": SECRET},
+    )
+    answers: list[Judged] = []
+    connection = local(**{"spark.driver.maxResultSize": "1m", "spark.some.secret": SECRET})
+    thread = threading.Thread(
+        target=lambda: answers.append(judge(job, connection, deadline_seconds=DEADLINE_SECONDS))
+    )
+    thread.start()
+    seen: set[str] = set()
+
+    def has_driver() -> bool:
+        seen.update(command_lines(os.getpid()))
+        return any("infer_batch.py" in line and "-m" not in line for line in seen)
+
+    poll(has_driver, "the driver")
+    (folder,) = folders.glob("frameferry-submit-*")
+    for name in ("job.json", "spark.properties"):
+        assert SECRET in (folder / name).read_text()
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    thread.join(DEADLINE_SECONDS)
+    assert not [line for line in seen if SECRET in line]
+    warm = judge(job, spark_server.connection, deadline_seconds=DEADLINE_SECONDS)
+    assert len(warm.predictions) == 26
+    assert answers == [warm]
+
+
+def test_past_its_deadline_the_whole_application_ends(
+    kafka_server: KafkaServer, folders: Path
+) -> None:
+    before = set(descendants(os.getpid()))
+    job = make_job(kafka_server, "never-read", OffsetRange(0, 0, 1))
+    with pytest.raises(JudgingFailed, match=r"deadline of 2 s on Spark at local\[2\] .* ended"):
+        judge(job, local(), deadline_seconds=2)
+    assert not set(descendants(os.getpid())) - before
+
+
+def test_a_killed_submitter_leaves_no_application_behind(
+    kafka_server: KafkaServer, tmp_path: Path
+) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [slow_picture()] * 200)
+    job_file = tmp_path / "job.json"
+    job_file.write_text(make_job(kafka_server, topic, OffsetRange(0, 0, 200)).to_json())
+    client = subprocess.Popen(
+        [sys.executable, "-c", CLIENT, str(job_file)],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        start_new_session=True,
+    )
+    started: list[psutil.Process] = []
+
+    def has_workers() -> bool:
+        started[:] = descendants(client.pid)
+        return any("pyspark.daemon" in line for line in command_lines(client.pid))
+
+    try:
+        poll(has_workers, "the workers", seconds=90)
+    finally:
+        client.send_signal(signal.SIGKILL)
+        client.wait(10)
+    poll(lambda: not any(each.is_running() for each in started), "the application's end")

@@ -1,0 +1,152 @@
+"""The steps on a real broker and a real FTP server, for a pipeline that judges nothing."""
+
+from __future__ import annotations
+
+import pytest
+from fixtures.ferry import bench, delivered_files
+
+from frameferry.errors import BatchUnfinished, ConfigError
+from frameferry.pipeline import steps
+from frameferry.pipeline.replay import plan_replay
+from frameferry.pipeline.run import run_batch, run_until_caught_up
+from frameferry.pipeline.status import status
+
+
+@pytest.fixture
+def ferry(tmp_path, kafka_server, ftp_server):
+    topic = kafka_server.create_topic(partitions=2)
+    return bench(tmp_path, topic=topic, kafka=kafka_server, ftp=ftp_server)
+
+
+def values(number: int, prefix: str = "") -> list[bytes]:
+    return [f"{prefix}picture {i}".encode() * (i + 1) for i in range(number)]
+
+
+def contents(ferry, ftp_server) -> list[bytes]:
+    return sorted(delivered_files(ftp_server, ferry.content["deliver"]["base"]).values())
+
+
+def test_every_record_becomes_its_own_file(ferry, kafka_server, ftp_server):
+    topic = ferry.content["kafka"]["topic"]
+    sent = values(150, "a") + values(70, "b")
+    kafka_server.produce(topic, sent[:150], partition=0)
+    kafka_server.produce(topic, sent[150:], partition=1)
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        told = status(ctx)
+    assert sorted(sent) == contents(ferry, ftp_server)
+    assert [150, 70] == [line["committed"] for line in told["partitions"]]
+    assert [0, 0] == [line["lag"] for line in told["partitions"]]
+    assert (220, 220, 0) == (told["records"], told["delivered"], told["quarantined"])
+    assert told["healthy"], told["advice"]
+
+
+def test_committed_offsets_are_mirrored_to_the_consumer_group(ferry, kafka_server):
+    kafka_server.produce(ferry.content["kafka"]["topic"], values(5), partition=1)
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        with ctx.cluster() as cluster:
+            mirrored = cluster.mirrored(ctx.group, ctx.settings.kafka.topic, [0, 1])
+        assert 5 == mirrored[1][0]
+        assert ctx.ledger.epoch in mirrored[1][1]
+
+
+def test_transactions_aborted_records_and_markers(ferry, kafka_server, ftp_server):
+    topic = ferry.content["kafka"]["topic"]
+    kafka_server.produce_transaction(topic, values(3, "aborted"), abort=True)
+    kafka_server.produce_transaction(topic, values(3, "kept"))
+    kafka_server.produce_transaction(topic, values(2, "aborted too"), abort=True)
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        told = status(ctx)
+    assert sorted(values(3, "kept")) == contents(ferry, ftp_server)
+    assert 11 == told["partitions"][0]["committed"]
+
+
+def test_a_second_run_finds_nothing_to_do(ferry, kafka_server):
+    kafka_server.produce(ferry.content["kafka"]["topic"], values(3))
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        assert () == steps.plan(ctx).batch_ids
+        readiness = steps.wait(ctx)
+    assert not readiness.now
+    assert "no lag" in readiness.reason
+
+
+def test_steps_may_be_called_again(ferry, kafka_server, ftp_server):
+    kafka_server.produce(ferry.content["kafka"]["topic"], values(4))
+    with ferry.context() as ctx:
+        [batch] = steps.plan(ctx).batch_ids
+        with pytest.raises(BatchUnfinished):
+            steps.commit(ctx, batch)
+        for _ in range(2):
+            steps.infer(ctx, batch)
+        for _ in range(2):
+            steps.deliver(ctx, batch)
+        first = steps.commit(ctx, batch)
+        assert first == steps.commit(ctx, batch)
+        steps.verdict(ctx, [batch])
+    assert 4 == len(contents(ferry, ftp_server))
+
+
+def test_a_batch_that_is_finished_early_waits_for_the_one_before(ferry, kafka_server):
+    ferry.content["batch"] = {"max_records": 5}
+    kafka_server.produce(ferry.content["kafka"]["topic"], values(10))
+    with ferry.context() as ctx:
+        first, second = steps.plan(ctx).batch_ids
+        for step in (steps.infer, steps.deliver):
+            step(ctx, second)
+        assert 0 == steps.commit(ctx, second)[0]
+        with pytest.raises(BatchUnfinished, match=str(first)):
+            steps.verdict(ctx, [first, second])
+        run_batch(ctx, first)
+        assert 10 == ctx.ledger.committed_offsets(ctx.pipeline)[0]
+        steps.verdict(ctx, [first, second])
+
+
+def test_a_replay_sends_the_same_files_again_and_moves_no_offset(ferry, kafka_server, ftp_server):
+    kafka_server.produce(ferry.content["kafka"]["topic"], values(8))
+    base = ferry.content["deliver"]["base"]
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        before = delivered_files(ftp_server, base)
+        for path in list(before)[:4]:
+            (ftp_server.root / base.strip("/") / path).unlink()
+        told = plan_replay(ctx, partition=0, start=0, end=8, mode="redeliver", dry_run=True)
+        assert (8, 0, ()) == (told.records, told.quarantined, told.batch_ids)
+        plan = plan_replay(ctx, partition=0, start=0, end=8, mode="redeliver", dry_run=False)
+        for batch in plan.batch_ids:
+            run_batch(ctx, batch)
+        assert {0: 8, 1: 0} == ctx.ledger.committed_offsets(ctx.pipeline)
+        counts = ctx.ledger.counts(ctx.pipeline)
+    assert before == delivered_files(ftp_server, base)
+    assert (8, 8, 0) == (counts.records, counts.delivered, counts.quarantined)
+
+
+@pytest.mark.parametrize(
+    ("partition", "start", "end", "says"),
+    [
+        (7, 0, 1, "no partition 7"),
+        (0, 3, 3, "not an offset range"),
+        (0, -1, 2, "not an offset range"),
+        (0, 0, 99, "beyond the committed offset 8"),
+    ],
+)
+def test_a_replay_of_nonsense_is_refused(ferry, kafka_server, partition, start, end, says):
+    kafka_server.produce(ferry.content["kafka"]["topic"], values(8))
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        with pytest.raises(ConfigError, match=says):
+            plan_replay(
+                ctx, partition=partition, start=start, end=end, mode="redeliver", dry_run=False
+            )
+
+
+def test_bytes_that_the_ledger_did_not_judge_are_not_delivered(ferry, kafka_server, ftp_server):
+    kafka_server.produce(ferry.content["kafka"]["topic"], values(6))
+    with ferry.context() as ctx:
+        [batch] = steps.plan(ctx).batch_ids
+        steps.infer(ctx, batch)
+        steps.deliver(ctx, batch)
+        rows = ctx.ledger.records(ctx.pipeline)
+    assert [len(v) for v in values(6)] == [row.size_bytes for row in rows]

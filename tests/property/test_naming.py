@@ -1,0 +1,154 @@
+"""Names are total, pure, injective and harmless, whatever a record is called."""
+
+from __future__ import annotations
+
+import unicodedata
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from frameferry.config.settings import DEFAULT_NAME
+from frameferry.delivery.paths import check_path
+from frameferry.domain.naming import COMPONENT_BYTES, NameFields, join_base, remote_name
+from frameferry.domain.templates import check_template
+
+TEMPLATES = [
+    DEFAULT_NAME,
+    "{partition}-{offset}",
+    "{partition}/{date}/{stem}_{offset}{suffix}",
+    "{date}/{hour}/{partition}-{offset:020d}_{stem}{suffix}",
+    "{label}/{stem}-{partition}-{offset}{suffix}",
+    "{partition}={stem}={offset}{suffix}",
+    "{topic}/{pipeline}/{stem}~{offset:05d}~{partition:03d}{suffix}",
+    "{stem} {partition} {offset}{suffix}{suffix}",
+    "{partition}-{offset} {label}{stem}",
+    "{stem}-{partition}_{offset}.x{suffix}",
+]
+HOSTILE = [
+    *["", ".", "..", "/", "//", "../../etc/passwd", "..\\..\\x", "~root", "-rf", ".hidden", " "],
+    *["a\r\nDELE b", "a\nb", "a\0b", "\x7f", "\u0085", "\u2028", "\u202egpj.exe", "\ufeff", ".jpg"],
+    *[
+        "\ud800",
+        "\udfff.jpg",
+        "\U000e0001",
+        "\ue000",
+        "\uffff",
+        "ß",
+        "İ.İ",
+        "a.ß",
+        "\ufb01",
+        "\u212b",
+    ],
+    *["e\u0301", "\u00e9", "\u0301", "=\u0338", "a:\u0301", "\u1100\u1161", "\u1161"],
+    *["con", "con.jpg", "NUL", "com1.txt", "lpt9 ", "a.", "a ", "a.part", "*?[]", "%2E%2E", "%"],
+    *["a_0-00000000000000000007", "a.7", "a.5.7", "1", "1-1", "0-0_0-0", "{stem}", "{0}"],
+    *["`id`", "$(id)", "a;b", "a&b", "'\"", "x" * 255, "x" * 5000, "도" * 200, "😀" * 100],
+]
+ZONES = ["UTC", "Asia/Seoul", "America/St_Johns", "Pacific/Kiritimati"]
+
+texts = st.one_of(
+    st.sampled_from(HOSTILE),
+    st.text(st.characters(), max_size=40),
+    st.text(st.sampled_from("0123456789-_./%.= ga\u0301\u0338"), max_size=12),
+    st.text(st.characters(), min_size=200, max_size=400),
+)
+offsets = st.one_of(st.integers(0, 120), st.integers(0, 2**63 - 1))
+partitions = st.one_of(st.integers(0, 12), st.integers(0, 2**31 - 1))
+templates = st.sampled_from(TEMPLATES)
+records = st.builds(
+    NameFields,
+    pipeline=st.just("press-a"),
+    topic=st.just("press-a.images"),
+    partition=partitions,
+    offset=offsets,
+    timestamp_ms=st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**42)),
+    source_name=st.one_of(st.none(), texts),
+    label=st.one_of(st.none(), texts),
+    generation=st.just(1),
+)
+zones = st.sampled_from(ZONES).map(ZoneInfo)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_these_templates_are_allowed(template: str) -> None:
+    check_template(template)
+
+
+@given(templates, records, zones)
+def test_a_name_is_a_function_of_the_record(
+    template: str, record: NameFields, zone: ZoneInfo
+) -> None:
+    assert remote_name(template, record, zone) == remote_name(template, record, zone)
+
+
+@given(templates, records, records, zones)
+@example(
+    "{stem} {partition} {offset}{suffix}{suffix}",
+    NameFields("p", "t", 1, 5, 0, "a.7", None),
+    NameFields("p", "t", 5, 7, 0, "a 1", None),
+    ZoneInfo("UTC"),
+)
+def test_two_records_never_share_a_name(
+    template: str, one: NameFields, other: NameFields, zone: ZoneInfo
+) -> None:
+    if (one.partition, one.offset) == (other.partition, other.offset):
+        return
+    names = [remote_name(template, record, zone) for record in (one, other)]
+    assert names[0] != names[1]
+    assert names[0].casefold() != names[1].casefold()
+
+
+@given(templates, records, zones)
+def test_no_name_leaves_its_base_or_breaks_the_protocol(
+    template: str, record: NameFields, zone: ZoneInfo
+) -> None:
+    check_path(join_base("/press-a", remote_name(template, record, zone)), "/press-a")
+
+
+@given(templates, records, zones)
+def test_no_component_is_odd_to_a_file_system(
+    template: str, record: NameFields, zone: ZoneInfo
+) -> None:
+    name = remote_name(template, record, zone)
+    assert name == unicodedata.normalize("NFC", name)
+    for component in name.split("/"):
+        assert 0 < len(component.encode()) <= COMPONENT_BYTES
+        assert component[0] not in ". -"
+        assert component[-1] not in ". "
+        assert not any(unicodedata.category(char)[0] == "C" for char in component)
+        assert not set(component) & set('<>:"\\|?*')
+
+
+@given(templates, records, records, zones)
+def test_a_second_generation_never_meets_the_first_of_the_same_source(
+    template: str, record: NameFields, other: NameFields, zone: ZoneInfo
+) -> None:
+    second = NameFields(
+        record.pipeline,
+        record.topic,
+        record.partition,
+        record.offset,
+        other.timestamp_ms,
+        record.source_name,
+        record.label,
+        generation=2,
+    )
+    assert remote_name(template, record, zone) != remote_name(template, second, zone)
+
+
+@given(records, records, zones)
+def test_the_default_name_depends_on_nothing_that_the_model_says(
+    record: NameFields, other: NameFields, zone: ZoneInfo
+) -> None:
+    judged = NameFields(
+        record.pipeline,
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp_ms,
+        record.source_name,
+        other.label,
+    )
+    assert remote_name(DEFAULT_NAME, record, zone) == remote_name(DEFAULT_NAME, judged, zone)

@@ -1,0 +1,140 @@
+"""What the kafka package knows without a broker: names, censuses, options."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from frameferry.config.connections import KafkaConnection
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import Census
+from frameferry.errors import ConfigError, ConnectionMissing
+from frameferry.kafka.census import CensusTaker
+from frameferry.kafka.client import Listener, open_admin, redacted
+from frameferry.kafka.headers import source_name
+from frameferry.kafka.options import spark_options
+
+RANGE = OffsetRange(3, 10, 20)
+
+
+def connection(**options: str) -> KafkaConnection:
+    dotted = {name.replace("_", "."): value for name, value in options.items()}
+    return KafkaConnection(
+        conn_id="plant_kafka", options={"bootstrap.servers": "127.0.0.1:9092", **dotted}
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        (None, None),
+        ([], None),
+        ([("uuid", b"1")], None),
+        ([("filename", None)], None),
+        ([("filename", b"")], ""),
+        ([("uuid", b"1"), ("filename", "도장 3라인.jpg".encode())], "도장 3라인.jpg"),
+        ([("filename", b"first.jpg"), ("filename", b"second.jpg")], "first.jpg"),
+        ([("filename", b"\xff\xfe.jpg")], "\ufffd\ufffd.jpg"),
+        ([("filename", b"a\0b.jpg")], "a\ufffdb.jpg"),
+        ([("filename", "text.jpg")], "text.jpg"),
+    ],
+)
+def test_any_headers_give_a_name_or_none(
+    headers: list[tuple[str, bytes | str | None]] | None, name: str | None
+) -> None:
+    assert source_name(headers, "filename") == name
+
+
+def test_a_census_counts_and_digests_what_was_met() -> None:
+    taker = CensusTaker(RANGE)
+    for offset in (10, 12, 17):
+        taker.meet(offset)
+    assert not taker.is_whole
+    assert taker.census().seen_to == 18
+    taker.reach(25)
+    assert taker.is_whole
+    digest = hashlib.sha256(b"10\n12\n17\n").hexdigest()
+    assert taker.census() == Census(3, 10, 20, seen_to=20, count=3, digest=digest)
+
+
+def test_a_range_of_markers_only_has_an_empty_census() -> None:
+    taker = CensusTaker(RANGE)
+    taker.reach(20)
+    assert taker.census() == Census(3, 10, 20, 20, 0, hashlib.sha256().hexdigest())
+
+
+def test_a_position_never_goes_back() -> None:
+    taker = CensusTaker(RANGE)
+    taker.reach(15)
+    taker.reach(-1001)
+    assert taker.position == 15
+
+
+@pytest.mark.parametrize("offset", [9, 13, 14, 20])
+def test_a_census_refuses_what_lies_outside_the_range_or_behind(offset: int) -> None:
+    taker = CensusTaker(RANGE)
+    taker.meet(14)
+    with pytest.raises(ValueError, match=f"offset {offset} met at position 15"):
+        taker.meet(offset)
+
+
+def test_a_plain_connection_is_handed_to_spark_without_librdkafkas_tuning() -> None:
+    plain = connection(security_protocol="plaintext", socket_timeout_ms="9000", client_id="x")
+    assert spark_options(plain) == {
+        "kafka.bootstrap.servers": "127.0.0.1:9092",
+        "kafka.security.protocol": "PLAINTEXT",
+        "kafka.client.id": "x",
+    }
+
+
+def test_tls_with_a_ca_file_is_handed_to_spark() -> None:
+    tls = connection(security_protocol="SSL", ssl_ca_location="/etc/ca.pem")
+    tls.options["ssl.endpoint.identification.algorithm"] = "none"
+    assert spark_options(tls) == {
+        "kafka.bootstrap.servers": "127.0.0.1:9092",
+        "kafka.security.protocol": "SSL",
+        "kafka.ssl.truststore.type": "PEM",
+        "kafka.ssl.truststore.location": "/etc/ca.pem",
+        "kafka.ssl.endpoint.identification.algorithm": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"security_protocol": "SASL_SSL", "sasl_password": "hush"}, "security.protocol=SASL_SSL"),
+        ({"sasl_username": "u", "sasl_password": "hush"}, "option sasl.password"),
+        ({"security_protocol": "ssl", "ssl_key_password": "hush"}, "option ssl.key.password"),
+        ({"enable_ssl_certificate_verification": "false"}, "option enable.ssl.certificate"),
+    ],
+)
+def test_what_spark_cannot_be_told_yet_is_refused(options: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be handed to Spark yet") as caught:
+        spark_options(connection(**options))
+    assert named in str(caught.value)
+    assert "plant_kafka" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"foo_bar": "x"}, 'No such configuration property: "foo.bar"'),
+        ({"security_protocol": "NO"}, 'Invalid value "NO"'),
+        ({"ssl_ca_location": "/no/such.pem", "security_protocol": "ssl"}, "ssl.ca.location failed"),
+    ],
+)
+def test_options_that_make_no_sense_name_their_connection(
+    options: dict[str, str], named: str
+) -> None:
+    broken = connection(**options)
+    with pytest.raises(ConnectionMissing) as caught:
+        open_admin(broken, Listener(broken))
+    assert named in str(caught.value)
+    assert "'plant_kafka'" in str(caught.value)
+
+
+def test_secrets_are_taken_out_of_what_the_client_says() -> None:
+    secretive = connection(sasl_password="hush", sasl_username="ferry", ssl_key_password="")
+    assert redacted("ferry said hush", secretive) == "ferry said ***"

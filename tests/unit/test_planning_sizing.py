@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from frameferry.domain.batch import StageRates
+from frameferry.planning.sizing import Budget, size_budget
+from frameferry.planning.wording import counted, in_bytes, in_time
+
+BUDGET = Budget(max_records=20_000, max_bytes=2 * 1024**3, target_seconds=60)
+RATES = StageRates(
+    infer_seconds_per_record=0.025,
+    deliver_seconds_per_record=0.025 / 3,
+    bytes_per_record=140_000,
+    records_per_offset=1.0,
+    last_offsets=1500,
+)
+
+
+def test_the_sentence_is_the_one_in_the_design() -> None:
+    sizing = size_budget(BUDGET, RATES, 12_400)
+    assert sizing.offsets == 1800
+    assert sizing.sentence == (
+        "1,800 records (about 252 MB): 60 s at 33 ms a record; "
+        "lag 12,400, caught up in 7 min at today's rate"
+    )
+
+
+def test_the_first_batch_is_small() -> None:
+    sizing = size_budget(BUDGET, None, 12_400)
+    assert sizing.offsets == 64
+    assert sizing.sentence == (
+        "up to 64 records: a first batch, whose cost nobody knows yet; lag 12,400"
+    )
+
+
+def test_the_first_batch_is_within_max_records_and_the_lag() -> None:
+    assert size_budget(replace(BUDGET, max_records=10), None, 12_400).offsets == 10
+    assert size_budget(BUDGET, None, 3).offsets == 3
+
+
+def test_the_first_batch_is_within_max_bytes_even_if_all_records_are_the_largest() -> None:
+    budget = replace(BUDGET, largest_record_bytes=50 * 1024**2)
+    sizing = size_budget(budget, None, 12_400)
+    assert sizing.offsets == 40
+    assert "max_bytes of the largest records" in sizing.sentence
+    assert size_budget(replace(budget, max_bytes=1), None, 12_400).offsets == 1
+
+
+def test_a_batch_at_most_doubles_the_last_one() -> None:
+    sizing = size_budget(BUDGET, replace(RATES, last_offsets=100), 12_400)
+    assert sizing.offsets == 200
+    assert "twice the last batch" in sizing.sentence
+
+
+def test_half_markers_take_twice_the_offsets_for_the_same_records() -> None:
+    sizing = size_budget(BUDGET, replace(RATES, records_per_offset=0.5, last_offsets=9999), 12_400)
+    assert sizing.offsets == 3600
+    assert sizing.sentence.startswith("1,800 records (about 252 MB): 60 s")
+    assert "lag 6,200" in sizing.sentence
+
+
+def test_max_records_holds_even_if_every_offset_turns_out_a_record() -> None:
+    rates = replace(RATES, records_per_offset=0.001, last_offsets=10**6)
+    assert size_budget(BUDGET, rates, 10**7).offsets == 20_000
+
+
+def test_large_pictures_are_bounded_by_bytes() -> None:
+    sizing = size_budget(BUDGET, replace(RATES, bytes_per_record=50_000_000), 12_400)
+    assert sizing.offsets == 42
+    assert "(about 2.1 GB, max_bytes)" in sizing.sentence
+
+
+def test_a_record_larger_than_any_budget_still_goes() -> None:
+    assert size_budget(BUDGET, replace(RATES, bytes_per_record=1e12), 12_400).offsets == 1
+    assert size_budget(BUDGET, replace(RATES, infer_seconds_per_record=1e6), 12_400).offsets == 1
+
+
+def test_ranges_of_markers_only_neither_stop_nor_run_away() -> None:
+    nothing = StageRates(0.0, 0.0, 0.0, 0.0, 64)
+    sizing = size_budget(BUDGET, nothing, 12_400)
+    assert sizing.offsets == 128
+    assert sizing.sentence == (
+        "128 offsets, twice the last batch, hardly a record among the last ones; lag 12,400"
+    )
+
+
+def test_no_lag_is_no_batch() -> None:
+    assert size_budget(BUDGET, RATES, 0).offsets == 0
+
+
+def test_all_there_is_says_so() -> None:
+    assert size_budget(BUDGET, RATES, 1).sentence == (
+        "1 record (about 140 kB, all there is): 33 ms at 33 ms a record; "
+        "lag 1, caught up with this batch"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0004, "0.4 ms"),
+        (0.033, "33 ms"),
+        (1.25, "1.2 s"),
+        (60, "60 s"),
+        (409, "7 min"),
+        (10_800, "3 h"),
+        (200_000, "2 days"),
+    ],
+)
+def test_durations_are_said_in_the_unit_a_person_would_choose(seconds: float, words: str) -> None:
+    assert in_time(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(1, "1 bytes"), (999, "999 bytes"), (252e6, "252 MB"), (1.44e9, "1.4 GB"), (5e13, "50 TB")],
+)
+def test_sizes_are_said_in_decimal_units(number: float, words: str) -> None:
+    assert in_bytes(number) == words
+
+
+def test_one_is_said_in_the_singular() -> None:
+    assert [counted(n, "leaf", "leaves") for n in (0, 1, 2)] == ["0 leaves", "1 leaf", "2 leaves"]

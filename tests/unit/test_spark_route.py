@@ -1,0 +1,108 @@
+"""What comes back from Spark is checked before anyone believes it."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from frameferry.config.connections import SparkConnection
+from frameferry.config.settings import ModelSettings
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import Prediction
+from frameferry.errors import ModelMismatch, SparkUnavailable
+from frameferry.spark.job import JudgeJob
+from frameferry.spark.reach import probe
+from frameferry.spark.route import judge, judged
+from frameferry.spark.submit import connector_jars
+from frameferry.spark.worker import ROWS
+
+
+def row(partition: int, offset: int, digest: str) -> dict[str, Any]:
+    empty = dict.fromkeys(ROWS.names)
+    return {
+        **empty,
+        "partition": partition,
+        "offset": offset,
+        "timestamp_ms": 17,
+        "size_bytes": 3,
+        "sha256": "ab" * 32,
+        "label": "good",
+        "score": 0.75,
+        "judge_digest": digest,
+    }
+
+
+def table(*rows: dict[str, Any]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=ROWS)
+
+
+def test_rows_come_by_partition_and_offset() -> None:
+    answer = judged(table(row(1, 5, "d"), row(0, 9, "d"), row(0, 2, "d")), expected="d")
+    assert [(p.partition, p.offset) for p in answer.predictions] == [(0, 2), (0, 9), (1, 5)]
+    assert Prediction(1, 5, 17, None, 3, "ab" * 32, "good", 0.75) == answer.predictions[-1]
+    assert answer.judge_digest == "d"
+
+
+def test_two_models_in_one_batch_are_refused_by_name() -> None:
+    with pytest.raises(ModelMismatch, match="two models: d1 and d2"):
+        judged(table(row(0, 1, "d2"), row(0, 2, "d1")), expected=None)
+
+
+def test_another_model_than_lies_here_is_refused_by_name() -> None:
+    with pytest.raises(ModelMismatch, match="judged with model d1, but the model here is d2"):
+        judged(table(row(0, 1, "d1")), expected="d2")
+
+
+def test_a_model_that_cannot_be_read_here_is_taken_at_the_workers_word() -> None:
+    assert judged(table(row(0, 1, "d1")), expected=None).judge_digest == "d1"
+
+
+def test_ranges_without_records_still_name_the_model() -> None:
+    assert judged(table(), expected="d").judge_digest == "d"
+
+
+@pytest.mark.parametrize("scheme", ["sc", "spark"])
+def test_where_nothing_listens_the_answer_comes_at_once(scheme: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"{scheme}://127.0.0.1:{taken.getsockname()[1]}"
+        job = JudgeJob(
+            pipeline="p",
+            topic="t",
+            kafka_options={},
+            ranges=(OffsetRange(0, 0, 1),),
+            filename_header="filename",
+            model=ModelSettings(path="/nowhere"),
+            batch_id=1,
+            attempt=1,
+        )
+        started = time.monotonic()
+        with pytest.raises(SparkUnavailable, match=f"nothing answers at {url}.*stack up"):
+            judge(job, SparkConnection(conn_id="s", url=url), deadline_seconds=60)
+        assert time.monotonic() - started < 5
+
+
+def test_one_master_that_answers_is_enough() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as master:
+        probe(f"spark://127.0.0.1:1,127.0.0.1:{master.getsockname()[1]}")
+
+
+@pytest.mark.parametrize("url", ["local[2]", "yarn", "k8s://https://cluster:6443"])
+def test_masters_without_a_port_of_their_own_are_not_asked(url: str) -> None:
+    probe(url)
+
+
+def test_jars_come_from_the_connection_else_from_the_folder(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar = tmp_path / "connector.jar"
+    jar.touch()
+    monkeypatch.setenv("FRAMEFERRY_JARS", str(tmp_path))
+    assert str(jar) == connector_jars({})
+    assert connector_jars({"spark.jars": "a.jar, b.jar"}) == "a.jar,b.jar"
+    monkeypatch.delenv("FRAMEFERRY_JARS")
+    assert not connector_jars({})
