@@ -42,7 +42,7 @@ def make_page() -> "FastAPI":
 
 
 def readable_pipelines() -> Callable[..., Callable[[str], bool]]:
-    """Make the dependency that lets Airflow say of each pipeline whether a user may read its runs."""
+    """Make the dependency by which Airflow says whose runs a user may read."""
     from airflow.api_fastapi.auth.managers.models.resource_details import (  # noqa: PLC0415
         DagAccessEntity,
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "build/screenshots"
-LOGIN_MILLISECONDS = 60_000
+PATIENCE_MILLISECONDS = 60_000
 REFRESH_MILLISECONDS = 30_000
 
 
@@ -63,18 +63,32 @@ def complaints() -> list[str]:
     return []
 
 
-@pytest.fixture
-def page(browser: Browser, airflow: dict[str, Any], complaints: list[str]) -> Iterator[Page]:
-    """A window of one who has logged in."""
-    window = browser.new_page(viewport={"width": 1440, "height": 960}, color_scheme="light")
-    window.on("pageerror", lambda error: complaints.append(str(error)))
-    window.on("console", lambda said: said.type == "error" and complaints.append(said.text))
-    window.set_default_timeout(LOGIN_MILLISECONDS)
+@pytest.fixture(scope="module")
+def logged_in(browser: Browser, airflow: dict[str, Any]) -> Any:
+    """What a browser keeps of one who has logged in."""
+    window = browser.new_page()
+    window.set_default_timeout(PATIENCE_MILLISECONDS)
     window.goto(f"{airflow['url']}/auth/login")
     window.fill("input[name=username]", airflow["user"])
     window.fill("input[name=password]", airflow["password"])
     window.keyboard.press("Enter")
     window.wait_for_url(lambda url: "/auth/" not in url)
+    state = window.context.storage_state()
+    window.close()
+    return state
+
+
+@pytest.fixture
+def page(
+    browser: Browser, airflow: dict[str, Any], logged_in: Any, complaints: list[str]
+) -> Iterator[Page]:
+    """A window of one who has logged in, on Airflow's first page."""
+    viewport = {"width": 1440, "height": 960}
+    window = browser.new_page(viewport=viewport, color_scheme="light", storage_state=logged_in)
+    window.on("pageerror", lambda error: complaints.append(str(error)))
+    window.on("console", lambda said: said.type == "error" and complaints.append(said.text))
+    window.set_default_timeout(PATIENCE_MILLISECONDS)
+    window.goto(airflow["url"])
     yield window
     window.close()
 

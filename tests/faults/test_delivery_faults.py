@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from fixtures import ferry_child
@@ -127,8 +126,7 @@ def test_a_disk_that_is_really_full_holds_up_and_loses_nothing(tmp_path):
 def test_a_server_that_goes_down_for_good_is_given_up_in_bounded_time(server):
     with FaultProxy(server.port) as proxy:
         with publisher(server.connection(port=proxy.port)) as delivery:
-            proxy.faults += [Fault(event, "reset", nth=0) for event in ("ACCEPT",)]
-            proxy.faults += [Fault("EPSV", "cut", nth=0)]
+            proxy.faults += [Fault("ACCEPT", "reset", nth=0), Fault("EPSV", "cut", nth=0)]
             with pytest.raises(FtpUnavailable, match="given up after 8 tries"):
                 delivery.stage(items(20))
         assert len(proxy.verbs("PASS")) == 1
@@ -168,8 +166,9 @@ def test_a_client_killed_again_and_again_delivers_each_file_once(server, tmp_pat
     argv = [sys.executable, ferry_child.__file__, str(server.port), str(ledger)]
     with Watcher(server.root, expected(made)) as watcher, FaultProxy(server.port) as proxy:
         argv[2] = str(proxy.port)
+        lives = [("STOR", 3), ("RNTO", 5), ("SIZE", 9), ("RNFR", 2)]
         # Each life ends at another command: in the midst of uploads, of renames, in between.
-        for attempt, (verb, count) in enumerate([("STOR", 3), ("RNTO", 5), ("SIZE", 9), ("RNFR", 2)]):
+        for attempt, (verb, count) in enumerate(lives):
             before = len(proxy.verbs(verb))
             with subprocess.Popen([*argv, str(attempt)]) as child:
                 poll(lambda: len(proxy.verbs(verb)) >= before + count, verb)  # noqa: B023
@@ -180,4 +179,3 @@ def test_a_client_killed_again_and_again_delivers_each_file_once(server, tmp_pat
     assert [] == open_intents
     assert expected(made) == server.visible()
     assert [] == watcher.partial
-    assert Path(server.root, "press-a").is_dir()

@@ -255,7 +255,7 @@ def test_a_server_that_dies_in_a_call_is_said_and_works_again_after_its_restart(
     spark_server.stop()
     thread.join(60)
     assert [type(each) for each in outcome] == [SparkUnavailable]
-    with pytest.raises(SparkUnavailable, match="nothing answers|failed to connect"):
+    with pytest.raises(SparkUnavailable, match=r"nothing answers|failed to connect"):
         judged(job, spark_server)
     spark_server.start()
     again = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 1), attempt=2)

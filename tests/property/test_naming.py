@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from frameferry.config.settings import DEFAULT_NAME
@@ -98,6 +99,37 @@ def test_two_records_never_share_a_name(
     names = [remote_name(template, record, zone) for record in (one, other)]
     assert names[0] != names[1]
     assert names[0].casefold() != names[1].casefold()
+
+
+pieces = st.lists(
+    st.sampled_from(
+        ["{stem}", "{suffix}", "{label}", "{date}", "{pipeline}", *"-_/~ =.x", ".x", "-1"]
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.permutations(["{partition}", "{offset}"]), pieces, pieces, pieces, st.randoms())
+def test_whatever_template_is_allowed_keeps_records_apart(
+    numbers: list[str], left: list[str], middle: list[str], right: list[str], random: Random
+) -> None:
+    template = "".join([*left, numbers[0], *middle, numbers[1], *right])
+    assume(_is_allowed(template))
+    seen: dict[str, tuple[int, int]] = {}
+    for _ in range(100):
+        text = ["".join(random.choices("0123.-_ ~=gx/", k=random.randrange(6))) for _ in "ab"]
+        record = NameFields("p", "t", random.randrange(13), random.randrange(13), 0, *text)
+        place = record.partition, record.offset
+        assert seen.setdefault(remote_name(template, record, ZoneInfo("UTC")), place) == place
+
+
+def _is_allowed(template: str) -> bool:
+    try:
+        check_template(template)
+    except ValueError:
+        return False
+    return True
 
 
 @given(templates, records, zones)

@@ -49,7 +49,9 @@ def test_an_unsafe_path_is_refused_with_its_flaw(path, flaw):
         check_path(path, "/press-a")
 
 
-@pytest.mark.parametrize("path", ["/press-a/x", "/press-a", "/press-a/%2E%2E/a b.jpg", "/press-a/ü"])
+@pytest.mark.parametrize(
+    "path", ["/press-a/x", "/press-a", "/press-a/%2E%2E/a b.jpg", "/press-a/ü"]
+)
 def test_a_safe_path_passes(path):
     check_path(path, "/press-a")
 

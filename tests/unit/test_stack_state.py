@@ -48,11 +48,6 @@ def test_two_homes_have_two_marks(tmp_path):
     assert StateFile(tmp_path / "a").state.mark() != StateFile(tmp_path / "b").state.mark()
 
 
-def test_a_mark_is_written_before_anything_can_be_spawned_with_it(tmp_path):
-    files = StateFile(tmp_path)
-    assert files.state.mark() == StateFile(tmp_path).state.mark()
-
-
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"servers": {"kafka": {}}}', '{"x": 1}'])
 def test_a_damaged_file_is_said_in_one_line(tmp_path, content):
     (tmp_path / "stack.json").write_text(content)

@@ -45,7 +45,7 @@ def check_template(template: str) -> None:
     if missing := [number for number in _NUMBERS if number not in names]:
         held = " and ".join(f"{{{number}}}" for number in missing)
         raise _wrong(template, f"must hold {held}, else two records share a name")
-    readable = _readable(tokens) | _readable(tokens[::-1], backwards=True)
+    readable = _readable(tokens) | _readable(tokens, backwards=True)
     if blurred := [number for number in _NUMBERS if number not in readable]:
         raise _wrong(
             template,
@@ -106,28 +106,20 @@ def _readable(tokens: Sequence[_Token], *, backwards: bool = False) -> set[str]:
     """List the numbers that can be read from this end of the name, before text from outside."""
     found: set[str] = set()
     stops = _FROM_OUTSIDE if backwards else _FROM_OUTSIDE | {"suffix"}
-    for place, token in enumerate(tokens):
-        if token.field in stops:
+    for place in reversed(range(len(tokens))) if backwards else range(len(tokens)):
+        field = tokens[place].field
+        if field in stops:
             break
-        before = tokens[place - 1] if place else None
-        after = tokens[place + 1] if place + 1 < len(tokens) else None
-        left, right = (after, before) if backwards else (before, after)
-        if token.field in _NUMBERS and _ends_apart(left) and _begins_apart(right):
-            found.add(token.field)
+        if field in _NUMBERS and _stands_apart(tokens[:place], tokens[place + 1 :]):
+            found.add(field)
     return found
 
 
-def _ends_apart(left: _Token | None) -> bool:
-    """Say whether no number, and no suffix such as `.7`, can end here."""
-    return left is None or (
-        bool(left.text) and not left.text[-1].isalnum() and left.text[-1] != "."
-    )
-
-
-def _begins_apart(right: _Token | None) -> bool:
-    if right is None or right.field == "suffix":
-        return True
-    return bool(right.text) and not right.text[0].isalnum()
+def _stands_apart(before: Sequence[_Token], after: Sequence[_Token]) -> bool:
+    """Say whether a number's neighbours can be no part of it; a suffix such as `.7` may follow."""
+    left = before[-1].text[-1:] if before else "/"
+    right = next((token.text[:1] for token in after if token.field != "suffix"), "/")
+    return bool(left and right) and not left.isalnum() and left != "." and not right.isalnum()
 
 
 def _wrong(template: str, what: str) -> ValueError:

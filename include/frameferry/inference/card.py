@@ -7,6 +7,7 @@ the card; a model without a card needs all of it in the pipeline's file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,10 @@ from frameferry.errors import ModelMismatch
 Preprocessing = Literal["unit", "signed", "raw"]
 Output = Literal["softmax", "logits", "sigmoid"]
 Kind = Literal["keras", "saved_model"]
-Label = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,60}$")]
 PlainPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$")]
 
+_LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
 CARD_NAME: Final = "card.yaml"
 SAVED_MODEL_NAME: Final = "saved_model.pb"
 KERAS_SUFFIX: Final = ".keras"
@@ -189,7 +191,7 @@ def effective(found: FoundModel, settings: ModelSettings) -> Spec:
         what = f"neither its card nor the pipeline's file says: {', '.join(missing)}"
         remedy = f"Add them under model: in the pipeline's file, or in {CARD_NAME} beside the model"
         raise mismatch(found.path, what, remedy)
-    _refuse_doubled(found.path, merged["labels"])
+    _refuse_labels(found.path, merged["labels"])
     return Spec(
         **merged,
         unsure=card.unsure,
@@ -199,8 +201,12 @@ def effective(found: FoundModel, settings: ModelSettings) -> Spec:
     )
 
 
-def _refuse_doubled(path: Path, labels: Sequence[str]) -> None:
+def _refuse_labels(path: Path, labels: Sequence[str]) -> None:
+    odd = [label for label in labels if not _LABEL.fullmatch(label)]
     doubled = sorted({label for label in labels if labels.count(label) > 1})
+    if odd:
+        what = f"{odd[0]!r} is no label: 1 to 60 characters, none of them a control character"
+        raise mismatch(path, what, "Correct labels")
     if doubled:
         what = f"labels name {', '.join(doubled)} twice"
         raise mismatch(path, what, "Give each output a label of its own")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -21,7 +21,10 @@ from frameferry.errors import (
 from frameferry.kafka import codes
 
 CLIENT_ID: Final = "frameferry"
+RETRY_SECONDS: Final = 0.1
 _SHORTEST_SECONDS: Final = 0.01
+_SLICE_SECONDS: Final = 1.0
+AnswerT = TypeVar("AnswerT")
 _AFTER: Final = re.compile(r"\s*\(after \d+ms in state.*$")
 
 
@@ -87,31 +90,21 @@ class Listener:
         self, error: KafkaError, doing: str, **where: str | int | None
     ) -> FrameferryError:
         """Make our error of an answer that is a no; *doing* is what was asked for."""
-        conn_id, words = self.connection.conn_id, self._words(error)
-        match error.code():
-            case code if code in codes.MISSING:
-                return TopicMissing(
-                    f"{doing}: {words}",
-                    remedy="Create it, or mend kafka.topic in the pipeline's file",
-                    **where,
-                )
-            case code if code in codes.FORBIDDEN:
-                return ConfigError(
-                    f"{doing}: {words}",
-                    remedy=f"Let the user of connection {conn_id!r} do this (Kafka ACLs)",
-                    **where,
-                )
-            case KafkaError.TOPIC_EXCEPTION:
-                return ConfigError(
-                    f"{doing}: {words}", remedy="Mend kafka.topic in the pipeline's file", **where
-                )
-            case code if code in codes.GROUP_IN_USE:
-                return KafkaUnavailable(
-                    f"{doing}: other consumers have joined this group",
-                    remedy="Stop them: the group only mirrors what the ledger says",
-                    **where,
-                )
-        return KafkaUnavailable(f"{doing}: {words}", remedy=self._remedy(error), **where)
+        return self._no(error.code(), f"{doing}: {self._words(error)}").at(**where)
+
+    def _no(self, code: int, what: str) -> FrameferryError:
+        if code in codes.MISSING:
+            remedy = "Create it, or mend kafka.topic in the pipeline's file"
+            return TopicMissing(what, remedy=remedy)
+        if code in codes.FORBIDDEN:
+            remedy = f"Let the user of connection {self.connection.conn_id!r} do this (Kafka ACLs)"
+            return ConfigError(what, remedy=remedy)
+        if code == KafkaError.TOPIC_EXCEPTION:
+            return ConfigError(what, remedy="Mend kafka.topic in the pipeline's file")
+        if code in codes.GROUP_IN_USE:
+            remedy = "Stop the consumers that joined it: it only mirrors what the ledger says"
+            return KafkaUnavailable(what, remedy=remedy)
+        return KafkaUnavailable(what)
 
     def _words(self, error: KafkaError) -> str:
         return redacted(_AFTER.sub("", error.str()), self.connection)
@@ -147,6 +140,36 @@ def open_consumer(
         ConnectionMissing: librdkafka does not understand the connection's options.
     """
     return _made(Consumer, {**_options(connection, listener), **own}, connection)
+
+
+def ask(
+    consumer: Consumer,
+    listener: Listener,
+    question: Callable[[float], AnswerT],
+    deadline: Deadline,
+    doing: str,
+    **where: str | int | None,
+) -> AnswerT:
+    """
+    Ask a blocking *question* (it takes its time-out), again while nobody is there to answer.
+
+    In slices, so that a refused log-in is heard at once and not tried for the whole time.
+
+    Raises:
+        KafkaUnavailable: Nobody answered before the deadline.
+        TopicMissing, ConfigError: The answer is a no.
+    """
+    while True:
+        try:
+            return question(min(_SLICE_SECONDS, deadline.left))
+        except KafkaException as error:
+            consumer.poll(0)
+            cause = error.args[0]
+            if cause.code() not in codes.NO_ANSWER | codes.NOT_YET:
+                raise listener.translated(cause, doing, **where) from None
+            if deadline.has_passed or listener.login_refused:
+                raise listener.unavailable(cause, deadline.seconds).at(**where) from None
+            time.sleep(RETRY_SECONDS)
 
 
 def redacted(text: str, connection: KafkaConnection) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     IsolationLevel,
+    KafkaError,
     KafkaException,
     TopicCollection,
     TopicPartition,
@@ -22,12 +24,17 @@ from frameferry.config.connections import KafkaConnection
 from frameferry.domain.offsets import Watermarks
 from frameferry.errors import TopicChanged, TopicMissing
 from frameferry.kafka import codes
-from frameferry.kafka.client import Deadline, Listener, open_admin
+from frameferry.kafka.client import (
+    RETRY_SECONDS,
+    AnswerT,
+    Deadline,
+    Listener,
+    ask,
+    open_admin,
+    open_consumer,
+)
 
 _LISTEN_SECONDS: Final = 0.05
-_RETRY_SECONDS: Final = 0.1
-
-AnswerT = TypeVar("AnswerT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class Cluster:
     """
 
     def __init__(self, connection: KafkaConnection, *, timeout_seconds: float = 10) -> None:
+        self._connection = connection
         self._timeout_seconds = timeout_seconds
         self._listener = Listener(connection)
         self._client = open_admin(connection, self._listener)
@@ -129,8 +137,14 @@ class Cluster:
             TopicPartition(topic, partition, offset, metadata)
             for partition, offset in sorted(offsets.items())
         ]
-        if wanted:
-            self._group(self._client.alter_consumer_group_offsets, group, wanted)
+        deadline = Deadline(self._timeout_seconds)
+        while wanted:
+            errors = self._committed(group, wanted, deadline)
+            if not errors:
+                return
+            if errors[0].code() not in codes.NOT_YET or deadline.has_passed:
+                raise self._listener.translated(errors[0], f"consumer group {group!r}")
+            time.sleep(RETRY_SECONDS)
 
     def mirrored(
         self, group: str, topic: str, partitions: Iterable[int]
@@ -144,8 +158,31 @@ class Cluster:
         wanted = [TopicPartition(topic, partition) for partition in partitions]
         if not wanted:
             return {}
-        found = self._group(self._client.list_consumer_group_offsets, group, wanted)
+        # Not by the admin client: where the group's coordinator moves, librdkafka 2.16 takes the
+        # process down with it (confluentinc/librdkafka issue 5040).
+        consumer = open_consumer(self._connection, self._listener, {"group.id": group})
+
+        def question(seconds: float) -> list[TopicPartition]:
+            found = consumer.committed(wanted, timeout=seconds)
+            for error in (one.error for one in found if one.error):
+                raise KafkaException(error)
+            return list(found)
+
+        with closing(consumer):
+            deadline, doing = Deadline(self._timeout_seconds), f"consumer group {group!r}"
+            found = ask(consumer, self._listener, question, deadline, doing)
         return {one.partition: (one.offset, one.metadata or "") for one in found if one.offset >= 0}
+
+    def _committed(
+        self, group: str, wanted: list[TopicPartition], deadline: Deadline
+    ) -> list[KafkaError]:
+        """Commit once and list the partitions' errors."""
+        request = ConsumerGroupTopicPartitions(group, wanted)
+        (asked,) = self._client.alter_consumer_group_offsets(
+            [request], **_within(deadline)
+        ).values()
+        answered = self._answer(asked, deadline, f"consumer group {group!r}")
+        return [one.error for one in answered.topic_partitions if one.error]
 
     def _described(self, topic: str, deadline: Deadline) -> TopicDescription:
         asked = self._client.describe_topics(TopicCollection([topic]), **_within(deadline))
@@ -195,22 +232,6 @@ class Cluster:
             ).offset
             for asked, future in futures.items()
         }
-
-    def _group(
-        self, call: Callable[..., Any], group: str, wanted: list[TopicPartition]
-    ) -> list[TopicPartition]:
-        """Ask the group's coordinator, again while it is only just coming up."""
-        deadline = Deadline(self._timeout_seconds)
-        request, doing = ConsumerGroupTopicPartitions(group, wanted), f"consumer group {group!r}"
-        while True:
-            (asked,) = call([request], **_within(deadline)).values()
-            answered = self._answer(asked, deadline, doing).topic_partitions
-            errors = [one.error for one in answered if one.error]
-            if not errors:
-                return list(answered)
-            if not errors[0].retriable() or deadline.has_passed:
-                raise self._listener.translated(errors[0], doing)
-            time.sleep(_RETRY_SECONDS)
 
     def _answer(
         self, asked: Future[AnswerT], deadline: Deadline, doing: str, **where: int

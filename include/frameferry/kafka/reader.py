@@ -10,8 +10,6 @@ from typing import Any, Final
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
-    KafkaError,
-    KafkaException,
     Message,
     TopicPartition,
 )
@@ -22,13 +20,12 @@ from frameferry.domain.records import Census, ImageRecord
 from frameferry.errors import FrameferryError, KafkaUnavailable, OffsetsLost
 from frameferry.kafka import codes
 from frameferry.kafka.census import CensusTaker
-from frameferry.kafka.client import Deadline, Listener, open_consumer
+from frameferry.kafka.client import Deadline, Listener, ask, open_consumer
 from frameferry.kafka.headers import source_name
 
 READER_GROUP: Final = "frameferry.reader"
 """librdkafka wants a group's name; nothing joins it and nothing is committed to it."""
 _POLL_SECONDS: Final = 0.05
-_ASK_SECONDS: Final = 1.0
 _ASK_HEADERS: Final = methodcaller("headers")
 _READING: Final[dict[str, Any]] = {
     "group.id": READER_GROUP,
@@ -156,7 +153,7 @@ class RangeReader:
             self._refuse_lost(consumer)
             raise self._truncated(self._bounds(consumer)[1])
         else:
-            raise self._translated(error)
+            raise self._listener.translated(error, "reading", **self._where())
 
     def _refuse_lost(self, consumer: Consumer) -> None:
         """Ask for the low watermark, which also shows whether the partition exists at all."""
@@ -169,26 +166,18 @@ class RangeReader:
 
     def _bounds(self, consumer: Consumer) -> tuple[int, int]:
         """Ask the leader for the low watermark and the last stable offset."""
+
+        def question(seconds: float) -> tuple[int, int]:
+            low, stable = consumer.get_watermark_offsets(self._place, timeout=seconds)
+            return low, stable
+
         patience = Deadline(self._stall_seconds)
-        while True:
-            try:
-                bounds: tuple[int, int] = consumer.get_watermark_offsets(
-                    self._place, timeout=min(_ASK_SECONDS, patience.left)
-                )
-            except KafkaException as error:
-                consumer.poll(0)
-                cause = error.args[0]
-                if cause.code() not in codes.NO_ANSWER and not cause.retriable():
-                    raise self._translated(cause) from None
-                if patience.has_passed or self._listener.login_refused:
-                    raise self._unavailable(cause) from None
-            else:
-                return bounds
+        return ask(consumer, self._listener, question, patience, "reading", **self._where())
 
     def _stalled(self, consumer: Consumer) -> FrameferryError:
         """Find out why nothing comes: the connection, the log's end, a transaction, or none."""
         if self._listener.last is not None:
-            return self._unavailable(None)
+            return self._listener.unavailable(None, self._stall_seconds).at(**self._where())
         _, high = consumer.get_watermark_offsets(self._place, cached=True)
         _, stable = self._bounds(consumer)
         if high < self._wanted.end:
@@ -210,12 +199,6 @@ class RangeReader:
         msg = f"the log ends at {end}, before the range does at {self._wanted.end}"
         remedy = "Was it truncated, or the topic created anew? See frameferry status"
         return KafkaUnavailable(msg, remedy=remedy, **self._where())
-
-    def _unavailable(self, cause: KafkaError | None) -> FrameferryError:
-        return self._listener.unavailable(cause, self._stall_seconds).at(**self._where())
-
-    def _translated(self, error: KafkaError) -> FrameferryError:
-        return self._listener.translated(error, "reading", **self._where())
 
     def _where(self) -> dict[str, Any]:
         return {

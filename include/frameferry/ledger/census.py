@@ -91,7 +91,10 @@ def _refuse_pending(connection: Connection, token: Token) -> None:
     )
     pending, first = connection.execute(query).one()
     if pending:
-        msg = f"{pending} records have neither receipt, duplicate, quarantine nor gap, from offset {first} on"
+        msg = (
+            f"{pending} records have neither receipt, duplicate, quarantine nor gap, "
+            f"from offset {first} on"
+        )
         raise BatchUnfinished(msg, remedy="The next try goes on with them", batch=token.batch_id)
 
 

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from frameferry.domain.batch import Batch, Token
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import BatchOwned, Fenced, LedgerConflict
+from frameferry.ledger.bulk import as_set
 from frameferry.ledger.clock import from_now
-from frameferry.ledger.dialects import chunks
+from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.fence import fence, owned_by, token_is_newest
 from frameferry.ledger.tables import batch, batch_range, ledger, pipeline
 from frameferry.ledger.text import storable
@@ -38,9 +39,9 @@ def ranges_of(
         batch_range.c.start_offset,
         batch_range.c.end_offset,
     ).order_by(batch_range.c.batch_id, batch_range.c.partition, batch_range.c.start_offset)
-    for some in chunks(batch_ids):
-        for batch_id, *bounds in connection.execute(query.where(batch_range.c.batch_id.in_(some))):
-            found[batch_id].append(OffsetRange(*bounds))
+    wanted = batch_range.c.batch_id.in_(as_set(connection, batch_ids))
+    for batch_id, *bounds in connection.execute(query.where(wanted)):
+        found[batch_id].append(OffsetRange(*bounds))
     return {batch_id: tuple(found[batch_id]) for batch_id in batch_ids}
 
 
@@ -88,7 +89,7 @@ def _batches() -> Select[Any]:
     ).join(pipeline, pipeline.c.id == batch.c.pipeline_id)
 
 
-def _as_batch(row: Row[Any], ranges: tuple[OffsetRange, ...]) -> Batch:
+def _as_batch(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> Batch:
     return Batch(
         id=row.id,
         pipeline=row.pipeline_name,

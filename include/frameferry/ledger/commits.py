@@ -50,7 +50,7 @@ def lock_progress(connection: Connection, known: Known) -> dict[int, int]:
         .order_by(progress.c.partition)
         .with_for_update()
     )
-    return {partition: offset for partition, offset in connection.execute(query)}
+    return dict(connection.execute(query).tuples().all())
 
 
 def advance(connection: Connection, known: Known) -> dict[int, int]:
@@ -76,8 +76,7 @@ def _committed(connection: Connection, known: Known) -> dict[int, int]:
     query = select(progress.c.partition, progress.c.committed_offset).where(
         progress.c.pipeline_id == known.id, progress.c.generation == known.generation
     )
-    rows = connection.execute(query.order_by(progress.c.partition))
-    return {partition: offset for partition, offset in rows}
+    return dict(connection.execute(query.order_by(progress.c.partition)).tuples().all())
 
 
 def _swap(connection: Connection, known: Known, partition: int, start: int, end: int) -> None:

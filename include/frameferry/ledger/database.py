@@ -6,13 +6,13 @@ import secrets
 import socket
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from frameferry.errors import LedgerConflict
 from frameferry.ledger.clock import from_now
-from frameferry.ledger.dialects import upsert
+from frameferry.ledger.dialects import AnyRow, upsert
 from frameferry.ledger.engines import make_engine
 from frameferry.ledger.schema import migrate
 from frameferry.ledger.store import Ledger
@@ -69,11 +69,11 @@ def _introduce(connection: Connection) -> None:
     )
 
 
-def _is_ours(connection: Connection, row: Row[Any]) -> bool:
+def _is_ours(connection: Connection, row: AnyRow) -> bool:
     return (row.host, row.boot_id) == (_host(connection), _boot_id(connection))
 
 
-def _refuse_other_host(connection: Connection, row: Row[Any]) -> None:
+def _refuse_other_host(connection: Connection, row: AnyRow) -> None:
     """
     Let one host alone use a SQLite ledger: its log is shared through memory.
 

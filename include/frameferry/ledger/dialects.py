@@ -1,17 +1,13 @@
-"""What SQLite and PostgreSQL both can, but SQLAlchemy spells per dialect; and statement sizes."""
+"""What SQLite and PostgreSQL both can, but SQLAlchemy spells per dialect."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Row, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-ItemT = TypeVar("ItemT")
-
-CHUNK: Final = 1000
-"""Values of one IN list: well below every limit on parameters."""
+AnyRow = Row[*tuple[Any, ...]]
 
 
 def upsert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
@@ -19,9 +15,3 @@ def upsert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.I
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table)
     return postgresql.insert(table)
-
-
-def chunks(items: Sequence[ItemT]) -> Iterator[Sequence[ItemT]]:
-    """Cut a sequence into pieces for IN lists."""
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]

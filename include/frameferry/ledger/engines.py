@@ -44,7 +44,7 @@ def make_engine(url: str) -> Engine:
 
 
 def readers(engine: Engine) -> Engine:
-    """Derive the engine whose transactions only read: one snapshot each, never in a writer's way."""
+    """Derive the engine whose transactions only read: each sees one snapshot."""
     if engine.dialect.name == "sqlite":
         return engine
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select, update
 
 from frameferry.domain.batch import Token
 from frameferry.domain.records import Consignment, Intent, Refusal
 from frameferry.errors import LedgerConflict
+from frameferry.ledger.bulk import as_pairs, as_set
 from frameferry.ledger.clock import from_now
-from frameferry.ledger.dialects import chunks
 from frameferry.ledger.fence import check, fence
 from frameferry.ledger.predictions import write_quarantine
 from frameferry.ledger.renaming import name_the_nameless
@@ -71,18 +71,16 @@ def record_intents(connection: Connection, token: Token, parts: Sequence[tuple[i
     fence(connection, token)
     if not parts:
         return
-    statement = (
+    pair = as_pairs(connection, parts)
+    done = connection.execute(
         update(record)
         .where(
-            record.c.id == bindparam("of"),
+            record.c.id == pair.c.id,
             record.c.batch_id == token.batch_id,
             record.c.outcome.is_(None),
             record.c.part_path.is_(None),
         )
-        .values(part_path=bindparam("part"), intent_attempt=token.attempt, intended_at=from_now())
-    )
-    done = connection.execute(
-        statement, [{"of": record_id, "part": part} for record_id, part in parts]
+        .values(part_path=pair.c.value, intent_attempt=token.attempt, intended_at=from_now())
     )
     _demand(done.rowcount, len(parts), token, "an intent for a record that does not await one")
 
@@ -90,33 +88,31 @@ def record_intents(connection: Connection, token: Token, parts: Sequence[tuple[i
 def withdraw_intents(connection: Connection, token: Token, record_ids: Sequence[int]) -> None:
     """Give up parts that were not renamed; see `Ledger.withdraw_intents`."""
     fence(connection, token)
-    for some in chunks(record_ids):
-        connection.execute(
-            update(record)
-            .where(
-                record.c.id.in_(some),
-                record.c.batch_id == token.batch_id,
-                record.c.outcome.is_(None),
-            )
-            .values(part_path=None, intent_attempt=None, intended_at=None)
+    connection.execute(
+        update(record)
+        .where(
+            record.c.id.in_(as_set(connection, record_ids)),
+            record.c.batch_id == token.batch_id,
+            record.c.outcome.is_(None),
         )
+        .values(part_path=None, intent_attempt=None, intended_at=None)
+    )
 
 
 def record_refusals(connection: Connection, token: Token, refusals: Sequence[Refusal]) -> None:
     """Quarantine what the server refuses for good; see `Ledger.record_refusals`."""
     fence(connection, token)
-    refused = 0
-    for some in chunks([refusal.record_id for refusal in refusals]):
-        refused += connection.execute(
-            update(record)
-            .where(
-                record.c.id.in_(some),
-                record.c.batch_id == token.batch_id,
-                record.c.outcome.is_(None),
-                record.c.part_path.is_(None),
-            )
-            .values(outcome="quarantined", name_key=None)
-        ).rowcount
+    ids = [refusal.record_id for refusal in refusals]
+    refused = connection.execute(
+        update(record)
+        .where(
+            record.c.id.in_(as_set(connection, ids)),
+            record.c.batch_id == token.batch_id,
+            record.c.outcome.is_(None),
+            record.c.part_path.is_(None),
+        )
+        .values(outcome="quarantined", name_key=None)
+    ).rowcount
     _demand(refused, len(refusals), token, "a refusal of a record that is not due")
     if refusals:
         rows = [(refusal.record_id, refusal.reason, refusal.detail) for refusal in refusals]

@@ -8,12 +8,13 @@ from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.state import BatchRow, Counts, QuarantineRow, RecordRow
+from frameferry.ledger.bulk import as_set
 from frameferry.ledger.claims import ranges_of
-from frameferry.ledger.dialects import chunks
+from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.pipelines import Known, find_pipeline
 from frameferry.ledger.tables import batch, current, gap, quarantine, record
 
@@ -75,8 +76,11 @@ def list_records(
         query = query.where(record.c.label == label)
     if name_glob is None:
         return [_record_row(row) for row in connection.execute(query.limit(limit))]
-    likely = record.c.source_name.like(_like(name_glob), escape="\\")
-    likely |= record.c.remote_path.like(_like(name_glob), escape="\\")
+    pattern = _like(name_glob)
+    likely = or_(
+        record.c.source_name.like(pattern, escape="\\"),
+        record.c.remote_path.like(pattern, escape="\\"),
+    )
     rows = connection.execution_options(yield_per=1000).execute(query.where(likely))
     matching = (row for row in rows if _matches(row, name_glob))
     return [_record_row(row) for row in islice(matching, limit)]
@@ -142,14 +146,12 @@ def unfinished(connection: Connection, name: str, batch_ids: Sequence[int]) -> l
     known = find_pipeline(connection, name)
     if known is None:
         return list(batch_ids)
-    done: set[int] = set()
-    for some in chunks(batch_ids):
-        query = select(batch.c.id).where(
-            batch.c.id.in_(some),
-            batch.c.pipeline_id == known.id,
-            batch.c.delivered_at.is_not(None),
-        )
-        done.update(connection.scalars(query))
+    query = select(batch.c.id).where(
+        batch.c.id.in_(as_set(connection, batch_ids)),
+        batch.c.pipeline_id == known.id,
+        batch.c.delivered_at.is_not(None),
+    )
+    done = set(connection.scalars(query))
     return [batch_id for batch_id in batch_ids if batch_id not in done]
 
 
@@ -182,7 +184,7 @@ def _reasons(connection: Connection, known: Known) -> dict[str, int]:
         .group_by(quarantine.c.reason)
         .order_by(quarantine.c.reason)
     )
-    return {reason: number for reason, number in connection.execute(query)}
+    return dict(connection.execute(query).tuples().all())
 
 
 def _lost(connection: Connection, known: Known) -> int:
@@ -197,7 +199,7 @@ def _leaves(connection: Connection, known: Known) -> int:
     return connection.execute(query).scalar_one()
 
 
-def _record_row(row: Row[Any]) -> RecordRow:
+def _record_row(row: AnyRow) -> RecordRow:
     return RecordRow(
         partition=row.partition,
         offset=row.offset,
@@ -230,11 +232,11 @@ def _like(glob: str) -> str:
     return escaped.replace("*", "%").replace("?", "_") + ("%" if bracket else "")
 
 
-def _matches(row: Row[Any], glob: str) -> bool:
+def _matches(row: AnyRow, glob: str) -> bool:
     return fnmatchcase(row.source_name or "", glob) or fnmatchcase(row.remote_path, glob)
 
 
-def _batch_row(row: Row[Any], ranges: tuple[OffsetRange, ...]) -> BatchRow:
+def _batch_row(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> BatchRow:
     return BatchRow(
         id=row.id,
         kind=row.kind,

@@ -51,6 +51,7 @@ def turn_taken(connection: Connection, digest: str) -> FtpUnavailable:
 
 def end_login(connection: Connection, digest: str, *, refused: str | None) -> None:
     """Give the turn back; a refusal stays until it is forgotten. See `Ledger.end_login`."""
+    values: dict[str, str | None]
     if refused is not None:
         values = {"state": "refused", "reason": storable(refused) or "refused"}
         condition = login.c.digest == digest

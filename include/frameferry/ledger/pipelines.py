@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 
 from frameferry.errors import LedgerConflict, TopicChanged
 from frameferry.ledger.actions import write_action
 from frameferry.ledger.clock import from_now
-from frameferry.ledger.dialects import upsert
+from frameferry.ledger.dialects import AnyRow, upsert
 from frameferry.ledger.tables import pipeline, progress
 from frameferry.ledger.text import storable
 
@@ -94,7 +94,7 @@ def unblock(connection: Connection, name: str, *, who: str) -> bool:
     return bool(freed.rowcount)
 
 
-def _refuse_other_topic(row: Any, name: str, cluster_id: str, topic_id: str) -> None:  # noqa: ANN401 - a row
+def _refuse_other_topic(row: AnyRow, name: str, cluster_id: str, topic_id: str) -> None:
     if (row.cluster_id, row.topic_id) == (cluster_id, topic_id):
         return
     what = "Kafka cluster" if row.cluster_id != cluster_id else "topic"
@@ -109,7 +109,7 @@ def _refuse_other_topic(row: Any, name: str, cluster_id: str, topic_id: str) -> 
     )
 
 
-def _refuse_owned(connection: Connection, row: Any, starts: Mapping[int, int]) -> None:  # noqa: ANN401 - a row
+def _refuse_owned(connection: Connection, row: AnyRow, starts: Mapping[int, int]) -> None:
     """Name the owner; the unique index is what holds, also between two who ask at once."""
     query = (
         select(progress.c.partition, pipeline.c.name)
@@ -129,7 +129,7 @@ def _refuse_owned(connection: Connection, row: Any, starts: Mapping[int, int]) -
             raise LedgerConflict(msg, remedy=remedy, pipeline=row.name, partition=partition)
 
 
-def _add_partitions(connection: Connection, row: Any, starts: Mapping[int, int]) -> None:  # noqa: ANN401 - a row
+def _add_partitions(connection: Connection, row: AnyRow, starts: Mapping[int, int]) -> None:
     if not starts:
         return
     key = [progress.c.pipeline_id, progress.c.generation, progress.c.partition]

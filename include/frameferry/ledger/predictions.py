@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, insert, select
 
 from frameferry.domain.batch import Token
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction
 from frameferry.errors import PredictionsIncomplete
+from frameferry.ledger.bulk import insert_rows
 from frameferry.ledger.claims import ranges_of
+from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import upsert
 from frameferry.ledger.fence import Held, fence
-from frameferry.ledger.clock import from_now
 from frameferry.ledger.names import Holder, Position, find_holders, name_key
 from frameferry.ledger.tables import batch, current, pipeline, quarantine, record
 from frameferry.ledger.text import storable
@@ -151,16 +152,14 @@ def _insert(connection: Connection, batch_id: int, drafts: Sequence[_Draft]) -> 
     """Insert the rows; duplicates last, since they point at rows of the same batch as well."""
     first = [draft.row for draft in drafts if draft.duplicate_of is None]
     if first:
-        connection.execute(insert(record), first)
+        insert_rows(connection, record, first)
     duplicates = [(draft.row, draft.duplicate_of) for draft in drafts if draft.duplicate_of]
     refused = [(draft.row, draft.quarantine) for draft in drafts if draft.quarantine]
     if not duplicates and not refused:
         return
     ids = _ids(connection, batch_id)
     if duplicates:
-        connection.execute(
-            insert(record), [_pointing(row, holder, ids) for row, holder in duplicates]
-        )
+        insert_rows(connection, record, [_pointing(row, holder, ids) for row, holder in duplicates])
     if refused:
         write_quarantine(
             connection,

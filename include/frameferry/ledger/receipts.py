@@ -6,13 +6,24 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    func,
+    select,
+    true,
+    update,
+)
 
 from frameferry.domain.batch import Token
 from frameferry.domain.records import Receipt
-from frameferry.errors import Fenced, LedgerConflict
+from frameferry.errors import LedgerConflict
+from frameferry.ledger.bulk import as_set
 from frameferry.ledger.clock import from_now
-from frameferry.ledger.dialects import chunks
+from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.fence import epoch_is, fenced
 from frameferry.ledger.names import name_key
 from frameferry.ledger.tables import batch, current, quarantine, record
@@ -25,11 +36,7 @@ def record_receipts(connection: Connection, token: Token, receipts: Sequence[Rec
     by_how: defaultdict[str, list[int]] = defaultdict(list)
     for receipt in receipts:
         by_how[receipt.how].append(receipt.record_id)
-    written = sum(
-        _write(connection, token, how, some, allowed)
-        for how, ids in by_how.items()
-        for some in chunks(ids)
-    )
+    written = sum(_write(connection, token, how, ids, allowed) for how, ids in by_how.items())
     ids = [receipt.record_id for receipt in receipts]
     if written != len(ids):
         _refuse_unwritten(connection, token, ids, is_newest=is_newest)
@@ -59,7 +66,7 @@ def _write(
     done = connection.execute(
         update(record)
         .where(
-            record.c.id.in_(ids),
+            record.c.id.in_(as_set(connection, ids)),
             record.c.batch_id == token.batch_id,
             record.c.outcome.is_(None),
             record.c.part_path.is_not(None),
@@ -74,14 +81,12 @@ def _refuse_unwritten(
     connection: Connection, token: Token, ids: Sequence[int], *, is_newest: bool
 ) -> None:
     """Let those pass that have their receipt already: a settling attempt was faster."""
-    known = 0
-    for some in chunks(ids):
-        query = select(record.c.id).where(
-            record.c.id.in_(some),
-            record.c.batch_id == token.batch_id,
-            record.c.outcome == "delivered",
-        )
-        known += len(connection.execute(query).all())
+    query = select(func.count()).where(
+        record.c.id.in_(as_set(connection, ids)),
+        record.c.batch_id == token.batch_id,
+        record.c.outcome == "delivered",
+    )
+    known = connection.execute(query).scalar_one()
     if known == len(set(ids)):
         return
     if not is_newest:
@@ -99,14 +104,15 @@ def pass_on(connection: Connection, batch_id: int, ids: Sequence[int]) -> None:
     Their names pass on with it, and what quarantined the older rows is resolved. Rows of a live
     batch stand from the beginning, so that nothing moves for them.
     """
-    for some in chunks(ids):
-        rows = connection.execute(_standing_instead(batch_id, some)).all()
-        if rows:
-            _take_names(connection, rows)
-            move_current(connection, batch_id, rows)
+    rows = connection.execute(_standing_instead(connection, batch_id, ids)).all()
+    if rows:
+        _take_names(connection, rows)
+        move_current(connection, batch_id, rows)
 
 
-def _standing_instead(batch_id: int, ids: Sequence[int]) -> Any:  # noqa: ANN401 - a wide select
+def _standing_instead(
+    connection: Connection, batch_id: int, ids: Sequence[int]
+) -> Select[*tuple[Any, ...]]:
     older = record.alias("older")
     return (
         select(
@@ -121,7 +127,9 @@ def _standing_instead(batch_id: int, ids: Sequence[int]) -> Any:  # noqa: ANN401
         .join(current, same_position())
         .join(older, older.c.id == current.c.record_id)
         .where(
-            record.c.id.in_(ids), record.c.batch_id == batch_id, current.c.record_id != record.c.id
+            record.c.id.in_(as_set(connection, ids)),
+            record.c.batch_id == batch_id,
+            current.c.record_id != record.c.id,
         )
     )
 
@@ -136,7 +144,7 @@ def same_position() -> ColumnElement[bool]:
     )
 
 
-def _take_names(connection: Connection, rows: Sequence[Row[Any]]) -> None:
+def _take_names(connection: Connection, rows: Sequence[AnyRow]) -> None:
     taking = [
         (row, key)
         for row in rows
@@ -153,7 +161,7 @@ def _take_names(connection: Connection, rows: Sequence[Row[Any]]) -> None:
     connection.execute(statement, [{"of": row.id, "key": key} for row, key in taking])
 
 
-def move_current(connection: Connection, batch_id: int, rows: Sequence[Row[Any]]) -> None:
+def move_current(connection: Connection, batch_id: int, rows: Sequence[AnyRow]) -> None:
     """Let rows with `id` stand instead of those with `older_id`."""
     connection.execute(
         update(current)

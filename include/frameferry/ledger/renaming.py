@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import Connection, exists, select, update
 
-from sqlalchemy import Connection, Row, exists, select, update
-
+from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.fence import Held
 from frameferry.ledger.names import Holder, Position, find_holders, name_key
 from frameferry.ledger.predictions import NAME_TAKEN, write_quarantine
@@ -40,7 +39,7 @@ def _free_orphans(connection: Connection, batch_id: int) -> None:
     )
 
 
-def _nameless(connection: Connection, batch_id: int) -> list[Row[Any]]:
+def _nameless(connection: Connection, batch_id: int) -> list[AnyRow]:
     query = (
         select(record, pipeline.c.name.label("pipeline_name"))
         .join(pipeline, pipeline.c.id == record.c.pipeline_id)
@@ -55,7 +54,7 @@ def _nameless(connection: Connection, batch_id: int) -> list[Row[Any]]:
     return list(connection.execute(query))
 
 
-def _name(connection: Connection, row: Row[Any], holders: dict[str, Holder]) -> None:
+def _name(connection: Connection, row: AnyRow, holders: dict[str, Holder]) -> None:
     change = update(record).where(record.c.id == row.id)
     position = Position(row.pipeline_id, row.generation, row.partition, row.offset)
     key = name_key(row.remote_path)

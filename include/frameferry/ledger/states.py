@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from frameferry.domain.batch import StageRates
 from frameferry.domain.offsets import OffsetRange, Progress
@@ -13,6 +13,7 @@ from frameferry.domain.state import Block, OpenBatch, PipelineState
 from frameferry.ledger.chain import follow, read_links
 from frameferry.ledger.claims import ranges_of
 from frameferry.ledger.clock import from_now
+from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.pipelines import Known
 from frameferry.ledger.tables import batch, batch_range, pipeline, progress
 
@@ -41,7 +42,7 @@ def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
     )
 
 
-def _block(row: Row[Any]) -> Block:
+def _block(row: AnyRow) -> Block:
     return Block(reason=row.blocked_reason, digest=row.blocked_digest, since=row.blocked_at)
 
 
@@ -69,7 +70,7 @@ def _open_batches(
 
 
 def _reached(
-    connection: Connection, known: Known, now_at: Mapping[int, Progress], leaves: Sequence[Row[Any]]
+    connection: Connection, known: Known, now_at: Mapping[int, Progress], leaves: Sequence[AnyRow]
 ) -> dict[int, int]:
     """Find where a commit now would take the committed offsets."""
     committed = {partition: at.committed for partition, at in now_at.items()}
@@ -79,7 +80,7 @@ def _reached(
 
 
 def _open_batch(
-    leaf: Row[Any], ranges: tuple[OffsetRange, ...], reached: Mapping[int, int]
+    leaf: AnyRow, ranges: tuple[OffsetRange, ...], reached: Mapping[int, int]
 ) -> OpenBatch:
     finished = leaf.delivered_at is not None
     behind = any(part.end > reached.get(part.partition, 0) for part in ranges)
@@ -124,7 +125,7 @@ def _rates(connection: Connection, known: Known) -> StageRates | None:
     return _means(rows) if rows else None
 
 
-def _means(rows: Sequence[Row[Any]]) -> StageRates:
+def _means(rows: Sequence[AnyRow]) -> StageRates:
     records = sum(row.record_count or 0 for row in rows)
     offsets = sum(int(row.offsets) for row in rows)
     each = max(records, 1)

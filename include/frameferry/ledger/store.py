@@ -38,10 +38,12 @@ from frameferry.ledger import (
     pipelines,
     plans,
     predictions,
-    receipts as receipt_writer,
     replays,
     states,
     withdrawals,
+)
+from frameferry.ledger import (
+    receipts as receipt_writer,
 )
 from frameferry.ledger.transactions import Transactions, constraint_of
 
@@ -154,7 +156,7 @@ class Ledger:
             )
 
     def accept_gap(self, gap_id: int, *, who: str, reason: str) -> None:
-        """Sign a gap off, which lets the committed offset jump; a second signature changes nothing."""
+        """Sign a gap off, so that the committed offset jumps; a second signature changes nothing."""
         with self._transactions.write() as connection:
             gaps.accept_gap(connection, gap_id, who=who, reason=reason)
 
@@ -164,7 +166,7 @@ class Ledger:
             return gaps.list_gaps(connection, pipeline)
 
     def block(self, pipeline: str, *, reason: str, digest: str | None) -> None:
-        """Say that nothing may run; *digest* names the connection that blocks, None a person's turn."""
+        """Let nothing run; *digest* names the connection that blocks, None: a person must act."""
         with self._transactions.write() as connection:
             pipelines.block(connection, pipeline, reason=reason, digest=digest)
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -51,6 +52,14 @@ def _to(
     return Column(name, _ID, ForeignKey(target), nullable=nullable, primary_key=primary_key)
 
 
+def _of_batch() -> ForeignKeyConstraint:
+    """Tie a row to its batch, and to the batch's pipeline and generation: they cannot differ."""
+    columns = ["pipeline_id", "generation"]
+    return ForeignKeyConstraint(
+        ["batch_id", *columns], ["batch.id", *(f"batch.{column}" for column in columns)]
+    )
+
+
 def _number(name: str, **options: Any) -> Column[int]:  # noqa: ANN401 - Column's own options
     return Column(name, BigInteger(), **{"nullable": False, **options})
 
@@ -77,7 +86,7 @@ ledger = Table(
     _time("created_at", nullable=False),
     _check("one_row", "id = 1"),
     _check("epoch_not_empty", "epoch <> ''"),
-    comment="One row: the epoch (new at every restore: tokens of another are refused); on SQLite its host.",
+    comment="One row: the epoch, new at every restore; on SQLite the host.",
 )
 
 pipeline = Table(
@@ -157,6 +166,7 @@ batch = Table(
     Column("charges", Integer(), nullable=False),
     _text("last_error", nullable=True),
     _time("retry_at"),
+    UniqueConstraint("id", "pipeline_id", "generation"),
     _check("kind_known", "kind IN ('live', 'replay')"),
     _check(
         "mode_of_replay",
@@ -184,16 +194,17 @@ Index(
 batch_range = Table(
     "batch_range",
     metadata,
-    _to("batch.id", "batch_id", primary_key=True),
+    Column("batch_id", _ID, primary_key=True, autoincrement=False),
     Column("partition", Integer(), primary_key=True, autoincrement=False),
     Column("start_offset", BigInteger(), primary_key=True, autoincrement=False),
     _number("end_offset"),
-    _to("pipeline.id", "pipeline_id"),
+    Column("pipeline_id", _ID, nullable=False),
     Column("generation", Integer(), nullable=False),
     Column("is_live_root", Boolean(), nullable=False),
     _number("seen_to", nullable=True),
     _number("record_count", nullable=True),
     _text("offsets_digest", nullable=True),
+    _of_batch(),
     _check("half_open", "0 <= start_offset AND start_offset < end_offset"),
     _check("partition_valid", '"partition" >= 0'),
     _check(
@@ -233,7 +244,8 @@ gap = Table(
     _check("half_open", "0 <= start_offset AND start_offset < end_offset"),
     _check(
         "signature_whole",
-        "(accepted_by IS NULL) = (accepted_at IS NULL) AND (accepted_by IS NULL) = (reason IS NULL)",
+        "(accepted_by IS NULL) = (accepted_at IS NULL)"
+        " AND (accepted_by IS NULL) = (reason IS NULL)",
     ),
     _check("signed_by_name", "accepted_by IS NULL OR (accepted_by <> '' AND reason <> '')"),
     sqlite_autoincrement=True,
@@ -244,8 +256,8 @@ record = Table(
     "record",
     metadata,
     _id(),
-    _to("batch.id", "batch_id"),
-    _to("pipeline.id", "pipeline_id"),
+    Column("batch_id", _ID, nullable=False),
+    Column("pipeline_id", _ID, nullable=False),
     Column("generation", Integer(), nullable=False),
     Column("partition", Integer(), nullable=False),
     _number("offset"),
@@ -268,6 +280,7 @@ record = Table(
     _time("delivered_at"),
     _to("record.id", "duplicate_of", nullable=True),
     _to("gap.id", "gap_id", nullable=True),
+    _of_batch(),
     UniqueConstraint("batch_id", "partition", "offset"),
     _check("position_valid", '"partition" >= 0 AND "offset" >= 0'),
     _check("size_not_negative", "size_bytes >= 0"),
@@ -299,7 +312,7 @@ record = Table(
         " OR (part_path IS NULL AND name_key IS NULL)",
     ),
     sqlite_autoincrement=True,
-    comment="One image of one batch. `outcome` is one column: a record has exactly one, or none yet.",
+    comment="One image of one batch. `outcome` is one column: exactly one, or none yet.",
 )
 Index(
     "uq_record_name",
@@ -319,7 +332,7 @@ Index(
 current = Table(
     "current",
     metadata,
-    _to("pipeline.id", "pipeline_id", primary_key=True),
+    Column("pipeline_id", _ID, primary_key=True, autoincrement=False),
     Column("generation", Integer(), primary_key=True, autoincrement=False),
     Column("partition", Integer(), primary_key=True, autoincrement=False),
     Column("offset", BigInteger(), primary_key=True, autoincrement=False),

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import (
     DBAPIError,
-    InterfaceError,
     IntegrityError,
+    InterfaceError,
     OperationalError,
     SQLAlchemyError,
     TimeoutError,  # noqa: A004 - the pool's, not the built-in

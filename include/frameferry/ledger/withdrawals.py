@@ -43,10 +43,9 @@ def _doomed(batch_id: int) -> Select[tuple[int]]:
 
 def _free_duplicates(connection: Connection, batch_id: int) -> None:
     """Let duplicates of doomed rows be rows of their own; they get a name before delivery."""
-    mine = record.alias()
-    doomed = _doomed(batch_id).where(record.c.name_key.is_not(None)).subquery()
+    doomed = _doomed(batch_id).subquery()
     connection.execute(
-        update(mine)
-        .where(mine.c.duplicate_of.in_(select(doomed.c.id)))
+        update(record)
+        .where(record.c.duplicate_of.in_(select(doomed.c.id)))
         .values(outcome=None, duplicate_of=None)
     )

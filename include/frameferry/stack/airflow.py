@@ -175,7 +175,7 @@ def kind(connections: Callable[[], Mapping[str, str]], pools: Mapping[str, int])
     return Kind(
         "airflow",
         ports={"api": 1},
-        deadline_seconds=240,
+        deadline_seconds=600,
         build=lambda setting: build(setting, connections(), pools),
     )
 

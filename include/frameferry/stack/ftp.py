@@ -119,4 +119,4 @@ def build(setting: Setting) -> FtpServer:
     )
 
 
-KIND = Kind("ftp", ports={"control": 1, "passive": PASSIVE_PORTS}, deadline_seconds=60, build=build)
+KIND = Kind("ftp", ports={"control": 1, "passive": PASSIVE_PORTS}, deadline_seconds=120, build=build)

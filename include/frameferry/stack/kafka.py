@@ -130,7 +130,7 @@ def build(setting: Setting) -> Broker:
     )
 
 
-KIND = Kind("kafka", ports={"broker": 1, "controller": 1}, deadline_seconds=90, build=build)
+KIND = Kind("kafka", ports={"broker": 1, "controller": 1}, deadline_seconds=180, build=build)
 
 _SETTINGS: dict[str, str | int] = {
     "auto.create.topics.enable": "false",
@@ -161,7 +161,7 @@ Configuration:
       name: out
       target: SYSTEM_OUT
       PatternLayout:
-        pattern: "%d{yyyy-MM-dd'T'HH:mm:ssXXX} %p %m (%c{1})%n"
+        pattern: "%d{yyyy-MM-dd'T'HH:mm:ssXXX} %p %m (%c{1})%n%ex{3}"
   Loggers:
     Root:
       level: WARN

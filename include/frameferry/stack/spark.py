@@ -109,7 +109,7 @@ def build(setting: Setting) -> ConnectServer:
     )
 
 
-KIND = Kind("spark", ports={"connect": 1}, deadline_seconds=180, build=build)
+KIND = Kind("spark", ports={"connect": 1}, deadline_seconds=300, build=build)
 
 CONF = {
     "spark.app.name": "frameferry",

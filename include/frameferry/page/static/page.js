@@ -70,8 +70,8 @@ async function refresh(live) {
       pulse("off", TROUBLE[answer.status] ?? `Airflow answers ${answer.status}; as of`);
       return;
     }
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    morphChildren(live, fresh.body);
+    const fresh = new DOMParser().parseFromString(`<div>${await answer.text()}</div>`, "text/html");
+    morphChildren(live, fresh.body.firstElementChild);
     pulse("on", "as of");
   } catch {
     pulse("off", "Airflow does not answer; as of");

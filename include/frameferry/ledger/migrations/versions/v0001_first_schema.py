@@ -41,7 +41,7 @@ def _create_ledger() -> None:
         sa.CheckConstraint("epoch <> ''", name=op.f("ck_ledger_epoch_not_empty")),
         sa.CheckConstraint("id = 1", name=op.f("ck_ledger_one_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger")),
-        comment="One row: the epoch (new at every restore: tokens of another are refused); on SQLite its host.",
+        comment="One row: the epoch, new at every restore; on SQLite the host.",
     )
 
 
@@ -168,6 +168,9 @@ def _create_batch() -> None:
         ),
         sa.ForeignKeyConstraint(["root_id"], ["batch.id"], name=op.f("fk_batch_root_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batch")),
+        sa.UniqueConstraint(
+            "id", "pipeline_id", "generation", name=op.f("uq_batch_id_pipeline_id_generation")
+        ),
         sqlite_autoincrement=True,
     )
     op.create_index(
@@ -262,7 +265,7 @@ def _create_progress() -> None:
 def _create_batch_range() -> None:
     op.create_table(
         "batch_range",
-        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("batch_id", ID, autoincrement=False, nullable=False),
         sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("start_offset", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("end_offset", sa.BigInteger(), nullable=False),
@@ -280,9 +283,10 @@ def _create_batch_range() -> None:
         sa.CheckConstraint(
             "0 <= start_offset AND start_offset < end_offset", name=op.f("ck_batch_range_half_open")
         ),
-        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name=op.f("fk_batch_range_batch_id")),
         sa.ForeignKeyConstraint(
-            ["pipeline_id"], ["pipeline.id"], name=op.f("fk_batch_range_pipeline_id")
+            ["batch_id", "pipeline_id", "generation"],
+            ["batch.id", "batch.pipeline_id", "batch.generation"],
+            name=op.f("fk_batch_range_batch_id_pipeline_id_generation"),
         ),
         sa.PrimaryKeyConstraint(
             "batch_id", "partition", "start_offset", name=op.f("pk_batch_range")
@@ -367,19 +371,20 @@ def _create_record() -> None:
             "score IS NULL OR (0 <= score AND score <= 1)", name=op.f("ck_record_score_in_unit")
         ),
         sa.CheckConstraint("size_bytes >= 0", name=op.f("ck_record_size_not_negative")),
-        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name=op.f("fk_record_batch_id")),
+        sa.ForeignKeyConstraint(
+            ["batch_id", "pipeline_id", "generation"],
+            ["batch.id", "batch.pipeline_id", "batch.generation"],
+            name=op.f("fk_record_batch_id_pipeline_id_generation"),
+        ),
         sa.ForeignKeyConstraint(
             ["duplicate_of"], ["record.id"], name=op.f("fk_record_duplicate_of")
         ),
         sa.ForeignKeyConstraint(["gap_id"], ["gap.id"], name=op.f("fk_record_gap_id")),
-        sa.ForeignKeyConstraint(
-            ["pipeline_id"], ["pipeline.id"], name=op.f("fk_record_pipeline_id")
-        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_record")),
         sa.UniqueConstraint(
             "batch_id", "partition", "offset", name=op.f("uq_record_batch_id_partition_offset")
         ),
-        comment="One image of one batch. `outcome` is one column: a record has exactly one, or none yet.",
+        comment="One image of one batch. `outcome` is one column: exactly one, or none yet.",
         sqlite_autoincrement=True,
     )
     op.create_index(
@@ -403,14 +408,11 @@ def _create_record() -> None:
 def _create_current() -> None:
     op.create_table(
         "current",
-        sa.Column("pipeline_id", ID, nullable=False),
+        sa.Column("pipeline_id", ID, autoincrement=False, nullable=False),
         sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("offset", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("record_id", ID, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["pipeline_id"], ["pipeline.id"], name=op.f("fk_current_pipeline_id")
-        ),
         sa.ForeignKeyConstraint(["record_id"], ["record.id"], name=op.f("fk_current_record_id")),
         sa.PrimaryKeyConstraint(
             "pipeline_id", "generation", "partition", "offset", name=op.f("pk_current")

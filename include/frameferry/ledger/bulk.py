@@ -1,0 +1,74 @@
+"""Ten thousand rows in one statement, on either database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.exc import DBAPIError
+
+Pair = tuple[int, str | None]
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """
+    Insert rows that all have the same columns, by the driver's fastest way.
+
+    Values reach the driver as they are: no column of these rows may be a moment.
+    """
+    if not rows:
+        return
+    names = list(rows[0])
+    quoted = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
+    values = [tuple(row[name] for name in names) for row in rows]
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(names))
+        statement = f"INSERT INTO {table.name} ({quoted}) VALUES ({marks})"  # noqa: S608 - our own names
+        connection.exec_driver_sql(statement, values)
+    else:
+        _copy(connection, f"COPY {table.name} ({quoted}) FROM STDIN", values)
+
+
+def as_set(connection: Connection, values: Sequence[int] | Sequence[str]) -> Select[Any]:
+    """Make a sub-select of values for IN: one parameter, however many they are."""
+    if connection.dialect.name == "sqlite":
+        return select(func.json_each(json.dumps(values)).table_valued("value").c.value)
+    of_type = Text() if values and isinstance(values[0], str) else BigInteger()
+    return select(func.unnest(literal(list(values), ARRAY(of_type))))
+
+
+def as_pairs(connection: Connection, pairs: Sequence[Pair]) -> FromClause:
+    """Make a table of (id, value) pairs for UPDATE … FROM: its columns are `id` and `value`."""
+    if connection.dialect.name == "sqlite":
+        each = func.json_each(json.dumps(pairs)).table_valued("value").alias("each")
+        first = func.json_extract(each.c.value, "$[0]").label("id")
+        return select(first, func.json_extract(each.c.value, "$[1]").label("value")).subquery(
+            "pair"
+        )
+    ids = literal([pair[0] for pair in pairs], ARRAY(BigInteger()))
+    values = literal([pair[1] for pair in pairs], ARRAY(Text()))
+    return func.unnest(ids, values).table_valued("id", "value").render_derived("pair")
+
+
+def _copy(connection: Connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+    driver = connection.dialect.loaded_dbapi
+    try:
+        with connection.connection.cursor() as cursor, cursor.copy(statement) as copy:  # type: ignore[attr-defined]
+            for row in values:
+                copy.write_row(row)
+    except driver.Error as error:
+        # SQLAlchemy does not see what bypasses it; its own errors are what we translate.
+        raise DBAPIError.instance(statement, None, error, driver.Error) from error
