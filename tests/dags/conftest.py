@@ -8,10 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from fixtures.ftp import ftp_server, make_ftp
-from fixtures.kafka import kafka_server
-
-__all__ = ["ftp_server", "kafka_server", "make_ftp"]
 
 ROOT = Path(__file__).parents[2]
 

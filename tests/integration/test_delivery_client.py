@@ -4,12 +4,17 @@ import io
 import itertools
 import socket
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fixtures.ftp_proxy import Fault, FaultProxy
-from fixtures.odd_ftp import odd_server
-from fixtures.scripted_ftp import scripted_ftp
-from frameferry.delivery.client import connect
+from fixtures.odd_ftp import OddServer, odd_server
+from fixtures.scripted_ftp import Answer, scripted_ftp
+
+from frameferry.delivery.client import FerryFTP, connect
+from frameferry.delivery.renaming import RenameGroup, Staged
+from frameferry.delivery.verifying import is_gone
 from frameferry.errors import (
     DeliveryRefused,
     FtpCrowded,
@@ -20,26 +25,26 @@ from frameferry.errors import (
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OddServer]:
     with odd_server(tmp_path_factory.mktemp("ftp") / "root") as server:
         yield server
 
 
 @pytest.fixture
-def ftp(server):
+def ftp(server: OddServer) -> Iterator[FerryFTP]:
     ftp = connect(server.connection())
     yield ftp
     ftp.farewell()
 
 
-def drip():
+def drip() -> Iterator[bytes]:
     """Say something so seldom that no single read times out, and never an end of it."""
     for _ in range(100):
         time.sleep(0.05)
         yield b"x"
 
 
-def endless_lines():
+def endless_lines() -> Iterator[bytes]:
     yield from itertools.repeat(b"211-and so on, and on\r\n", 100_000)
 
 
@@ -59,7 +64,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE.keys())
-def test_nonsense_ends_in_an_error_of_ours_and_in_time(nonsense):
+def test_nonsense_ends_in_an_error_of_ours_and_in_time(nonsense: Answer) -> None:
     with scripted_ftp({b"SIZE": nonsense}) as (connection, _):
         ftp = connect(connection)
         started = time.monotonic()
@@ -81,16 +86,18 @@ def test_nonsense_ends_in_an_error_of_ours_and_in_time(nonsense):
         (b"554 go away\r\n", DeliveryRefused),
     ],
 )
-def test_a_greeting_that_is_none(greeting, error):
+def test_a_greeting_that_is_none(
+    greeting: bytes, error: type[FtpUnavailable | DeliveryRefused]
+) -> None:
     with scripted_ftp(greeting=greeting) as (connection, log), pytest.raises(error):
         connect(connection)
-    assert [] == log
+    assert log == []
 
 
-def test_a_slow_greeting_is_waited_for():
+def test_a_slow_greeting_is_waited_for() -> None:
     with scripted_ftp(greeting=b"120 in a minute\r\n220 here I am\r\n") as (connection, _):
         ftp = connect(connection)
-        assert "220 here I am" == ftp.welcome
+        assert ftp.welcome == "220 here I am"
         ftp.poison()
 
 
@@ -106,25 +113,27 @@ def test_a_slow_greeting_is_waited_for():
         (b"332 Need account\r\n", LoginRefused),
     ],
 )
-def test_a_refused_login_is_told_from_a_crowd_and_sent_once(reply, error):
+def test_a_refused_login_is_told_from_a_crowd_and_sent_once(
+    reply: bytes, error: type[FtpUnavailable | DeliveryRefused]
+) -> None:
     with scripted_ftp({b"PASS": reply}) as (connection, log):
         with pytest.raises(DeliveryRefused if error is LoginRefused else error) as caught:
             connect(connection)
     assert error is type(caught.value)
-    assert 1 == sum(line.startswith("PASS") for line in log)
+    assert sum(line.startswith("PASS") for line in log) == 1
 
 
-def test_words_in_another_encoding_are_read():
+def test_words_in_another_encoding_are_read() -> None:
     with scripted_ftp({b"SIZE": "550 déjà là\r\n".encode("latin-1")}) as (connection, _):
         ftp = connect(connection)
-        assert "550 d\ufffdj\ufffd l\ufffd" == ftp.ask("SIZE", "/x").text
+        assert ftp.ask("SIZE", "/x").text == "550 d\ufffdj\ufffd l\ufffd"
         ftp.poison()
 
 
 @pytest.mark.parametrize(
     "argument", ["/x\r\nDELE /y", "/x\nDELE /y", "/x\0y", "/x\x7fy", "/x\x85y", "/x\ud800"]
 )
-def test_no_second_command_hides_in_a_path(server, argument):
+def test_no_second_command_hides_in_a_path(server: OddServer, argument: str) -> None:
     with FaultProxy(server.port) as proxy:
         ftp = connect(server.connection(port=proxy.port))
         for verb in ("SIZE", "STOR", "RNFR", "MKD", "XYZ"):
@@ -137,15 +146,15 @@ def test_no_second_command_hides_in_a_path(server, argument):
         ftp.farewell()
 
 
-def test_a_password_with_a_line_end_is_not_sent_and_not_shown(server):
+def test_a_password_with_a_line_end_is_not_sent_and_not_shown(server: OddServer) -> None:
     with FaultProxy(server.port) as proxy:
         with pytest.raises(UnsafePath) as caught:
             connect(server.connection(port=proxy.port, password="secret\r\nDELE x"))
         assert "secret" not in repr(caught.value) + str(caught.value)
-        assert [] == proxy.verbs("PASS")
+        assert proxy.verbs("PASS") == []
 
 
-def test_a_confined_connection_sends_no_path_outside_its_base(ftp):
+def test_a_confined_connection_sends_no_path_outside_its_base(ftp: FerryFTP) -> None:
     ftp.confine("/press-a")
     for path in ("/press-b/x", "/press-a/../x", "x", "/press-a2/x", "/"):
         for verb in ("STOR", "SIZE", "DELE", "RNFR", "RNTO", "RETR", "HASH"):
@@ -155,7 +164,7 @@ def test_a_confined_connection_sends_no_path_outside_its_base(ftp):
     assert ftp.is_in_step
 
 
-def test_an_abandoned_burst_leaves_the_connection_out_of_step(ftp):
+def test_an_abandoned_burst_leaves_the_connection_out_of_step(ftp: FerryFTP) -> None:
     replies = ftp.burst(["NOOP", "NOOP"])
     next(replies)
     assert not ftp.is_in_step
@@ -163,7 +172,7 @@ def test_an_abandoned_burst_leaves_the_connection_out_of_step(ftp):
     assert ftp.is_in_step
 
 
-def test_a_poisoned_connection_is_of_no_use_and_says_so(server):
+def test_a_poisoned_connection_is_of_no_use_and_says_so(server: OddServer) -> None:
     ftp = connect(server.connection())
     ftp.poison()
     ftp.poison()
@@ -173,7 +182,7 @@ def test_a_poisoned_connection_is_of_no_use_and_says_so(server):
         ftp.ask("NOOP")
 
 
-def test_a_farewell_to_a_mute_server_takes_no_longer_than_its_time(server):
+def test_a_farewell_to_a_mute_server_takes_no_longer_than_its_time(server: OddServer) -> None:
     with FaultProxy(server.port, Fault("QUIT", "hang")) as proxy:
         ftp = connect(server.connection(port=proxy.port))
         started = time.monotonic()
@@ -181,7 +190,9 @@ def test_a_farewell_to_a_mute_server_takes_no_longer_than_its_time(server):
         assert time.monotonic() - started < 2
 
 
-def test_a_silent_connection_is_asked_before_it_is_trusted(server, monkeypatch):
+def test_a_silent_connection_is_asked_before_it_is_trusted(
+    server: OddServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("frameferry.delivery.client.IDLE_SECONDS", -1.0)
     monkeypatch.setattr("frameferry.delivery.transfers.QUIT_SECONDS", 0.2)
     with FaultProxy(server.port, Fault("NOOP", "hang", nth=2)) as proxy:
@@ -191,55 +202,90 @@ def test_a_silent_connection_is_asked_before_it_is_trusted(server, monkeypatch):
         ftp.poison()
 
 
-def test_small_writes_do_not_wait_and_dead_peers_are_noticed(ftp):
+def test_small_writes_do_not_wait_and_dead_peers_are_noticed(ftp: FerryFTP) -> None:
     assert ftp.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert ftp.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-    assert 1.0 == ftp.sock.gettimeout()
+    assert ftp.sock.gettimeout() == 1.0
 
 
-def test_data_goes_where_we_connected_whatever_the_server_says():
+def test_data_goes_where_we_connected_whatever_the_server_says() -> None:
     replies = {b"EPSV": b"500 no\r\n", b"PASV": b"227 (10,9,8,7,1,2)\r\n", b"STOR": b"550 no\r\n"}
     with scripted_ftp(replies) as (connection, _):
         ftp = connect(connection)
-        assert ("127.0.0.1", 258) == ftp.makepasv()
+        assert ftp.makepasv() == ("127.0.0.1", 258)
         ftp.poison()
 
 
-def test_epsv_is_asked_for_once_where_it_is_not_understood(tmp_path):
+def test_epsv_is_asked_for_once_where_it_is_not_understood(tmp_path: Path) -> None:
     with odd_server(tmp_path, without=["EPSV"]) as host, FaultProxy(host.port) as proxy:
         ftp = connect(host.connection(port=proxy.port))
         for number in range(3):
             assert ftp.store(f"/{number}", b"x").is_success
         ftp.farewell()
-        assert (1, 3) == (len(proxy.verbs("EPSV")), len(proxy.verbs("PASV")))
+        assert (len(proxy.verbs("EPSV")), len(proxy.verbs("PASV"))) == (1, 3)
+
+
+# Answers that contradict each other.
+
+
+def staged(number: int) -> Staged:
+    return Staged(number, f"/press-a/.{number}.part", f"/press-a/{number}.jpg", "size")
+
+
+def test_a_rename_that_went_through_without_its_source_stops_the_job() -> None:
+    replies = {b"RNFR": b"550 no such file\r\n", b"RNTO": b"250 renamed\r\n"}
+    with scripted_ftp(replies) as (connection, _):
+        ftp = connect(connection)
+        with pytest.raises(DeliveryRefused, match="renamed another file"):
+            RenameGroup([staged(1), staged(2)]).rename(ftp)
+        ftp.poison()
+
+
+def test_a_part_is_gone_only_where_two_commands_say_so() -> None:
+    replies = {b"SIZE": b"550 no such file\r\n", b"RNFR": b"350 and now?\r\n"}
+    with scripted_ftp(replies) as (connection, _):
+        ftp = connect(connection)
+        with pytest.raises(FtpUnavailable, match="not there, and would rename it"):
+            is_gone(ftp, "/press-a/.1.part")
+        assert not ftp.is_in_step
+
+
+def test_a_busy_server_has_not_said_that_a_part_is_gone() -> None:
+    for verb in (b"SIZE", b"RNFR"):
+        replies = {b"SIZE": b"550 no\r\n", b"RNFR": b"550 no\r\n", verb: b"450 busy\r\n"}
+        with scripted_ftp(replies) as (connection, _):
+            ftp = connect(connection)
+            with pytest.raises(FtpUnavailable, match="450 busy"):
+                is_gone(ftp, "/press-a/.1.part")
+            ftp.poison()
 
 
 # What is written for ftplib goes on working.
 
 
-def test_ftplibs_own_methods_work(ftp, server):
+def test_ftplibs_own_methods_work(ftp: FerryFTP, server: OddServer) -> None:
     ftp.storbinary("STOR /plain.bin", io.BytesIO(b"12345"))
     lines = []
     ftp.retrlines("LIST /", lines.append)
     assert any("plain.bin" in line for line in lines)
-    assert 5 == ftp.size("/plain.bin")
+    assert ftp.size("/plain.bin") == 5
     assert "plain.bin" in ftp.nlst("/")
-    assert "5" == dict(ftp.mlsd("/"))["plain.bin"]["size"]
+    assert dict(ftp.mlsd("/"))["plain.bin"]["size"] == "5"
     content = io.BytesIO()
     ftp.retrbinary("RETR /plain.bin", content.write)
-    assert b"12345" == content.getvalue()
+    assert content.getvalue() == b"12345"
     ftp.rename("/plain.bin", "/other.bin")
     ftp.delete("/other.bin")
-    assert "/" == ftp.pwd()
+    assert ftp.pwd() == "/"
     assert ftp.is_in_step
     assert ftp.store("/binary.bin", b"\r\n\n").is_success
-    assert b"\r\n\n" == (server.root / "binary.bin").read_bytes()
+    assert (server.root / "binary.bin").read_bytes() == b"\r\n\n"
 
 
-def test_type_is_sent_once_for_many_files(server):
+def test_type_is_sent_once_for_many_files(server: OddServer) -> None:
     with FaultProxy(server.port) as proxy:
         ftp = connect(server.connection(port=proxy.port))
         for number in range(5):
             ftp.store(f"/{number}.bin", b"x")
         ftp.farewell()
-        assert ["I"] == proxy.verbs("TYPE")
+        assert proxy.verbs("TYPE") == ["I"]

@@ -1,66 +1,70 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fixtures.ferrying import deliver, expected, intents, items, publisher
 from fixtures.ftp_proxy import Fault, FaultProxy
-from fixtures.odd_ftp import odd_server
+from fixtures.odd_ftp import OddServer, odd_server
+
+from frameferry.delivery.renaming import After
 from frameferry.domain.records import Receipt, Refusal
 from frameferry.errors import DeliveryRefused, FtpUnavailable, LoginRefused, RecordChanged
 
 
 @pytest.fixture(scope="module")
-def plain_server(tmp_path_factory):
+def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OddServer]:
     with odd_server(tmp_path_factory.mktemp("ftp") / "root") as server:
         yield server
 
 
 @pytest.fixture
-def server(plain_server):
+def server(plain_server: OddServer) -> OddServer:
     """The module's server, emptied."""
     shutil.rmtree(plain_server.root)
     plain_server.root.mkdir()
     return plain_server
 
 
-def test_every_file_arrives_whole_under_its_name_with_a_receipt(server):
+def test_every_file_arrives_whole_under_its_name_with_a_receipt(server: OddServer) -> None:
     made = items(30)
     with publisher(server.connection(), connections=4) as delivery:
         receipts = deliver(delivery, made)
     assert expected(made) == server.visible()
-    assert [] == server.hidden()
+    assert server.hidden() == []
     assert {Receipt(consignment.record_id, "size") for consignment, _ in made} == set(receipts)
 
 
-def test_a_staged_file_is_not_visible_before_it_is_published(server):
+def test_a_staged_file_is_not_visible_before_it_is_published(server: OddServer) -> None:
     made = items(4)
     with publisher(server.connection()) as delivery:
         staged = delivery.stage(made).staged
-        assert {} == server.visible()
-        assert 4 == len(server.hidden())
+        assert server.visible() == {}
+        assert len(server.hidden()) == 4
         delivery.publish(staged)
     assert expected(made) == server.visible()
 
 
-def test_an_empty_file_and_one_of_many_pieces_arrive(server):
+def test_an_empty_file_and_one_of_many_pieces_arrive(server: OddServer) -> None:
     made = [*items(2, size_bytes=0), *items(2, size_bytes=3 * (1 << 20) + 7, base="/press-a/big")]
     made = [(replace(consignment, record_id=n), data) for n, (consignment, data) in enumerate(made)]
     with publisher(server.connection(timeout_seconds=5)) as delivery:
-        assert 4 == len(deliver(delivery, made))
+        assert len(deliver(delivery, made)) == 4
     assert expected(made) == server.visible()
 
 
-def test_nothing_to_do_is_nothing_done(server):
+def test_nothing_to_do_is_nothing_done(server: OddServer) -> None:
     with publisher(server.connection()) as delivery:
-        assert [] == delivery.stage([]).staged
-        assert [] == delivery.publish([]).receipts
-        assert [] == delivery.settle([], after="kept").receipts
+        assert delivery.stage([]).staged == []
+        assert delivery.publish([]).receipts == []
+        assert delivery.settle([], after="kept").receipts == []
         delivery.discard([])
 
 
-def test_names_that_need_care_arrive_as_they_are(server):
+def test_names_that_need_care_arrive_as_they_are(server: OddServer) -> None:
     names = ["a b.jpg", "ü 압 🙂.jpg", "50%25.jpg", '"q".jpg', "[x]*?.jpg", "n" * 255]
     made = [
         (replace(consignment, remote_path=f"/press-a/{name}"), data)
@@ -71,7 +75,7 @@ def test_names_that_need_care_arrive_as_they_are(server):
     assert expected(made) == server.visible()
 
 
-def test_a_second_delivery_replaces_and_never_adds(server):
+def test_a_second_delivery_replaces_and_never_adds(server: OddServer) -> None:
     old, new = items(6, seed=1), items(6, seed=2)
     with publisher(server.connection()) as delivery:
         deliver(delivery, old)
@@ -79,34 +83,36 @@ def test_a_second_delivery_replaces_and_never_adds(server):
     assert expected(new) == server.visible()
 
 
-def test_discarded_parts_are_gone(server):
+def test_discarded_parts_are_gone(server: OddServer) -> None:
     with publisher(server.connection()) as delivery:
         delivery.discard(delivery.stage(items(5)).staged)
-        assert [] == server.hidden()
+        assert server.hidden() == []
 
 
-def test_bytes_of_another_length_than_judged_are_not_sent(server):
+def test_bytes_of_another_length_than_judged_are_not_sent(server: OddServer) -> None:
     (consignment, data), *_ = items(1)
     with publisher(server.connection()) as delivery, pytest.raises(RecordChanged, match="judged"):
         delivery.stage([(consignment, data[:-1])])
-    assert [] == server.hidden()
+    assert server.hidden() == []
 
 
 @pytest.mark.parametrize(
     "path", ["/press-b/x.jpg", "/press-a/../x.jpg", "/press-a/x\r\nDELE y", "/press-a/x\0.jpg"]
 )
-def test_an_unsafe_name_is_refused_alone_and_nothing_of_it_is_sent(server, path):
+def test_an_unsafe_name_is_refused_alone_and_nothing_of_it_is_sent(
+    server: OddServer, path: str
+) -> None:
     (bad, data), *good = items(3)
     with FaultProxy(server.port) as proxy:
         with publisher(server.connection(port=proxy.port)) as delivery:
             result = delivery.stage([(replace(bad, remote_path=path), data), *good])
-    assert ["unsafe name"] == [refusal.reason for refusal in result.refused]
-    assert 2 == len(result.staged)
-    assert 2 == len(proxy.verbs("STOR"))
+    assert [refusal.reason for refusal in result.refused] == ["unsafe name"]
+    assert len(result.staged) == 2
+    assert len(proxy.verbs("STOR")) == 2
     assert not [sent for sent in proxy.log if "press-b" in sent[1] or ".." in sent[1]]
 
 
-def test_a_folder_that_goes_away_is_made_again(server):
+def test_a_folder_that_goes_away_is_made_again(server: OddServer) -> None:
     with publisher(server.connection(), connections=1) as delivery:
         deliver(delivery, items(2))
         shutil.rmtree(server.root / "press-a")
@@ -114,23 +120,23 @@ def test_a_folder_that_goes_away_is_made_again(server):
     assert expected(items(2)) == server.visible()
 
 
-def test_a_deep_base_is_made_from_the_top_on(server):
+def test_a_deep_base_is_made_from_the_top_on(server: OddServer) -> None:
     made = items(1, base="/plant/line-1/press-a")
     with publisher(server.connection(), base="/plant/line-1/press-a") as delivery:
         deliver(delivery, made)
     assert expected(made) == server.visible()
 
 
-def test_connections_are_kept_between_groups(server):
+def test_connections_are_kept_between_groups(server: OddServer) -> None:
     with FaultProxy(server.port) as proxy:
         with publisher(server.connection(port=proxy.port), connections=2) as delivery:
             for seed in range(4):
                 deliver(delivery, items(4, seed=seed))
-        assert 2 >= len(proxy.verbs("PASS"))
-        assert 2 >= len(proxy.verbs("TYPE"))
+        assert len(proxy.verbs("PASS")) <= 2
+        assert len(proxy.verbs("TYPE")) <= 2
 
 
-def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(tmp_path):
+def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(tmp_path: Path) -> None:
     made = items(4)
     with odd_server(tmp_path, idle_seconds=0.2) as server:
         with publisher(server.connection()) as delivery:
@@ -144,19 +150,19 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(tmp_pa
 # Settling.
 
 
-def test_a_part_that_is_there_is_renamed_by_the_next_attempt(server):
+def test_a_part_that_is_there_is_renamed_by_the_next_attempt(server: OddServer) -> None:
     made = items(6)
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
     with publisher(server.connection(), tag="e-1-2") as delivery:
         settled = delivery.settle(intents(made, staged), after="kept")
     assert set(range(6)) == {receipt.record_id for receipt in settled.receipts}
-    assert [] == settled.resend
+    assert settled.resend == []
     assert expected(made) == server.visible()
-    assert [] == server.hidden()
+    assert server.hidden() == []
 
 
-def test_a_part_that_is_gone_was_renamed(server):
+def test_a_part_that_is_gone_was_renamed(server: OddServer) -> None:
     made = items(6)
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
@@ -169,8 +175,8 @@ def test_a_part_that_is_gone_was_renamed(server):
 
 @pytest.mark.parametrize(("after", "resent"), [("kept", [0]), ("taken", [])])
 def test_a_file_that_is_gone_altogether_is_sent_again_only_where_files_are_kept(
-    server, after, resent
-):
+    server: OddServer, after: After, resent: list[int]
+) -> None:
     made = items(1)
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
@@ -182,7 +188,7 @@ def test_a_file_that_is_gone_altogether_is_sent_again_only_where_files_are_kept(
     assert 1 - len(resent) == len(settled.receipts)
 
 
-def test_what_is_gone_with_its_base_folder_was_not_taken(server):
+def test_what_is_gone_with_its_base_folder_was_not_taken(server: OddServer) -> None:
     made = items(1)
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
@@ -195,7 +201,7 @@ def test_what_is_gone_with_its_base_folder_was_not_taken(server):
         delivery.settle(intents(made, staged), after="taken")
 
 
-def test_a_damaged_part_is_never_renamed(server):
+def test_a_damaged_part_is_never_renamed(server: OddServer) -> None:
     made = items(2)
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
@@ -206,30 +212,30 @@ def test_a_damaged_part_is_never_renamed(server):
         assert [staged[0].part_path] == settled.leftovers
         delivery.discard_parts(settled.leftovers)
     assert [staged[1].remote_path] == list(server.visible())
-    assert [] == server.hidden()
+    assert server.hidden() == []
 
 
-def test_an_older_file_of_the_same_name_is_not_taken_for_the_delivery(server):
+def test_an_older_file_of_the_same_name_is_not_taken_for_the_delivery(server: OddServer) -> None:
     old, new = items(1, seed=1, size_bytes=100), items(1, seed=2, size_bytes=200)
     with publisher(server.connection()) as dead:
         deliver(dead, old)
         staged = dead.stage(new).staged
         dead.discard(staged)
     with publisher(server.connection(), tag="e-1-2") as delivery:
-        assert [0] == delivery.settle(intents(new, staged), after="kept").resend
+        assert delivery.settle(intents(new, staged), after="kept").resend == [0]
 
 
-def test_a_zombie_whose_part_a_newer_attempt_renamed_gets_its_receipt(server):
+def test_a_zombie_whose_part_a_newer_attempt_renamed_gets_its_receipt(server: OddServer) -> None:
     made = items(3)
     with publisher(server.connection()) as zombie:
         staged = zombie.stage(made).staged
         with publisher(server.connection(), tag="e-1-2") as newer:
             newer.settle(intents(made, staged), after="kept")
-        assert 3 == len(zombie.publish(staged).receipts)
+        assert len(zombie.publish(staged).receipts) == 3
     assert expected(made) == server.visible()
 
 
-def test_a_part_that_somebody_deleted_gets_no_receipt(server):
+def test_a_part_that_somebody_deleted_gets_no_receipt(server: OddServer) -> None:
     made = items(1)
     with publisher(server.connection()) as delivery:
         staged = delivery.stage(made).staged
@@ -241,29 +247,29 @@ def test_a_part_that_somebody_deleted_gets_no_receipt(server):
 # Refusals.
 
 
-def test_a_name_that_the_server_refuses_is_that_records_alone(tmp_path):
+def test_a_name_that_the_server_refuses_is_that_records_alone(tmp_path: Path) -> None:
     with odd_server(tmp_path, refuse=r"00003\.jpg\.e") as server:
         with publisher(server.connection()) as delivery:
             result = delivery.stage(items(6))
             assert [Refusal(3, "upload refused", "553 Prohibited file name.")] == result.refused
-            assert 5 == len(delivery.publish(result.staged).receipts)
-        assert [] == server.hidden()
+            assert len(delivery.publish(result.staged).receipts) == 5
+        assert server.hidden() == []
 
 
-def test_a_final_name_that_the_server_refuses_is_that_records_alone(tmp_path):
+def test_a_final_name_that_the_server_refuses_is_that_records_alone(tmp_path: Path) -> None:
     with odd_server(tmp_path, refuse_final=r"00003\.jpg$") as server:
         with publisher(server.connection()) as delivery:
             staged = delivery.stage(items(6)).staged
             published = delivery.publish(staged)
             assert [Refusal(3, "rename refused", "553 Prohibited file name.")] == published.refused
-            assert 5 == len(published.receipts)
+            assert len(published.receipts) == 5
             assert [staged[3].part_path.rpartition("/")[2]] == server.hidden()
             delivery.discard([staged[3]])
-        assert [] == server.hidden()
+        assert server.hidden() == []
 
 
 @pytest.mark.parametrize("permissions", ["elrdfmMT", "elr"])
-def test_a_folder_that_takes_nothing_stops_the_job(tmp_path, permissions):
+def test_a_folder_that_takes_nothing_stops_the_job(tmp_path: Path, permissions: str) -> None:
     with (
         odd_server(tmp_path, permissions=permissions) as server,
         publisher(server.connection()) as delivery,
@@ -273,17 +279,19 @@ def test_a_folder_that_takes_nothing_stops_the_job(tmp_path, permissions):
     assert "right to write" in caught.value.remedy
 
 
-def test_an_account_that_may_not_rename_stops_the_job(tmp_path):
+def test_an_account_that_may_not_rename_stops_the_job(tmp_path: Path) -> None:
     made = items(2)
     with odd_server(tmp_path, permissions="elradwmMT") as server:
         with publisher(server.connection()) as delivery:
             staged = delivery.stage(made).staged
             with pytest.raises(DeliveryRefused, match="even for a probe file"):
                 delivery.publish(staged)
-        assert {} == server.visible()
+        assert server.visible() == {}
 
 
-def test_a_server_that_keeps_names_is_refused_in_clear_words_and_old_files_stay(tmp_path):
+def test_a_server_that_keeps_names_is_refused_in_clear_words_and_old_files_stay(
+    tmp_path: Path,
+) -> None:
     old, new = items(2, seed=1), items(2, seed=2)
     with odd_server(tmp_path, keeps_names=True) as server:
         with publisher(server.connection()) as delivery:
@@ -293,18 +301,18 @@ def test_a_server_that_keeps_names_is_refused_in_clear_words_and_old_files_stay(
                 delivery.publish(staged)
             delivery.discard(staged)
         assert expected(old) == server.visible()
-        assert [] == server.hidden()
+        assert server.hidden() == []
     assert "AllowOverwrite" in caught.value.remedy
 
 
-def test_a_server_that_only_says_that_it_renames_is_found_out(tmp_path):
+def test_a_server_that_only_says_that_it_renames_is_found_out(tmp_path: Path) -> None:
     with odd_server(tmp_path, lies=True) as server, publisher(server.connection()) as delivery:
         staged = delivery.stage(items(2)).staged
         with pytest.raises(DeliveryRefused, match="still there"):
             delivery.publish(staged)
 
 
-def test_a_quota_that_is_used_up_stops_the_job_at_once(server):
+def test_a_quota_that_is_used_up_stops_the_job_at_once(server: OddServer) -> None:
     quota = Fault("STOR", "552 Quota exceeded", nth=0)
     with FaultProxy(server.port, quota) as proxy:
         with (
@@ -312,20 +320,20 @@ def test_a_quota_that_is_used_up_stops_the_job_at_once(server):
             pytest.raises(DeliveryRefused, match="552 Quota exceeded"),
         ):
             delivery.stage(items(8))
-        assert 2 >= len(proxy.verbs("STOR"))
+        assert len(proxy.verbs("STOR")) <= 2
 
 
 # Verifying.
 
 
 @pytest.mark.parametrize("hash_verb", ["HASH", "XSHA256"])
-def test_a_hash_is_used_where_the_server_offers_one(tmp_path, hash_verb):
+def test_a_hash_is_used_where_the_server_offers_one(tmp_path: Path, hash_verb: str) -> None:
     made = items(4)
     with odd_server(tmp_path, hash=hash_verb) as server, publisher(server.connection()) as delivery:
         assert {"hash:sha256"} == {receipt.how for receipt in deliver(delivery, made)}
 
 
-def test_a_flipped_bit_is_found_by_the_hash(tmp_path):
+def test_a_flipped_bit_is_found_by_the_hash(tmp_path: Path) -> None:
     made = items(4)
     with (
         odd_server(tmp_path, hash="XSHA256") as server,
@@ -334,25 +342,27 @@ def test_a_flipped_bit_is_found_by_the_hash(tmp_path):
         with publisher(server.connection(port=proxy.port)) as delivery:
             deliver(delivery, made)
         assert expected(made) == server.visible()
-        assert [] == server.hidden()
+        assert server.hidden() == []
 
 
 @pytest.mark.parametrize(
     ("without", "how"),
     [(["SIZE"], "size"), (["SIZE", "MLST", "MLSD"], "hash:sha256"), (["EPSV"], "size")],
 )
-def test_a_server_that_lacks_a_command_is_asked_in_another_way(tmp_path, without, how):
+def test_a_server_that_lacks_a_command_is_asked_in_another_way(
+    tmp_path: Path, without: list[str], how: str
+) -> None:
     made = items(6)
     with odd_server(tmp_path, without=without) as server:
         with publisher(server.connection()) as delivery:
             staged = delivery.stage(made).staged
             assert {how} == {receipt.how for receipt in delivery.publish(staged).receipts}
             settled = delivery.settle(intents(made, staged), after="kept")
-            assert 6 == len(settled.receipts)
+            assert len(settled.receipts) == 6
         assert expected(made) == server.visible()
 
 
-def test_a_server_that_can_say_nothing_of_what_it_stored_is_refused(tmp_path):
+def test_a_server_that_can_say_nothing_of_what_it_stored_is_refused(tmp_path: Path) -> None:
     with (
         odd_server(tmp_path, without=["SIZE", "MLST", "MLSD", "RETR"]) as server,
         publisher(server.connection()) as delivery,
@@ -361,7 +371,7 @@ def test_a_server_that_can_say_nothing_of_what_it_stored_is_refused(tmp_path):
         delivery.stage(items(1))
 
 
-def test_active_mode_delivers_too(server):
+def test_active_mode_delivers_too(server: OddServer) -> None:
     made = items(6)
     with publisher(server.connection(passive=False), connections=1) as delivery:
         deliver(delivery, made)
@@ -371,16 +381,16 @@ def test_active_mode_delivers_too(server):
 # Logging in, and the pool.
 
 
-def test_a_wrong_password_is_tried_once_whatever_the_pool(server):
+def test_a_wrong_password_is_tried_once_whatever_the_pool(server: OddServer) -> None:
     with FaultProxy(server.port) as proxy:
         wrong = server.connection(port=proxy.port, password="guess")
         with pytest.raises(LoginRefused, match="refuses user 'ferry'") as caught:
             publisher(wrong, connections=16).__enter__()
-    assert ["guess"] == proxy.verbs("PASS")
+    assert proxy.verbs("PASS") == ["guess"]
     assert "guess" not in str(caught.value)
 
 
-def test_a_password_that_stops_being_right_is_tried_once_more_at_most(server):
+def test_a_password_that_stops_being_right_is_tried_once_more_at_most(server: OddServer) -> None:
     changed = [Fault("PASS", "530 Login incorrect.", nth=nth) for nth in range(2, 20)]
     with FaultProxy(server.port, *changed) as proxy:
         with (
@@ -388,43 +398,45 @@ def test_a_password_that_stops_being_right_is_tried_once_more_at_most(server):
             pytest.raises(LoginRefused),
         ):
             delivery.stage(items(40))
-        assert 2 == len(proxy.verbs("PASS"))
+        assert len(proxy.verbs("PASS")) == 2
 
 
-def test_a_login_without_an_answer_is_not_repeated(server):
+def test_a_login_without_an_answer_is_not_repeated(server: OddServer) -> None:
     with FaultProxy(server.port, Fault("PASS", "lose", nth=0)) as proxy:
         with pytest.raises(FtpUnavailable, match="login"):
             publisher(server.connection(port=proxy.port), connections=4).__enter__()
-        assert 1 == len(proxy.verbs("PASS"))
+        assert len(proxy.verbs("PASS")) == 1
 
 
 @pytest.mark.parametrize("limit", [{"max_connections": 3}, {"crowded_530": 3}])
-def test_a_pool_larger_than_the_servers_limit_makes_do_with_it(tmp_path, limit):
+def test_a_pool_larger_than_the_servers_limit_makes_do_with_it(
+    tmp_path: Path, limit: dict[str, int]
+) -> None:
     made = items(60)
     with odd_server(tmp_path, **limit) as server:
         with publisher(server.connection(), connections=16) as delivery:
             deliver(delivery, made)
-            assert 3 >= delivery.connections
+            assert delivery.connections <= 3
             deliver(delivery, made)
         assert expected(made) == server.visible()
 
 
-def test_one_place_is_enough(tmp_path):
+def test_one_place_is_enough(tmp_path: Path) -> None:
     made = items(10)
     with odd_server(tmp_path, max_connections=1) as server:
         with publisher(server.connection(), connections=4) as delivery:
             deliver(delivery, made)
-            assert 1 == delivery.connections
+            assert delivery.connections == 1
         assert expected(made) == server.visible()
 
 
-def test_no_server_is_said_within_a_moment(server):
+def test_no_server_is_said_within_a_moment(server: OddServer) -> None:
     nobody = server.connection(port=1)
     with pytest.raises(FtpUnavailable, match=r"127\.0\.0\.1:1, phase connect: Connection refused"):
         publisher(nobody).__enter__()
 
 
-def test_a_firewall_before_the_passive_ports_is_told_from_a_dead_server(server):
+def test_a_firewall_before_the_passive_ports_is_told_from_a_dead_server(server: OddServer) -> None:
     with FaultProxy(server.port, Fault("DATA", "refuse", nth=0)) as proxy:
         with (
             publisher(server.connection(port=proxy.port, timeout_seconds=0.1)) as delivery,
@@ -434,9 +446,9 @@ def test_a_firewall_before_the_passive_ports_is_told_from_a_dead_server(server):
     assert "passive ports" in caught.value.remedy
 
 
-def test_an_error_of_ours_in_one_thread_ends_all(server):
+def test_an_error_of_ours_in_one_thread_ends_all(server: OddServer) -> None:
     made = items(20)
     broken = [(consignment, None if n == 7 else data) for n, (consignment, data) in enumerate(made)]
     with publisher(server.connection(), connections=4) as delivery, pytest.raises(TypeError):
         delivery.stage(broken)
-    assert [] == server.hidden()
+    assert server.hidden() == []

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,20 @@ def test_the_digest_is_of_what_was_loaded_even_if_the_file_changes_meanwhile(
         load_judge(settings)
 
 
+def test_copies_of_workers_that_died_while_loading_are_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = saved(tmp_path / "m", dark_or_bright())
+    old, young = (tmp_path / f"frameferry-model-{age}" for age in ("old", "young"))
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "model.keras").touch()
+    os.utime(old, (1, 1))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    read_judge(settings)
+    assert [path.name for path in tmp_path.glob("frameferry-model-*")] == [young.name]
+
+
 def test_an_input_that_does_not_fit_names_both_shapes(tmp_path: Path) -> None:
     message = refusal(saved(tmp_path / "m", dark_or_bright(side=16)))
     assert "takes 16 x 16 x 3" in message
@@ -335,7 +350,7 @@ def test_code_in_a_model_file_is_not_run(tmp_path: Path) -> None:
 
     settings = saved(tmp_path / "m", brightness(last), output="sigmoid")
     mark.unlink()
-    assert "cannot load it" in refusal(settings)
+    assert "Lambda layer is program code" in refusal(settings)
     assert not mark.exists()
 
 

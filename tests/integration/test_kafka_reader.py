@@ -189,16 +189,36 @@ def test_empty_values_and_odd_headers_are_records_all_the_same(kafka_server: Kaf
 
 
 READ_IN_ITS_OWN_PROCESS = """
-import sys
+import hashlib, sys
 from frameferry.config.connections import KafkaConnection
 from frameferry.domain.offsets import OffsetRange
 from frameferry.kafka.reader import RangeReader
 
-servers, topic = sys.argv[1:]
+def peak_kb():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+servers, topic, end = sys.argv[1:]
 connection = KafkaConnection(conn_id="plant_kafka", options={"bootstrap.servers": servers})
-reader = RangeReader(connection, topic, OffsetRange(0, 0, 101), filename_header="filename")
-print([record.source_name for record in reader][-2:])
+reader = RangeReader(connection, topic, OffsetRange(0, 0, int(end)), filename_header="filename")
+before = peak_kb()
+for record in reader:
+    hashlib.sha512(record.value).digest()
+print(reader.census().count, record.source_name, (peak_kb() - before) // 1000)
 """
+
+
+def read_in_its_own_process(server: KafkaServer, topic: str, end: int) -> list[str]:
+    """Return the count, the last source name, and by how many MB the process grew."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ_IN_ITS_OWN_PROCESS, server.bootstrap_servers, topic, str(end)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
 
 
 def test_a_header_name_that_is_no_utf8_does_not_kill_the_process(
@@ -207,14 +227,16 @@ def test_a_header_name_that_is_no_utf8_does_not_kill_the_process(
     topic = kafka_server.create_topic()
     kafka_server.produce(topic, [b"x"] * 100, headers=[[("filename", b"a.jpg")]] * 100)
     produce_with_broken_header_name(kafka_server.bootstrap_servers, topic, b"y")
-    done = subprocess.run(
-        [sys.executable, "-c", READ_IN_ITS_OWN_PROCESS, kafka_server.bootstrap_servers, topic],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "['a.jpg', None]\n"), done.stderr
+    assert read_in_its_own_process(kafka_server, topic, 101)[:2] == ["101", "None"]
+
+
+def test_memory_stays_bounded_whatever_the_range_holds(kafka_server: KafkaServer) -> None:
+    topic = kafka_server.create_topic()
+    for _ in range(4):
+        kafka_server.produce(topic, [bytes(140_000)] * 500)
+    count, _, grown_mb = read_in_its_own_process(kafka_server, topic, 2000)
+    assert count == "2000"
+    assert int(grown_mb) < 60
 
 
 def test_offsets_that_retention_took_are_lost(kafka_server: KafkaServer) -> None:

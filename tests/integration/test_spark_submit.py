@@ -99,7 +99,7 @@ def test_both_routes_give_identical_rows_and_neither_shows_a_secret(
         seen.update(command_lines(os.getpid()))
         return any("infer_batch.py" in line and "-m" not in line for line in seen)
 
-    poll(has_driver, "the driver")
+    poll(has_driver, "the driver", seconds=90)
     (folder,) = folders.glob("frameferry-submit-*")
     for name in ("job.json", "spark.properties"):
         assert SECRET in (folder / name).read_text()

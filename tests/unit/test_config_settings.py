@@ -14,6 +14,7 @@ from frameferry.config.pools import FTP_SLOTS, SPARK_POOL, SPARK_SLOTS, ftp_pool
 from frameferry.config.settings import (
     DEFAULT_NAME,
     PipelineSettings,
+    broken_names,
     find_pipeline,
     load_all,
     load_pipeline,
@@ -398,7 +399,7 @@ def test_a_pipeline_is_found_by_its_name_not_by_its_file(tmp_path: Path) -> None
 
 def test_an_unknown_pipeline_lists_those_that_are(tmp_path: Path) -> None:
     written(tmp_path)
-    written(tmp_path, "pipeline: paint-b", name="b.yaml")
+    written(tmp_path, "{{{", name="b.yaml")
     with pytest.raises(ConfigError) as caught:
         find_pipeline(tmp_path, "paint-b")
     assert "there are: press-a; broken files: b.yaml" in caught.value.what
@@ -414,6 +415,33 @@ def test_the_committed_pipeline_files_are_whole() -> None:
     whole, broken = load_all(ROOT / "include/pipelines")
     assert broken == {}
     assert {"press-a", "paint-b"} == {found.pipeline for found in whole.values()}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("line-3.yaml", "pipeline: paint-b", "paint-b"),
+        ("line-3.yaml", "pipeline: Paint B", "line-3"),
+        ("line-3.yaml", "pipeline: press-a", "line-3"),
+        ("line-3.yaml", "{{{", "line-3"),
+        ("라인 3.yaml", "{{{", "---3"),
+        ("press-a.yml", YAML, "press-a.yml"),
+    ],
+)
+def test_a_broken_file_goes_by_a_name_of_its_own(
+    tmp_path: Path, name: str, text: str, expected: str
+) -> None:
+    written(tmp_path)
+    broken = written(tmp_path, text, name=name)
+    named = broken_names(*load_all(tmp_path))
+    assert list(named) == [expected]
+    assert broken.name in named[expected].what
+
+
+def test_many_broken_files_never_share_a_name(tmp_path: Path) -> None:
+    for name in ("a b.yaml", "a?b.yaml", "a*b.yaml", "a b.yml"):
+        written(tmp_path, "{{{", name=name)
+    assert len(broken_names(*load_all(tmp_path))) == 4
 
 
 # -- pools

@@ -6,18 +6,19 @@ from frameferry.delivery.paths import check_path, has_control_character, is_with
 from frameferry.errors import UnsafePath
 
 
-def test_a_part_lies_beside_its_final_file_hidden_and_marked():
-    assert "/press-a/2026-11-23/.x.jpg.e-1-1-7.part" == part_path(
-        "/press-a/2026-11-23/x.jpg", "e-1-1", 7
+def test_a_part_lies_beside_its_final_file_hidden_and_marked() -> None:
+    assert (
+        part_path("/press-a/2026-11-23/x.jpg", "e-1-1", 7)
+        == "/press-a/2026-11-23/.x.jpg.e-1-1-7.part"
     )
 
 
-def test_a_part_of_a_file_in_the_root_stays_in_the_root():
-    assert "/.x.jpg.e-1-1-1.part" == part_path("/x.jpg", "e-1-1", 1)
+def test_a_part_of_a_file_in_the_root_stays_in_the_root() -> None:
+    assert part_path("/x.jpg", "e-1-1", 1) == "/.x.jpg.e-1-1-1.part"
 
 
 @pytest.mark.parametrize("name", ["n" * 255, "압" * 85, "é" * 127 + "x"])
-def test_a_part_of_the_longest_name_is_not_too_long(name):
+def test_a_part_of_the_longest_name_is_not_too_long(name: str) -> None:
     part = part_path(f"/base/{name}", "0123abcd-123456-12", 1_000_000)
     assert len(part.removeprefix("/base/").encode()) <= 255
     assert part.endswith(".0123abcd-123456-12-1000000.part")
@@ -44,7 +45,7 @@ def test_a_part_of_the_longest_name_is_not_too_long(name):
         ("/", "outside"),
     ],
 )
-def test_an_unsafe_path_is_refused_with_its_flaw(path, flaw):
+def test_an_unsafe_path_is_refused_with_its_flaw(path: str, flaw: str) -> None:
     with pytest.raises(UnsafePath, match=flaw):
         check_path(path, "/press-a")
 
@@ -52,14 +53,14 @@ def test_an_unsafe_path_is_refused_with_its_flaw(path, flaw):
 @pytest.mark.parametrize(
     "path", ["/press-a/x", "/press-a", "/press-a/%2E%2E/a b.jpg", "/press-a/ü"]
 )
-def test_a_safe_path_passes(path):
+def test_a_safe_path_passes(path: str) -> None:
     check_path(path, "/press-a")
 
 
-def test_everything_lies_within_the_root():
+def test_everything_lies_within_the_root() -> None:
     assert is_within("/x", "/")
     assert is_within("/", "/")
 
 
-def test_plain_text_has_no_control_character():
+def test_plain_text_has_no_control_character() -> None:
     assert not has_control_character("STOR /a b/ü 압 🙂.jpg")

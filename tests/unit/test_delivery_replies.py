@@ -11,7 +11,7 @@ from frameferry.delivery.replies import (
 from frameferry.errors import DeliveryRefused, FtpCrowded, FtpUnavailable
 
 
-def said(text):
+def said(text: str) -> Reply:
     return Reply(int(text[:3]), text)
 
 
@@ -26,7 +26,7 @@ def said(text):
         "530 Please try again later",
     ],
 )
-def test_a_crowded_server_is_known_by_code_or_words(text):
+def test_a_crowded_server_is_known_by_code_or_words(text: str) -> None:
     assert said(text).is_crowded
     with pytest.raises(FtpCrowded):
         raise_for_login(said(text))
@@ -35,15 +35,15 @@ def test_a_crowded_server_is_known_by_code_or_words(text):
 @pytest.mark.parametrize(
     "text", ["530 Login incorrect.", "530 Authentication failed.", "430 Invalid user or password"]
 )
-def test_a_wrong_password_is_not_taken_for_a_crowd_nor_for_a_passing_trouble(text):
+def test_a_wrong_password_is_not_taken_for_a_crowd_nor_for_a_passing_trouble(text: str) -> None:
     assert not said(text).is_crowded
     raise_for_login(said(text))
 
 
-def test_a_passing_trouble_at_login_is_not_tried_again_by_itself():
+def test_a_passing_trouble_at_login_is_not_tried_again_by_itself() -> None:
     with pytest.raises(FtpUnavailable) as caught:
         raise_for_login(said("451 Local error in processing"))
-    assert "login" == caught.value.where["phase"]
+    assert caught.value.where["phase"] == "login"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_passing_trouble_at_login_is_not_tried_again_by_itself():
         "226 what?",
     ],
 )
-def test_what_may_pass_is_unavailable(text):
+def test_what_may_pass_is_unavailable(text: str) -> None:
     with pytest.raises(FtpUnavailable):
         raise_unless_record("upload", said(text))
 
@@ -77,7 +77,7 @@ def test_what_may_pass_is_unavailable(text):
         "552 Quota exceeded",
     ],
 )
-def test_what_concerns_every_file_is_refused_with_a_remedy(text):
+def test_what_concerns_every_file_is_refused_with_a_remedy(text: str) -> None:
     with pytest.raises(DeliveryRefused) as caught:
         raise_unless_record("upload", said(text))
     assert caught.value.remedy
@@ -86,27 +86,27 @@ def test_what_concerns_every_file_is_refused_with_a_remedy(text):
 @pytest.mark.parametrize(
     "text", ["550 Permission denied.", "553 Prohibited file name", "501 Invalid characters"]
 )
-def test_what_may_be_the_records_own_fault_is_left_to_the_probe(text):
+def test_what_may_be_the_records_own_fault_is_left_to_the_probe(text: str) -> None:
     raise_unless_record("upload", said(text))
 
 
-def test_a_missing_data_connection_says_so():
+def test_a_missing_data_connection_says_so() -> None:
     with pytest.raises(FtpUnavailable) as caught:
         raise_unless_record("upload", said("425 Can't open data connection."))
-    assert "data connection" == caught.value.where["phase"]
+    assert caught.value.where["phase"] == "data connection"
 
 
 @pytest.mark.parametrize("text", ["150 go on", "350 and now?", "450 later"])
-def test_neither_yes_nor_no_is_transient(text):
+def test_neither_yes_nor_no_is_transient(text: str) -> None:
     with pytest.raises(FtpUnavailable):
         raise_if_transient("SIZE", said(text))
 
 
 @pytest.mark.parametrize("text", ["213 12", "550 no such file"])
-def test_yes_and_no_are_answers(text):
+def test_yes_and_no_are_answers(text: str) -> None:
     raise_if_transient("SIZE", said(text))
 
 
-def test_the_words_are_one_short_line():
-    assert "550-a b 550 c" == said("550-a\n  b\n550 c").words
-    assert 200 == len(said("550 " + "x" * 5000).words)
+def test_the_words_are_one_short_line() -> None:
+    assert said("550-a\n  b\n550 c").words == "550-a b 550 c"
+    assert len(said("550 " + "x" * 5000).words) == 200

@@ -38,6 +38,7 @@ def test_templates_that_keep_records_apart(template: str) -> None:
         ("{label}_{partition}-{offset}_{stem}", "cannot be told"),
         ("{stem}1{partition}-{offset}", "{partition} cannot be told"),
         ("{stem}.{partition}.{offset}{suffix}", "cannot be told"),
+        ("{partition}/{stem}.{offset}{suffix}", "{offset} cannot be told"),
         ("{partition}-{offset}x{stem}", "{offset} cannot be told"),
         ("{hour}{partition}-{offset}", "{partition} cannot be told"),
         ("{partition}-{offset:.1e}", "must be a decimal number"),

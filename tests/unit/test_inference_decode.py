@@ -181,6 +181,12 @@ def test_a_jpeg_that_lost_its_middle_is_refused() -> None:
             }
 
 
+def test_a_jpeg_that_lost_one_stretch_between_restart_markers_is_refused() -> None:
+    whole = as_bytes(SCENE, "JPEG", restart_marker_rows=1)
+    third, fourth = whole.index(b"\xff\xd3"), whole.index(b"\xff\xd4")
+    assert refused(whole[:third] + whole[fourth:]) is Reason.DAMAGED
+
+
 def test_a_whole_jpeg_of_any_make_is_decoded() -> None:
     for mode in ("RGB", "L", "CMYK"):
         for size in ((1, 1), (7, 9), (16, 16), (133, 97), (33, 1000)):

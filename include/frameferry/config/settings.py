@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 from unicodedata import category
@@ -49,7 +53,7 @@ class KafkaSettings(_Frozen):
     start: Start = Field(
         default="earliest",
         description="Where to begin when the ledger has no progress: `earliest`, a time with "
-        "zone, or an offset per partition. Used once.",
+        "zone, or an offset for every partition. Used once.",
     )
     filename_header: str = Field(
         default="filename",
@@ -71,7 +75,8 @@ class ModelSettings(_Frozen):
     """What judges them. Unset keys come from the model's own `card.yaml`."""
 
     path: str = Field(
-        min_length=1, description="SavedModel folder, `.keras` file, or a folder with a card."
+        min_length=1,
+        description="SavedModel folder, `.keras` file, or a folder with one of them and a card.",
     )
     threshold: float = Field(
         default=0.5,
@@ -80,7 +85,9 @@ class ModelSettings(_Frozen):
         description="Below this score the label is the card's `unsure` label, if it has one.",
     )
     unjudged: Literal["quarantine", "deliver"] = Field(
-        default="quarantine", description="What to do with a picture that cannot be decoded."
+        default="quarantine",
+        description="What to do with a picture that cannot be judged: quarantine it, or "
+        "deliver it as it is, unjudged.",
     )
     input_height_pixels: int | None = Field(
         default=None, ge=1, le=8192, description="Overrides the card: height of the model's input."
@@ -89,7 +96,9 @@ class ModelSettings(_Frozen):
         default=None, ge=1, le=8192, description="Overrides the card: width of the model's input."
     )
     preprocessing: Literal["unit", "signed", "raw"] | None = Field(
-        default=None, description="Overrides the card: pixels as 0..1, -1..1 or 0..255."
+        default=None,
+        description="Overrides the card: pixels as 0 to 1 (`unit`), -1 to 1 (`signed`) or "
+        "0 to 255 (`raw`).",
     )
     labels: tuple[str, ...] | None = Field(
         default=None, description="Overrides the card: the labels in the order of the outputs."
@@ -127,7 +136,7 @@ class DeliverSettings(_Frozen):
         default=4, ge=1, le=16, description="Connections to the server at once; as many pool slots."
     )
     sidecar: Literal["none"] = Field(
-        default="none", description="`none`; a JSON file beside each picture is planned."
+        default="none", description="A JSON file beside each picture is planned; `none` today."
     )
 
     @field_validator("base")
@@ -171,16 +180,21 @@ class BatchSettings(_Frozen):
     )
     max_records: int = Field(default=20_000, ge=1, description="Records in one batch, at most.")
     max_bytes: ByteSize = Field(
-        default=ByteSize(2 * 1024**3), ge=1, description="Bytes in one batch, at most."
+        default=ByteSize(2 * 1024**3),
+        ge=1,
+        description="Bytes in one batch, as far as the sizes of the last ones tell.",
     )
     max_open: int = Field(default=2, ge=1, le=16, description="Batches open at once.")
     failures_before_split: int = Field(
-        default=2, ge=1, description="Failures of judging before the batch is split."
+        default=2,
+        ge=1,
+        description="Failures of judging before the batch is split. Not acted on yet.",
     )
     max_quarantine: int = Field(
         default=20,
         ge=1,
-        description="Quarantined records in a batch (or 5 %) that stop the pipeline.",
+        description="Quarantined records in a batch (or 5 %) that stop the pipeline. "
+        "Not acted on yet.",
     )
 
 
@@ -196,10 +210,14 @@ class WatchSettings(_Frozen):
     """When to raise an alarm."""
 
     retention_hours: float = Field(
-        default=12, gt=0, description="Alarm when the oldest unprocessed picture expires sooner."
+        default=12,
+        gt=0,
+        description="Alarm when the oldest unprocessed picture expires sooner. Not acted on yet.",
     )
     freshness_minutes: float = Field(
-        default=15, gt=0, description="Alarm when the oldest unprocessed picture is older."
+        default=15,
+        gt=0,
+        description="Alarm when the oldest unprocessed picture is older. Not acted on yet.",
     )
 
 
@@ -298,6 +316,33 @@ def load_all(folder: Path) -> tuple[dict[Path, PipelineSettings], dict[Path, Con
     return whole, broken
 
 
+def broken_names(
+    whole: Mapping[Path, PipelineSettings], broken: Mapping[Path, ConfigError]
+) -> dict[str, ConfigError]:
+    """
+    Name the broken files, each apart from all others, in the letters of a DAG's id.
+
+    A file goes by the pipeline it speaks of, if that can still be read, else by its own name.
+    """
+    taken = {settings.pipeline for settings in whole.values()}
+    named: dict[str, ConfigError] = {}
+    for path, error in broken.items():
+        name = next(name for name in _names_of(path) if name not in taken)
+        taken.add(name)
+        named[name] = error
+    return named
+
+
+def _names_of(path: Path) -> Iterator[str]:
+    with suppress(ConfigError):
+        name = read_mapping(path).get("pipeline")
+        if isinstance(name, str) and re.fullmatch(NAME_PATTERN, name):
+            yield name
+    for name in (path.stem, path.name):
+        yield re.sub(r"[^A-Za-z0-9_.-]", "-", name)
+    yield from (re.sub(r"[^A-Za-z0-9_.-]", "-", f"{path.name}-{n}") for n in itertools.count(2))
+
+
 def find_pipeline(folder: Path, name: str) -> PipelineSettings:
     """
     Read the file of the pipeline of this name.
@@ -309,9 +354,8 @@ def find_pipeline(folder: Path, name: str) -> PipelineSettings:
     for settings in whole.values():
         if settings.pipeline == name:
             return settings
-    for path, error in broken.items():
-        if path.stem == name:
-            raise error
+    if error := broken_names(whole, broken).get(name):
+        raise error
     known = ", ".join(sorted(s.pipeline for s in whole.values())) or "none"
     msg = f"no pipeline {name!r} in {folder}; there are: {known}"
     if broken:

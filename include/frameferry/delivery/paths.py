@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from posixpath import split
 
 from frameferry.errors import UnsafePath
@@ -10,7 +10,7 @@ from frameferry.errors import UnsafePath
 COMPONENT_BYTES = 255
 PATH_BYTES = 4096
 PART_SUFFIX = ".part"
-_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def part_path(final_path: str, part_tag: str, number: int) -> str:
@@ -50,7 +50,7 @@ def is_within(path: str, base: str) -> bool:
 
 def has_control_character(text: str) -> bool:
     """Say whether a character could end a command line, or cannot be written as UTF-8."""
-    return any(unicodedata.category(char) in _FORBIDDEN_CATEGORIES for char in text)
+    return _CONTROL.search(text) is not None
 
 
 def _flaw(path: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +12,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
-from typing import Any
+from threading import Event
+from types import FrameType
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -26,6 +29,7 @@ from frameferry.demo.report import all_well, show_accounts, show_doors, show_sec
 from frameferry.errors import FrameferryError
 from frameferry.pipeline.context import Context, open_context
 from frameferry.stack import stack
+from frameferry.stack.state import StackState
 
 PIPELINES = ("press-a", "paint-b")
 STALLED_SECONDS = 600.0
@@ -57,6 +61,7 @@ def run_demo(*, leave: bool, started: float | None = None) -> int:
     """
     console = Console()
     clock = Clock(started or time.time())
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         accounts = _carry(console, clock)
         show_accounts(console, accounts, clock.moments)
@@ -73,30 +78,50 @@ def run_demo(*, leave: bool, started: float | None = None) -> int:
 
 
 def _carry(console: Console, clock: Clock) -> list[Account]:
+    """Start all servers at once; send the pictures as soon as Kafka answers; follow the ledger."""
     current = _Round.current()
+    kafka_is_up = Event()
+
+    def told(line: str) -> None:
+        console.print(f"  {line}", highlight=False)
+        name = line.split(" ", 1)[0]
+        clock.mark(f"{name} is up")
+        if name == "kafka":
+            kafka_is_up.set()
+
     with ThreadPoolExecutor(2) as pool:
+        console.print(f"Round {current}: starting Kafka, Spark, FTP and Airflow ...")
+        starting = pool.submit(stack.up, None, on_progress=told)
         drawing = pool.submit(_all_pictures, current)
-        stack.up(["kafka", "ftp"])
-        clock.mark("Kafka and FTP are up")
+        _wait_for(kafka_is_up, starting)
         _use_stack()
-        create_topics(stack.status()["kafka"]["bootstrap_servers"], PIPELINES)
-        rest = pool.submit(stack.up, None)
         pictures = _produced(drawing, clock)
-        console.print(
-            f"Round {current}: {len(pictures)} pictures are in Kafka; starting Spark and Airflow …"
-        )
-        rest.result()
-        clock.mark("Spark and Airflow are up")
+        console.print(f"  {len(pictures)} pictures are in Kafka")
+        return _followed(console, pictures, starting, clock)
+
+
+def _wait_for(kafka_is_up: Event, starting: Future[StackState]) -> None:
+    while not kafka_is_up.wait(_POLL_SECONDS):
+        if starting.done():
+            starting.result()
+            return
+
+
+def _followed(
+    console: Console, pictures: Sequence[DemoPicture], starting: Future[StackState], clock: Clock
+) -> list[Account]:
     with ExitStack() as opened:
         contexts = [opened.enter_context(_context(name)) for name in PIPELINES]
-        _watch(console, contexts, pictures, clock)
+        _watch(console, contexts, pictures, starting, clock)
         return [_account(ctx, pictures, clock) for ctx in contexts]
 
 
 def _produced(drawing: Future[list[DemoPicture]], clock: Clock) -> list[DemoPicture]:
+    servers = stack.status()["kafka"]["bootstrap_servers"]
+    create_topics(servers, PIPELINES)
     pictures = drawing.result()
     clock.mark("pictures are drawn")
-    produce_missing(stack.status()["kafka"]["bootstrap_servers"], pictures)
+    produce_missing(servers, pictures)
     clock.mark("pictures are in Kafka")
     return pictures
 
@@ -106,7 +131,11 @@ def _all_pictures(rounds: int) -> list[DemoPicture]:
 
 
 def _watch(
-    console: Console, contexts: Sequence[Context], pictures: Sequence[DemoPicture], clock: Clock
+    console: Console,
+    contexts: Sequence[Context],
+    pictures: Sequence[DemoPicture],
+    starting: Future[StackState],
+    clock: Clock,
 ) -> None:
     """Follow the ledger until every picture has an answer, or nothing moves for too long."""
     wanted = {ctx.pipeline: sum(p.pipeline == ctx.pipeline for p in pictures) for ctx in contexts}
@@ -120,6 +149,8 @@ def _watch(
         bars = {name: progress.add_task(name, total=total) for name, total in wanted.items()}
         waiting, last, moved = list(contexts), -1, time.monotonic()
         while waiting and time.monotonic() - moved < STALLED_SECONDS:
+            if starting.done():
+                starting.result()
             done = 0
             for ctx in contexts:
                 answered = _answered(ctx, clock)
@@ -167,6 +198,11 @@ def _context(pipeline: str) -> Iterator[Context]:
 
 def _use_stack() -> None:
     os.environ.update(stack.environment())
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
+    """Let a termination stop the servers too, as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def _until_interrupted() -> None:

@@ -41,41 +41,57 @@ class _Frozen(BaseModel):
 
 
 class InputSize(_Frozen):
-    """The model's input; a picture of any other size is stretched to it."""
+    """The model's input."""
 
-    height_pixels: int = Field(ge=1, le=8192)
-    width_pixels: int = Field(ge=1, le=8192)
+    height_pixels: int = Field(ge=1, le=8192, description="Pictures are stretched to this height.")
+    width_pixels: int = Field(ge=1, le=8192, description="Pictures are stretched to this width.")
 
 
 class Control(_Frozen):
     """A picture that a sound model labels as stated, to tell a bad picture from a bad world."""
 
-    picture: PlainPath
-    label: Label
+    picture: PlainPath = Field(description="Path of the picture, from the card's folder.")
+    label: Label = Field(description="What the model must say of it.")
 
 
 class Card(_Frozen):
-    """
-    What `card.yaml` may say. Keys that a pipeline's file can override may be left out.
+    """What `card.yaml` may say. Keys that a pipeline's file can override may be left out."""
 
-    `model` names the `.keras` file or SavedModel folder beside the card; it may be left out where
-    only one lies there. `digest` pins the model's content (`digest.content_digest`).
-    """
-
-    name: str = ""
-    version: str = ""
-    model: PlainPath | None = None
-    input: InputSize | None = None
-    preprocessing: Preprocessing | None = None
-    labels: tuple[Label, ...] | None = None
-    output: Output | None = None
-    unsure: Label | None = None
-    digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    control: tuple[Control, ...] = ()
-    data: str = ""
-    metrics: dict[str, float | int | str] = Field(default_factory=dict)
-    retrain: str = ""
-    licence: str = ""
+    name: str = Field(default="", description="What the model is called.")
+    version: str = Field(default="", description="Which edition it is.")
+    model: PlainPath | None = Field(
+        default=None,
+        description="The `.keras` file or SavedModel folder beside the card; may be left out where "
+        "only one lies there.",
+    )
+    input: InputSize | None = Field(default=None, description="The model's input size.")
+    preprocessing: Preprocessing | None = Field(
+        default=None, description="Feed pixels as 0..1 (`unit`), -1..1 (`signed`), 0..255 (`raw`)."
+    )
+    labels: tuple[Label, ...] | None = Field(
+        default=None, description="The labels in the order of the outputs."
+    )
+    output: Output | None = Field(
+        default=None, description="What the output numbers are: `softmax`, `logits`, `sigmoid`."
+    )
+    unsure: Label | None = Field(
+        default=None, description="The label for scores under the pipeline's threshold, if any."
+    )
+    digest: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Pins the model's content: the sha256 of a `.keras` file; of a SavedModel the "
+        "sha256 of the lines that `sha256sum` prints of its files, sorted by path.",
+    )
+    control: tuple[Control, ...] = Field(
+        default=(), description="Pictures with a known answer, a few KB each."
+    )
+    data: str = Field(default="", description="What the model learnt from, and its limits.")
+    metrics: dict[str, float | int | str] = Field(
+        default_factory=dict, description="How it did, on which pictures."
+    )
+    retrain: str = Field(default="", description="The command that trains it again.")
+    licence: str = Field(default="", description="Under which terms it may be used.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import tempfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -92,6 +95,9 @@ class _Loaded:
 
 _LOADED: dict[tuple[str, ModelSettings], _Loaded] = {}
 _LOCK = threading.Lock()
+_COPY_PREFIX = "frameferry-model-"
+_COPY_SECONDS = 3600
+"""Far longer than loading takes: an older copy belongs to nobody."""
 
 
 def load_judge(settings: ModelSettings) -> Judge:
@@ -142,9 +148,9 @@ def check_model(settings: ModelSettings) -> None:
 
 
 def _fresh(settings: ModelSettings, known: _Loaded | None) -> _Loaded:
-    found = find_model(settings.path)
     # Stamps first: a file that changes while it is read is looked at again at the next call.
-    stamps = _stamps(found)
+    stamps = _stamps(find_model(settings.path))
+    found = find_model(settings.path)
     if known is None:
         return _Loaded(_load(found, effective(found, settings)), stamps)
     digest = judge_digest(settings.path, settings)
@@ -156,16 +162,25 @@ def _fresh(settings: ModelSettings, known: _Loaded | None) -> _Loaded:
 
 
 def _load(found: FoundModel, spec: Spec) -> Judge:
-    with tempfile.TemporaryDirectory(prefix="frameferry-model-") as folder:
+    _sweep_copies()
+    with tempfile.TemporaryDirectory(prefix=_COPY_PREFIX) as folder:
         content = content_digest(found, Path(folder))
         refuse_other_content(found, content)
         copy = Path(folder) / found.path.name if found.kind == "keras" else Path(folder)
         try:
             network = load_network(replace(found, path=copy), spec)
         except ModelMismatch as error:
-            error.where["model"] = str(found.path)
-            raise
+            what = error.what.replace(str(copy), str(found.path))
+            raise mismatch(found.path, what, error.remedy) from error
     return Judge(combined_digest(content, spec), spec, network, str(found.path))
+
+
+def _sweep_copies() -> None:
+    """Remove copies that workers left behind when they were killed while loading."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_COPY_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _COPY_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stamps(found: FoundModel) -> Stamps:

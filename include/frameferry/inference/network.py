@@ -141,7 +141,7 @@ def _loaded(tf: Any, found: FoundModel) -> _Forward:  # noqa: ANN401
             if found.kind == "keras"
             else "Export it again with model.export('folder')"
         )
-        what = f"TensorFlow {tf.__version__} cannot load it: {_one_line(error)}"
+        what = f"TensorFlow {tf.__version__} cannot load it: {_why(error)}"
         raise mismatch(found.path, what, remedy) from error
 
 
@@ -255,5 +255,13 @@ def _readable(shape: Sequence[int | None]) -> str:
     return " x ".join("any" if size is None else str(size) for size in shape) or "0"
 
 
+def _why(error: Exception) -> str:
+    if "safe_mode" in str(error):
+        return "a Lambda layer is program code inside the model file, and that is not run"
+    return _one_line(error)
+
+
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:_MESSAGE_CHARACTERS]
+    """Shorten a library's message; Keras puts the cause behind a page of configuration."""
+    cause = str(error).rpartition("Exception encountered: ")[2]
+    return " ".join(cause.split())[:_MESSAGE_CHARACTERS].rstrip(". ")

@@ -153,15 +153,17 @@ def ask(
     """
     Ask a blocking *question* (it takes its time-out), again while nobody is there to answer.
 
-    In slices, so that a refused log-in is heard at once and not tried for the whole time.
+    In slices, so that a refused log-in is heard soon and not tried for the whole time; each twice
+    as long as the one before, for a network on which one answer takes seconds.
 
     Raises:
         KafkaUnavailable: Nobody answered before the deadline.
         TopicMissing, ConfigError: The answer is a no.
     """
+    seconds = _SLICE_SECONDS
     while True:
         try:
-            return question(min(_SLICE_SECONDS, deadline.left))
+            return question(min(seconds, deadline.left))
         except KafkaException as error:
             consumer.poll(0)
             cause = error.args[0]
@@ -169,6 +171,7 @@ def ask(
                 raise listener.translated(cause, doing, **where) from None
             if deadline.has_passed or listener.login_refused:
                 raise listener.unavailable(cause, deadline.seconds).at(**where) from None
+            seconds *= 2
             time.sleep(RETRY_SECONDS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from typing import Final
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     IsolationLevel,
-    KafkaError,
     KafkaException,
     TopicCollection,
     TopicPartition,
@@ -137,14 +136,9 @@ class Cluster:
             TopicPartition(topic, partition, offset, metadata)
             for partition, offset in sorted(offsets.items())
         ]
-        deadline = Deadline(self._timeout_seconds)
-        while wanted:
-            errors = self._committed(group, wanted, deadline)
-            if not errors:
-                return
-            if errors[0].code() not in codes.NOT_YET or deadline.has_passed:
-                raise self._listener.translated(errors[0], f"consumer group {group!r}")
-            time.sleep(RETRY_SECONDS)
+        if wanted:
+            deadline, doing = Deadline(self._timeout_seconds), f"consumer group {group!r}"
+            self._patiently(lambda: self._commit(group, wanted, deadline), deadline, doing)
 
     def mirrored(
         self, group: str, topic: str, partitions: Iterable[int]
@@ -173,16 +167,12 @@ class Cluster:
             found = ask(consumer, self._listener, question, deadline, doing)
         return {one.partition: (one.offset, one.metadata or "") for one in found if one.offset >= 0}
 
-    def _committed(
-        self, group: str, wanted: list[TopicPartition], deadline: Deadline
-    ) -> list[KafkaError]:
-        """Commit once and list the partitions' errors."""
+    def _commit(self, group: str, wanted: list[TopicPartition], deadline: Deadline) -> None:
         request = ConsumerGroupTopicPartitions(group, wanted)
-        (asked,) = self._client.alter_consumer_group_offsets(
-            [request], **_within(deadline)
-        ).values()
-        answered = self._answer(asked, deadline, f"consumer group {group!r}")
-        return [one.error for one in answered.topic_partitions if one.error]
+        asked = self._client.alter_consumer_group_offsets([request], **_within(deadline))
+        (answer,) = (self._result(future, deadline) for future in asked.values())
+        for error in (one.error for one in answer.topic_partitions if one.error):
+            raise KafkaException(error)
 
     def _described(self, topic: str, deadline: Deadline) -> TopicDescription:
         asked = self._client.describe_topics(TopicCollection([topic]), **_within(deadline))
@@ -221,21 +211,41 @@ class Cluster:
     ) -> dict[int, int]:
         if not partitions:
             return {}
-        futures = self._client.list_offsets(
-            {TopicPartition(topic, partition): spec for partition in partitions},
-            isolation_level=isolation,
-            **_within(deadline),
-        )
-        return {
-            asked.partition: self._answer(
-                future, deadline, f"offsets of topic {topic!r}", partition=asked.partition
-            ).offset
-            for asked, future in futures.items()
-        }
 
-    def _answer(
-        self, asked: Future[AnswerT], deadline: Deadline, doing: str, **where: int
+        def question() -> dict[int, int]:
+            asked = self._client.list_offsets(
+                {TopicPartition(topic, partition): spec for partition in partitions},
+                isolation_level=isolation,
+                **_within(deadline),
+            )
+            return {
+                place.partition: self._result(future, deadline).offset
+                for place, future in asked.items()
+            }
+
+        return self._patiently(question, deadline, f"offsets of topic {topic!r}")
+
+    def _answer(self, asked: Future[AnswerT], deadline: Deadline, doing: str) -> AnswerT:
+        """Wait for an answer; a no is one of our errors."""
+        try:
+            return self._result(asked, deadline)
+        except KafkaException as error:
+            raise self._listener.translated(error.args[0], doing) from None
+
+    def _patiently(
+        self, question: Callable[[], AnswerT], deadline: Deadline, doing: str
     ) -> AnswerT:
+        """Ask again while a broker is only just coming up, or a leader or coordinator moves."""
+        while True:
+            try:
+                return question()
+            except KafkaException as error:
+                cause = error.args[0]
+                if cause.code() not in codes.NOT_YET or deadline.has_passed:
+                    raise self._listener.translated(cause, doing) from None
+                time.sleep(RETRY_SECONDS)
+
+    def _result(self, asked: Future[AnswerT], deadline: Deadline) -> AnswerT:
         """Wait for an answer, listening meanwhile to what happens on the connections."""
         while True:
             try:
@@ -246,10 +256,9 @@ class Cluster:
                     raise self._listener.unavailable(None, deadline.seconds) from None
             except KafkaException as error:
                 self._client.poll(0)
-                cause = error.args[0]
-                if cause.code() in codes.NO_ANSWER:
-                    raise self._listener.unavailable(cause, deadline.seconds) from None
-                raise self._listener.translated(cause, doing, **where) from None
+                if error.args[0].code() in codes.NO_ANSWER:
+                    raise self._listener.unavailable(error.args[0], deadline.seconds) from None
+                raise
 
 
 def _within(deadline: Deadline) -> dict[str, float]:

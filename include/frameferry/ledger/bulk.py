@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
     Connection,
     FromClause,
     Select,
@@ -19,6 +20,8 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import DBAPIError
+
+from frameferry.ledger.tables import record
 
 Pair = tuple[int, str | None]
 
@@ -61,6 +64,16 @@ def as_pairs(connection: Connection, pairs: Sequence[Pair]) -> FromClause:
     ids = literal([pair[0] for pair in pairs], ARRAY(BigInteger()))
     values = literal([pair[1] for pair in pairs], ARRAY(Text()))
     return func.unnest(ids, values).table_valued("id", "value").render_derived("pair")
+
+
+def among(batch_id: int) -> ColumnElement[bool]:
+    """
+    Hold for records of a batch, beside a condition on their ids that is to find them.
+
+    The sum keeps the planner from walking the whole batch by its index for each id: a batch's
+    rows are new, and no statistics know how many there are.
+    """
+    return record.c.batch_id + 0 == batch_id
 
 
 def _copy(connection: Connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:

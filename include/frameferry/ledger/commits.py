@@ -50,7 +50,7 @@ def lock_progress(connection: Connection, known: Known) -> dict[int, int]:
         .order_by(progress.c.partition)
         .with_for_update()
     )
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def advance(connection: Connection, known: Known) -> dict[int, int]:
@@ -76,7 +76,7 @@ def _committed(connection: Connection, known: Known) -> dict[int, int]:
     query = select(progress.c.partition, progress.c.committed_offset).where(
         progress.c.pipeline_id == known.id, progress.c.generation == known.generation
     )
-    return dict(connection.execute(query.order_by(progress.c.partition)).tuples().all())
+    return dict(connection.execute(query.order_by(progress.c.partition)).all())
 
 
 def _swap(connection: Connection, known: Known, partition: int, start: int, end: int) -> None:

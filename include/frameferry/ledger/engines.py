@@ -19,13 +19,6 @@ SCHEMA: Final = "frameferry"
 """PostgreSQL: everything of ours lives here, the migrations' version too."""
 _WRITES: Final = "frameferry_writes"
 _BUSY_POLL_SECONDS: Final = 0.05
-_POSTGRESQL_SESSION: Final = f"""
-SET search_path TO {SCHEMA};
-SET TIME ZONE 'UTC';
-SET lock_timeout TO '{BUSY_SECONDS}s';
-SET statement_timeout TO '{4 * BUSY_SECONDS}s';
-SET idle_in_transaction_session_timeout TO '{4 * BUSY_SECONDS}s'
-"""
 
 
 def make_engine(url: str) -> Engine:
@@ -162,5 +155,11 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _postgresql_session(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
-    dbapi_connection.execute(_POSTGRESQL_SESSION)
+    dbapi_connection.execute(
+        f"SET search_path TO {SCHEMA};"
+        "SET TIME ZONE 'UTC';"
+        f"SET lock_timeout TO '{BUSY_SECONDS}s';"
+        f"SET statement_timeout TO '{4 * BUSY_SECONDS}s';"
+        f"SET idle_in_transaction_session_timeout TO '{4 * BUSY_SECONDS}s'"
+    )
     dbapi_connection.commit()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 from frameferry.domain.batch import Token
 from frameferry.domain.records import Consignment, Intent, Refusal
 from frameferry.errors import LedgerConflict
-from frameferry.ledger.bulk import as_pairs, as_set
+from frameferry.ledger.bulk import among, as_pairs, as_set
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.fence import check, fence
 from frameferry.ledger.predictions import write_quarantine
@@ -76,7 +76,7 @@ def record_intents(connection: Connection, token: Token, parts: Sequence[tuple[i
         update(record)
         .where(
             record.c.id == pair.c.id,
-            record.c.batch_id == token.batch_id,
+            among(token.batch_id),
             record.c.outcome.is_(None),
             record.c.part_path.is_(None),
         )
@@ -92,7 +92,7 @@ def withdraw_intents(connection: Connection, token: Token, record_ids: Sequence[
         update(record)
         .where(
             record.c.id.in_(as_set(connection, record_ids)),
-            record.c.batch_id == token.batch_id,
+            among(token.batch_id),
             record.c.outcome.is_(None),
         )
         .values(part_path=None, intent_attempt=None, intended_at=None)
@@ -107,7 +107,7 @@ def record_refusals(connection: Connection, token: Token, refusals: Sequence[Ref
         update(record)
         .where(
             record.c.id.in_(as_set(connection, ids)),
-            record.c.batch_id == token.batch_id,
+            among(token.batch_id),
             record.c.outcome.is_(None),
             record.c.part_path.is_(None),
         )

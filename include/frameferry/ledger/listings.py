@@ -184,7 +184,7 @@ def _reasons(connection: Connection, known: Known) -> dict[str, int]:
         .group_by(quarantine.c.reason)
         .order_by(quarantine.c.reason)
     )
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def _lost(connection: Connection, known: Known) -> int:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from frameferry.domain.batch import Token
 from frameferry.domain.records import Receipt
 from frameferry.errors import LedgerConflict
-from frameferry.ledger.bulk import as_set
+from frameferry.ledger.bulk import among, as_set
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.fence import epoch_is, fenced
@@ -67,7 +67,7 @@ def _write(
         update(record)
         .where(
             record.c.id.in_(as_set(connection, ids)),
-            record.c.batch_id == token.batch_id,
+            among(token.batch_id),
             record.c.outcome.is_(None),
             record.c.part_path.is_not(None),
             allowed,
@@ -83,7 +83,7 @@ def _refuse_unwritten(
     """Let those pass that have their receipt already: a settling attempt was faster."""
     query = select(func.count()).where(
         record.c.id.in_(as_set(connection, ids)),
-        record.c.batch_id == token.batch_id,
+        among(token.batch_id),
         record.c.outcome == "delivered",
     )
     known = connection.execute(query).scalar_one()
@@ -128,7 +128,7 @@ def _standing_instead(
         .join(older, older.c.id == current.c.record_id)
         .where(
             record.c.id.in_(as_set(connection, ids)),
-            record.c.batch_id == batch_id,
+            among(batch_id),
             current.c.record_id != record.c.id,
         )
     )

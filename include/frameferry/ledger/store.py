@@ -156,7 +156,7 @@ class Ledger:
             )
 
     def accept_gap(self, gap_id: int, *, who: str, reason: str) -> None:
-        """Sign a gap off, so that the committed offset jumps; a second signature changes nothing."""
+        """Sign a gap off, so that the committed offset jumps; a second time changes nothing."""
         with self._transactions.write() as connection:
             gaps.accept_gap(connection, gap_id, who=who, reason=reason)
 

@@ -10,7 +10,7 @@ from airflow.sdk import DAG, TriggerRule, get_parsing_context, task, task_group
 
 from frameferry.config.home import pipelines_folder
 from frameferry.config.pools import SPARK_POOL, ftp_pool
-from frameferry.config.settings import PipelineSettings, load_all
+from frameferry.config.settings import PipelineSettings, broken_names, load_all
 from frameferry.errors import ConfigError
 from frameferry.orchestration.tasks import call_step, label_map_index
 from frameferry.orchestration.wait import WaitForBacklog
@@ -44,9 +44,9 @@ def ferry_dags() -> Iterator[DAG]:
     for settings in whole.values():
         if wanted in {None, dag_id(settings.pipeline)}:
             yield ferry_dag(settings)
-    for path, error in broken.items():
-        if wanted in {None, dag_id(path.stem)}:
-            yield _stub(path.stem, error)
+    for name, error in broken_names(whole, broken).items():
+        if wanted in {None, dag_id(name)}:
+            yield _stub(name, error)
 
 
 def dag_id(pipeline: str) -> str:

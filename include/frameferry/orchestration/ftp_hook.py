@@ -14,7 +14,7 @@ class FerryFTPHook(FTPHook):
     Do all that `FTPHook` does, on connections of the same type, form and extras.
 
     More extras are understood: `tls` (none, explicit, implicit), `verify`, `ca_cert`, `timeout`
-    in seconds, `connections`. One hook is one connection, for one thread at a time.
+    in seconds. One hook is one connection, for one thread at a time.
     """
 
     conn: FerryFTP | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, get_current_context, get_parsing_context, task
@@ -12,6 +13,8 @@ from frameferry.errors import ConfigError
 from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, batch_steps, publish, verdict
 from frameferry.orchestration.tasks import airflow_errors, call_step
 from frameferry.pipeline.replay import ReplayPlan, plan_replay
+
+log = logging.getLogger("airflow.task")
 
 DAG_ID = "replay"
 _FIELDS = {"pipeline", "partition", "from_offset", "to_offset", "mode", "dry_run"}
@@ -87,9 +90,7 @@ def _refuse_unknown(conf: dict[str, Any]) -> None:
 
 
 def _log_plan(plan: ReplayPlan) -> None:
-    get_current_context()["ti"].log.info(
-        "%s%s", "dry run: " if not plan.batch_ids else "", plan.sentence
-    )
+    log.info("%s%s", "" if plan.batch_ids else "dry run: ", plan.sentence)
 
 
 def _pipelines() -> list[PipelineSettings]:

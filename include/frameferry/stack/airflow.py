@@ -11,7 +11,7 @@ import base64
 import http.client
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +47,8 @@ SETTINGS: dict[str, str] = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+    # Each running task calls the api-server once a second.
+    "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "http.access=WARNING",
     "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
     # After a kill: adopt what the dead one left soon, and miss a dead task within half a minute.
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
@@ -74,6 +76,8 @@ class Airflow:
         pools: The slots of each pool, known when it starts.
         secret: Gives the generated secret of a name.
         log: Gives the log of a process.
+        host: The address to listen on.
+        advertised_host: The address that tasks and browsers are told.
     """
 
     folder: Path
@@ -83,11 +87,12 @@ class Airflow:
     connections: Mapping[str, str] = field(repr=False)
     pools: Mapping[str, int]
     host: str = ports.LOOPBACK
+    advertised_host: str = ports.LOOPBACK
 
     @property
     def url(self) -> str:
         """The page for a browser."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://{self.advertised_host}:{self.port}"
 
     @property
     def password(self) -> str:
@@ -96,8 +101,12 @@ class Airflow:
 
     def prepare(self) -> None:
         """Write the administrator's password; migrate the database, and free it of the dead."""
-        write_private(self._passwords_file, json.dumps({USER: self.password}))
+        self.write_password()
         airflow_database.prepare(self._database, self.pools)
+
+    def write_password(self) -> None:
+        """Write the administrator's password where Airflow looks for it."""
+        write_private(self._passwords_file, json.dumps({USER: self.password}))
 
     def commands(self) -> Mapping[str, Command]:
         """Four processes; the api-server first, it answers for all."""
@@ -105,10 +114,12 @@ class Airflow:
 
     def is_ready(self) -> bool:
         """Ask the api-server how all parts are."""
-        if not ports.answers(self.port):
-            return False
+        return ports.answers(self.port) and self.are_healthy(PARTS)
+
+    def are_healthy(self, parts: Collection[str]) -> bool:
+        """Ask the api-server how some parts are: they must have shown signs of life lately."""
         health = self._health()
-        return all(health.get(part, {}).get("status") == "healthy" for part in PARTS)
+        return all(health.get(part, {}).get("status") == "healthy" for part in parts)
 
     def environment(self) -> dict[str, str]:
         """What all four processes, and so the tasks, get in their environment."""
@@ -147,7 +158,7 @@ class Airflow:
 
     def _health(self) -> dict[str, dict[str, str]]:
         connection = http.client.HTTPConnection(
-            self.host, self.port, timeout=_ANSWER_TIMEOUT_SECONDS
+            self.advertised_host, self.port, timeout=_ANSWER_TIMEOUT_SECONDS
         )
         try:
             connection.request("GET", HEALTH_PATH)

@@ -49,8 +49,6 @@ class FtpServer:
 
     Args:
         host: The address to listen on.
-        advertised_host: The address that passive data connections are told; None is that of the
-            control connection.
     """
 
     root: Path
@@ -61,7 +59,6 @@ class FtpServer:
     password: str = field(repr=False)
     user: str = USER
     host: str = ports.LOOPBACK
-    advertised_host: str | None = None
     options: FtpOptions = FtpOptions()
 
     def prepare(self) -> None:
@@ -71,7 +68,6 @@ class FtpServer:
             "host": self.host,
             "port": self.port,
             "passive_ports": [self.passive_first, self.passive_first + PASSIVE_PORTS],
-            "advertised_host": self.advertised_host,
             "user": self.user,
             "password": self.password,
             "root": str(self.root),
@@ -119,4 +115,5 @@ def build(setting: Setting) -> FtpServer:
     )
 
 
-KIND = Kind("ftp", ports={"control": 1, "passive": PASSIVE_PORTS}, deadline_seconds=120, build=build)
+_PORTS = {"control": 1, "passive": PASSIVE_PORTS}
+KIND = Kind("ftp", ports=_PORTS, deadline_seconds=120, build=build)

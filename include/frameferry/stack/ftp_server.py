@@ -45,7 +45,6 @@ def _handler(config: dict[str, Any], options: FtpOptions) -> type:
     settings = {
         "authorizer": authorizer,
         "passive_ports": range(*config["passive_ports"]),
-        "masquerade_address": config["advertised_host"],
         "max_login_attempts": options.max_login_attempts,
         "auth_failed_timeout": options.refusal_seconds,
         "timeout": options.idle_seconds,

@@ -10,6 +10,15 @@ from collections.abc import Iterable, Mapping
 from frameferry.errors import StackError
 
 LOOPBACK = "127.0.0.1"
+WELL_KNOWN = {
+    "broker": 9092,
+    "controller": 9093,
+    "connect": 15002,
+    "control": 2121,
+    "passive": 30_000,
+    "api": 8080,
+}
+"""Where a server listens that has a machine, or a container, to itself."""
 # Below the ranges from which systems take ports for outgoing connections: a port that is kept
 # while its server is down would be lost to one of those.
 _LOWEST = 20_000

@@ -73,7 +73,7 @@ class ConnectServer:
         return {
             "SPARK_HOME": str(layout.pyspark()),
             "SPARK_CONF_DIR": str(self.folder),
-            "SPARK_LOCAL_IP": self.host,
+            "SPARK_LOCAL_IP": ports.LOOPBACK,
             "SPARK_LOCAL_DIRS": str(self.folder / "tmp"),
             "PYSPARK_PYTHON": layout.python(),
             "PYSPARK_DRIVER_PYTHON": layout.python(),
@@ -88,8 +88,8 @@ class ConnectServer:
             **CONF,
             "spark.connect.grpc.binding.address": self.host,
             "spark.connect.grpc.binding.port": str(self.port),
-            "spark.driver.bindAddress": self.host,
-            "spark.driver.host": self.host,
+            "spark.driver.bindAddress": ports.LOOPBACK,
+            "spark.driver.host": ports.LOOPBACK,
             "spark.sql.warehouse.dir": str(self.folder / "warehouse"),
         }
 

@@ -1,0 +1,170 @@
+"""Opening: the schema, the host, the database, and what is wrong with them."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from fixtures.ledgers import register
+from fixtures.postgres import PostgresServer
+from sqlalchemy import text
+
+from frameferry.errors import ConfigError, LedgerConflict, LedgerUnavailable
+from frameferry.ledger import engines, schema
+from frameferry.ledger.database import open_ledger
+from frameferry.ledger.store import Ledger
+from frameferry.ledger.tables import metadata
+
+
+def test_the_migrations_make_exactly_the_tables(ledger: Ledger):
+    with ledger._transactions.read() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": schema.VERSION_TABLE, "compare_type": True}
+        )
+        assert [] == compare_metadata(context, metadata)
+
+
+def test_the_head_is_the_newest_script():
+    assert schema.HEAD == ScriptDirectory(str(schema.SCRIPTS)).get_current_head()
+
+
+def test_an_empty_database_opened_by_many_at_once_is_migrated_once(
+    postgres: PostgresServer, postgres_template: PostgresServer, tmp_path: Path
+):
+    for url in (f"sqlite:///{tmp_path / 'new.db'}", postgres.empty_database()):
+        with ThreadPoolExecutor(6) as pool:
+            opened = list(pool.map(open_ledger, [url] * 6))
+        assert 1 == len({ledger.epoch for ledger in opened})
+        for ledger in opened:
+            ledger.close()
+
+
+def test_opening_again_keeps_epoch_and_content(ledger_url: str):
+    with closing(open_ledger(ledger_url)) as first:
+        register(first)
+        epoch = first.epoch
+    with closing(open_ledger(ledger_url)) as second:
+        assert epoch == second.epoch
+        assert second.pipeline_state("press-a") is not None
+
+
+def test_postgresql_keeps_everything_in_its_own_schema(postgres_template: PostgresServer):
+    with closing(open_ledger(postgres_template.copy_template())) as ledger:
+        with ledger._transactions.read() as connection:
+            query = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = ANY(:names)"
+            names = [schema.VERSION_TABLE, *metadata.tables]
+            found = connection.scalars(text(query), {"names": names})
+            assert ["frameferry"] == list(found)
+
+
+def test_a_ledger_of_a_newer_program_is_refused(ledger_url: str):
+    with closing(open_ledger(ledger_url)) as ledger:
+        with ledger._transactions.write() as connection:
+            connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(LedgerConflict, match=r"version 9999.*knows up to 0001"):
+        open_ledger(ledger_url)
+
+
+def test_sqlite_is_set_up_to_keep_what_is_committed(tmp_path: Path):
+    with closing(open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        with ledger._transactions.read() as connection:
+            asked = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in asked]
+            assert ["wal", 2, 1, 30_000] == found
+
+
+def test_sqlite_refuses_a_second_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    open_ledger(url).close()
+    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+    with closing(open_ledger(url)):
+        """Another name on the same kernel is a container, not a host."""
+    monkeypatch.setattr("frameferry.ledger.database._BOOT_ID", tmp_path / "boot_id")
+    (tmp_path / "boot_id").write_text("another kernel\n")
+    open_ledger(url).close()
+    monkeypatch.undo()
+    with pytest.raises(LedgerConflict, match="belongs to host elsewhere, this is"):
+        open_ledger(url)
+
+
+def test_a_moved_sqlite_ledger_is_adopted_when_its_host_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "ledger.db"
+    open_ledger(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("UPDATE ledger SET host = 'old', boot_id = 'old'")
+        raw.commit()
+        with pytest.raises(LedgerConflict, match="UPDATE ledger SET host = NULL"):
+            open_ledger(f"sqlite:///{path}")
+        raw.execute("UPDATE ledger SET host = NULL")
+        raw.commit()
+    open_ledger(f"sqlite:///{path}").close()
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "sqlite://", "sqlite:///:memory:", "mysql://user:secret@host/database"]
+)
+def test_a_url_of_no_ledger_is_a_configuration_error(url: str):
+    with pytest.raises(ConfigError, match="FRAMEFERRY_LEDGER_URL") as caught:
+        open_ledger(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path):
+    path = tmp_path / "ledger.db"
+    path.write_text("not a database, but long enough to be taken for one" * 50)
+    with pytest.raises(LedgerConflict, match="is not a ledger"):
+        open_ledger(f"sqlite:///{path}")
+
+
+def test_a_folder_in_the_way_is_said(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="folder cannot be made"):
+        open_ledger(f"sqlite:///{tmp_path / 'file' / 'ledger.db'}")
+    with pytest.raises(LedgerUnavailable, match="cannot be opened"):
+        open_ledger(f"sqlite:///{tmp_path}")
+
+
+def test_a_postgresql_that_is_not_there_is_unavailable_and_tells_no_password():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(LedgerUnavailable, match="does not answer") as caught:
+            open_ledger(f"postgresql://ferry:hunter2@127.0.0.1:{port}/ledger")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_ledger_that_stays_locked_is_unavailable(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 1)
+    with closing(open_ledger(ledger_url)) as ledger, closing(open_ledger(ledger_url)) as rival:
+        register(ledger)
+        with rival._transactions.write() as connection:
+            connection.execute(text("UPDATE pipeline SET topic = topic"))
+            with pytest.raises(LedgerUnavailable, match="does not answer"):
+                ledger.block("press-a", reason="none", digest=None)
+        ledger.block("press-a", reason="none", digest=None)
+
+
+def test_a_connection_that_the_server_cut_is_replaced(postgres_template: PostgresServer):
+    with closing(open_ledger(postgres_template.copy_template())) as ledger:
+        register(ledger)
+        with ledger._transactions.read() as connection:
+            pid = connection.scalar(text("SELECT pg_backend_pid()"))
+        postgres_template.cut(pid)
+        assert ledger.pipeline_state("press-a") is not None
+
+
+def test_the_ledger_file_is_made_with_its_folders(tmp_path: Path):
+    path = tmp_path / "a" / "b" / "ledger.db"
+    open_ledger(f"sqlite:///{path}").close()
+    assert path.exists()

@@ -1,0 +1,164 @@
+"""The containers run what the embedded stack runs. No container was started here."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from check_jsonschema import main as check_jsonschema
+
+from frameferry.config.connections import resolve_from_environment
+from frameferry.config.settings import load_all
+from frameferry.stack import airflow, ftp, ports, service
+from frameferry.stack.airflow import Airflow
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "docker-compose.yaml"
+CHECK = ["CMD", "python", "-m", "frameferry.stack.service"]
+
+
+@pytest.fixture(scope="module")
+def services():
+    return yaml.safe_load(COMPOSE.read_text())["services"]
+
+
+@pytest.fixture(scope="module")
+def ours(services):
+    return {name: one for name, one in services.items() if name != "postgres"}
+
+
+@pytest.fixture(scope="module")
+def airflow_environment():
+    described = Airflow(
+        folder=ROOT, port=1, log=Path, secret=str, connections={}, pools={}
+    ).environment()
+    return {name for name in described if name.startswith("AIRFLOW__")}
+
+
+def test_it_keeps_the_compose_schema(capsys):
+    arguments = ["--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+    with pytest.raises(SystemExit) as ended:
+        check_jsonschema(arguments)
+    assert 0 == ended.value.code, capsys.readouterr()
+
+
+def test_every_server_is_a_service_and_every_command_is_one_of_ours(ours):
+    assert {name: [name] for name in service.SERVICES} == {
+        name: one["command"] for name, one in ours.items()
+    }
+    entry = re.search(r"^ENTRYPOINT (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert CHECK[1:] == json.loads(entry[1])
+
+
+def test_every_server_has_its_health_check(ours):
+    checks = {
+        name: one["healthcheck"]["test"] for name, one in ours.items() if name in service.CHECKS
+    }
+    assert {name: [*CHECK, name, "--check"] for name in service.CHECKS} == checks
+    assert {"airflow-init"} == {name for name, one in ours.items() if "healthcheck" not in one}
+
+
+def test_every_variable_is_one_that_somebody_reads(ours, airflow_environment):
+    secrets = set(re.findall(r"FRAMEFERRY_SECRET_\w+", (ROOT / ".env.example").read_text()))
+    known = {
+        "FRAMEFERRY_LISTEN",
+        "FRAMEFERRY_ADVERTISE",
+        "FRAMEFERRY_PIPELINES",
+        "FRAMEFERRY_LEDGER_URL",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
+        *connections_of_pipelines(),
+        *airflow_environment,
+        *secrets,
+    }
+    for one in ours.values():
+        assert set(one["environment"]) <= known
+
+
+def connections_of_pipelines():
+    whole, _ = load_all(ROOT / "include" / "pipelines")
+    ids = {
+        conn_id
+        for pipeline in whole.values()
+        for conn_id in (
+            pipeline.kafka.connection,
+            pipeline.deliver.connection,
+            pipeline.spark.connection,
+        )
+    }
+    return {f"AIRFLOW_CONN_{conn_id.upper()}" for conn_id in ids}
+
+
+def test_every_connection_of_the_pipelines_names_a_service_and_its_port(services, monkeypatch):
+    environment = services["airflow-scheduler"]["environment"]
+    found = {}
+    for name in connections_of_pipelines():
+        monkeypatch.setenv(name, re.sub(r"\$\{.*?\}", "secret", environment[name]))
+        raw = resolve_from_environment(name.removeprefix("AIRFLOW_CONN_").lower())
+        address = raw.extra.get("bootstrap.servers") or f"{raw.host}:{raw.port}"
+        found[raw.conn_type] = address.removeprefix("sc://")
+    assert {
+        "kafka": f"kafka:{ports.WELL_KNOWN['broker']}",
+        "spark_connect": f"spark:{ports.WELL_KNOWN['connect']}",
+        "ftp": f"ftp:{ports.WELL_KNOWN['control']}",
+    } == found
+    assert ftp.USER in environment["AIRFLOW_CONN_ARCHIVE_FTP"]
+
+
+def test_every_secret_that_a_server_asks_for_is_demanded_and_none_is_written_down(services):
+    secrets = {
+        "ftp.password",
+        *(f"airflow.{key}" for key in ("password", "secret_key", "jwt_secret", "fernet_key")),
+    }
+    wanted = {service.secret_variable(name) for name in secrets} | {"POSTGRES_PASSWORD"}
+    written = dict(
+        line.split("=", 1)
+        for line in (ROOT / ".env.example").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    assert dict.fromkeys(wanted, "") == written
+    demanded = set(re.findall(r"\$\{(\w+):\?", COMPOSE.read_text()))
+    assert wanted == demanded
+    assert set() == set(re.findall(r"\$\{(\w+)[^:\w]", COMPOSE.read_text()))
+
+
+def test_all_parts_of_airflow_share_one_environment_and_one_folder(services):
+    parts = [services[f"airflow-{name}"] for name in [*airflow.COMPONENTS, "init"]]
+    assert all(parts[0]["environment"] == part["environment"] for part in parts)
+    assert all(parts[0]["volumes"] == part["volumes"] for part in parts)
+
+
+def test_only_airflows_page_is_published_and_only_on_loopback(services):
+    published = {name: one["ports"] for name, one in services.items() if "ports" in one}
+    port = ports.WELL_KNOWN["api"]
+    assert {"airflow-api-server": [f"127.0.0.1:{port}:{port}"]} == published
+
+
+def test_the_image_gets_everything_that_its_recipe_copies():
+    recipe = (ROOT / "Dockerfile").read_text()
+    copied = [
+        name for line in re.findall(r"^COPY (.*) \S+$", recipe, re.M) for name in line.split()
+    ]
+    allowed = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" == allowed[0]
+    for name in copied:
+        assert f"!{name}" in allowed
+        assert (ROOT / name).exists()
+
+
+def test_a_wrong_name_is_answered_by_the_names_that_exist(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["service", "postgres"])
+    assert 2 == service.main()
+    assert "kafka|spark|ftp|airflow-init" in capsys.readouterr().err
+
+
+def test_a_missing_secret_is_named_in_one_line(monkeypatch, capsys):
+    monkeypatch.delenv("FRAMEFERRY_SECRET_FTP_PASSWORD", raising=False)
+    monkeypatch.setattr(sys, "argv", ["service", "ftp"])
+    assert 1 == service.main()
+    assert "FRAMEFERRY_SECRET_FTP_PASSWORD is not set. Set it, as in .env.example\n" == (
+        capsys.readouterr().err
+    )
