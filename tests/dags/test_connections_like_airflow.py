@@ -74,7 +74,7 @@ def ours(monkeypatch: pytest.MonkeyPatch, text: str) -> tuple[Any, ...]:
 
 
 def airflows(text: str) -> tuple[Any, ...]:
-    from airflow.sdk import Connection  # noqa: PLC0415 - only once its home is set
+    from airflow.sdk import Connection
 
     text = text.strip()
     if text.startswith("{"):
@@ -106,7 +106,7 @@ def test_json_means_what_airflow_takes_it_for(
 
 @pytest.mark.parametrize("uri", URIS)
 def test_what_airflow_writes_is_read_back(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
-    from airflow.sdk import Connection  # noqa: PLC0415 - only once its home is set
+    from airflow.sdk import Connection
 
     written = Connection.from_uri(uri.strip(), conn_id="it")
     assert airflows(uri) == ours(monkeypatch, written.as_json())

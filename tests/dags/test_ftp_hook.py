@@ -1,4 +1,4 @@
-# ruff: noqa: PLC0415 - Airflow must not be imported before its home is set
+
 from __future__ import annotations
 
 import datetime as dt
@@ -93,12 +93,14 @@ def test_a_hook_keeps_one_connection_and_makes_a_new_one_when_it_is_dead(
 def test_an_upload_that_breaks_does_not_put_later_answers_out_of_step(
     server: OddServer, hook_on: HookMaker
 ) -> None:
-    with FaultProxy(server.port, Fault("DATA", "stall")) as proxy:
-        with hook_on(proxy.port, timeout=0.3) as hook:
-            with pytest.raises(OSError, match="timed out"):
-                hook.store_file("/broken.bin", io.BytesIO(b"x" * 1000))
-            hook.store_file("/whole.bin", io.BytesIO(b"123"))
-            assert hook.get_size("/whole.bin") == 3
+    with (
+        FaultProxy(server.port, Fault("DATA", "stall")) as proxy,
+        hook_on(proxy.port, timeout=0.3) as hook,
+    ):
+        with pytest.raises(OSError, match="timed out"):
+            hook.store_file("/broken.bin", io.BytesIO(b"x" * 1000))
+        hook.store_file("/whole.bin", io.BytesIO(b"123"))
+        assert hook.get_size("/whole.bin") == 3
 
 
 @pytest.mark.parametrize("action", ["cut", "hang", "500 no"])
@@ -127,11 +129,13 @@ def test_extras_are_understood_as_text_from_a_uri_too(
 
 def test_tls_comes_from_the_extras(hook_on: HookMaker, tmp_path: Path) -> None:
     ca, pem = make_certificates(tmp_path)
-    with odd_server(tmp_path / "root", tls="explicit", certificate=str(pem), reuse=True) as host:
-        with hook_on(host.port, tls="explicit", ca_cert=str(ca)) as hook:
-            hook.store_file("/secret.bin", io.BytesIO(b"12"))
-            assert hook.get_conn().is_protected
-            assert hook.get_size("/secret.bin") == 2
+    with (
+        odd_server(tmp_path / "root", tls="explicit", certificate=str(pem), reuse=True) as host,
+        hook_on(host.port, tls="explicit", ca_cert=str(ca)) as hook,
+    ):
+        hook.store_file("/secret.bin", io.BytesIO(b"12"))
+        assert hook.get_conn().is_protected
+        assert hook.get_size("/secret.bin") == 2
 
 
 def test_a_publisher_delivers_over_hooks(server: OddServer, hook_on: HookMaker) -> None:

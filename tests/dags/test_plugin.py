@@ -30,7 +30,7 @@ PATHS = ["/", "/pipelines", "/status.json", "/page.css", "/page.js"]
 @pytest.fixture(scope="module")
 def api_server(airflow_home: Path) -> FastAPI:
     """Airflow's own web app, which mounts what it finds in the plugins folder."""
-    from airflow.api_fastapi.app import create_app  # noqa: PLC0415 - after airflow_home
+    from airflow.api_fastapi.app import create_app
 
     return create_app(apps="core")
 
@@ -48,7 +48,7 @@ def plugin(airflow_home: Path) -> ModuleType:
 
 
 def user(role: str | None) -> Any:
-    from airflow.api_fastapi.auth.managers.simple.user import (  # noqa: PLC0415 - after airflow_home
+    from airflow.api_fastapi.auth.managers.simple.user import (
         SimpleAuthManagerUser,
     )
 
@@ -56,13 +56,13 @@ def user(role: str | None) -> Any:
 
 
 def token(role: str | None) -> dict[str, str]:
-    from airflow.api_fastapi.app import get_auth_manager  # noqa: PLC0415 - after airflow_home
+    from airflow.api_fastapi.app import get_auth_manager
 
     return {"Authorization": f"Bearer {get_auth_manager().generate_jwt(user(role))}"}
 
 
 def test_airflow_loads_the_plugin(api_server: FastAPI) -> None:
-    from airflow import plugins_manager  # noqa: PLC0415 - after airflow_home
+    from airflow import plugins_manager
 
     assert not plugins_manager.get_import_errors()
     (found,) = [one for one in plugins_manager.get_plugin_info() if one["name"] == "frameferry"]
@@ -106,7 +106,7 @@ def test_connections_come_from_airflow_and_a_missing_one_is_advice(api_server: F
 def test_airflow_says_which_pipelines_one_may_read(
     api_server: FastAPI, plugin: ModuleType, role: str | None, *, may: bool
 ) -> None:
-    from starlette.requests import Request  # noqa: PLC0415 - after airflow_home
+    from starlette.requests import Request
 
     request = Request({"type": "http", "path_params": {}, "query_string": b"", "headers": []})
     assert may is plugin.readable_pipelines()(request, user(role))("press-a")

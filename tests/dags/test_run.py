@@ -62,7 +62,9 @@ def test_a_run_carries_all_batches_and_is_green(ferry, kafka_server, ftp_server)
     assert sorted(sent) == files(ferry, ftp_server)
 
 
-def test_a_run_whose_batch_fails_is_red_although_publish_ran(ferry, kafka_server, ftp_server, monkeypatch):
+def test_a_run_whose_batch_fails_is_red_although_publish_ran(
+    ferry, kafka_server, ftp_server, monkeypatch
+):
     produce(ferry, kafka_server, 4)
     broken = {**ferry.connections["archive_ftp"], "password": "wrong"}
     monkeypatch.setenv("AIRFLOW_CONN_ARCHIVE_FTP", json.dumps(broken))
@@ -95,7 +97,13 @@ def test_the_replay_form_runs_a_range_again(ferry, kafka_server, ftp_server):
 def test_the_replay_form_refuses_nonsense_in_its_first_task(ferry, kafka_server, ftp_server, wrong):
     produce(ferry, kafka_server, 2)
     assert "success" == run_dag(f"ferry__{ferry.name}")[0]
-    form = {"pipeline": ferry.name, "partition": 0, "from_offset": 0, "to_offset": 1, "dry_run": False}
+    form = {
+        "pipeline": ferry.name,
+        "partition": 0,
+        "from_offset": 0,
+        "to_offset": 1,
+        "dry_run": False,
+    }
     state, states = run_dag("replay", **{**form, **wrong})
     assert "failed" == state
     assert "failed" == states["prepare", -1]

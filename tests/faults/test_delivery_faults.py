@@ -108,6 +108,16 @@ def test_a_rename_whose_reply_was_lost_is_not_done_twice(server: OddServer) -> N
     assert len(set(finals)) == len(finals)
 
 
+def test_a_part_that_the_server_does_not_show_is_sent_again(server: OddServer) -> None:
+    proxy = ferry_through(server, Fault("SIZE", "550 No such file", nth=2), count=6)
+    assert len(proxy.verbs("STOR")) == 7
+
+
+def test_a_connection_that_had_trouble_is_not_used_again(server: OddServer) -> None:
+    proxy = ferry_through(server, Fault("STOR", "451 Local error", nth=2), connections=1)
+    assert len(proxy.verbs("PASS")) == 2
+
+
 def test_a_lost_reply_is_settled_though_a_consumer_took_the_file_at_once(tmp_path: Path) -> None:
     with (
         odd_server(tmp_path, taken_at_once=True) as server,
@@ -175,9 +185,11 @@ def test_settling_goes_on_through_faults(server: OddServer) -> None:
         staged = dead.stage(made).staged
         dead.publish(staged[:4])
     faults = [Fault(verb, "lose", nth=n) for verb in ("SIZE", "RNFR", "RNTO") for n in (1, 3)]
-    with FaultProxy(server.port, *faults) as proxy:
-        with publisher(server.connection(port=proxy.port), tag="e-1-2") as delivery:
-            settled = delivery.settle(intents(made, staged), after="taken")
+    with (
+        FaultProxy(server.port, *faults) as proxy,
+        publisher(server.connection(port=proxy.port), tag="e-1-2") as delivery,
+    ):
+        settled = delivery.settle(intents(made, staged), after="taken")
     assert list(range(9)) == sorted(receipt.record_id for receipt in settled.receipts)
     assert expected(made) == server.visible()
 

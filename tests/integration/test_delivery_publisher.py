@@ -103,9 +103,11 @@ def test_an_unsafe_name_is_refused_alone_and_nothing_of_it_is_sent(
     server: OddServer, path: str
 ) -> None:
     (bad, data), *good = items(3)
-    with FaultProxy(server.port) as proxy:
-        with publisher(server.connection(port=proxy.port)) as delivery:
-            result = delivery.stage([(replace(bad, remote_path=path), data), *good])
+    with (
+        FaultProxy(server.port) as proxy,
+        publisher(server.connection(port=proxy.port)) as delivery,
+    ):
+        result = delivery.stage([(replace(bad, remote_path=path), data), *good])
     assert [refusal.reason for refusal in result.refused] == ["unsafe name"]
     assert len(result.staged) == 2
     assert len(proxy.verbs("STOR")) == 2
@@ -437,12 +439,12 @@ def test_no_server_is_said_within_a_moment(server: OddServer) -> None:
 
 
 def test_a_firewall_before_the_passive_ports_is_told_from_a_dead_server(server: OddServer) -> None:
-    with FaultProxy(server.port, Fault("DATA", "refuse", nth=0)) as proxy:
-        with (
-            publisher(server.connection(port=proxy.port, timeout_seconds=0.1)) as delivery,
-            pytest.raises(DeliveryRefused, match="given up after 8 tries") as caught,
-        ):
-            delivery.stage(items(1))
+    with (
+        FaultProxy(server.port, Fault("DATA", "refuse", nth=0)) as proxy,
+        publisher(server.connection(port=proxy.port, timeout_seconds=0.1)) as delivery,
+        pytest.raises(DeliveryRefused, match="given up after 8 tries") as caught,
+    ):
+        delivery.stage(items(1))
     assert "passive ports" in caught.value.remedy
 
 

@@ -22,7 +22,7 @@ from frameferry.ledger.store import Ledger
 WANTED = OffsetRange(0, 0, 3)
 
 
-def test_a_claim_is_a_new_attempt_with_a_token_of_this_epoch(press: Ledger):
+def test_a_claim_is_a_new_attempt_with_a_token_of_this_epoch(press: Ledger) -> None:
     batch_id = plan(press, WANTED)
     first = claim(press, batch_id)
     second = claim(press, batch_id)
@@ -32,23 +32,23 @@ def test_a_claim_is_a_new_attempt_with_a_token_of_this_epoch(press: Ledger):
     assert f"{press.epoch[:8]}-{batch_id}-2" == second.part_tag
 
 
-def test_a_live_lease_says_who_holds_it(press: Ledger):
+def test_a_live_lease_says_who_holds_it(press: Ledger) -> None:
     batch_id = plan(press, WANTED)
     claim(press, batch_id, "host:1")
     with pytest.raises(BatchOwned, match=rf"batch {batch_id}: .* owned by host:1 until 20"):
         claim(press, batch_id, "host:2")
-    assert 1 == press.batch(batch_id).token.attempt
+    assert press.batch(batch_id).token.attempt == 1
 
 
-def test_a_lease_that_is_over_or_released_lets_the_next_in(press: Ledger):
+def test_a_lease_that_is_over_or_released_lets_the_next_in(press: Ledger) -> None:
     batch_id = plan(press, WANTED)
     press.claim(batch_id, owner="host:1", lease_seconds=0)
     taken = claim(press, batch_id, "host:2")
     press.release(taken.token)
-    assert 3 == claim(press, batch_id, "host:3").token.attempt
+    assert claim(press, batch_id, "host:3").token.attempt == 3
 
 
-def test_a_lease_is_renewed_by_its_holder_only(press: Ledger):
+def test_a_lease_is_renewed_by_its_holder_only(press: Ledger) -> None:
     batch_id = plan(press, WANTED)
     first = press.claim(batch_id, owner="host:1", lease_seconds=0)
     press.renew(first.token, LEASE)
@@ -60,7 +60,7 @@ def test_a_lease_is_renewed_by_its_holder_only(press: Ledger):
         press.renew(first.token, LEASE)
 
 
-def test_an_overtaken_attempt_cannot_release_the_newer_lease(press: Ledger):
+def test_an_overtaken_attempt_cannot_release_the_newer_lease(press: Ledger) -> None:
     batch_id = plan(press, WANTED)
     old = press.claim(batch_id, owner="host:1", lease_seconds=0)
     claim(press, batch_id, "host:2")
@@ -69,7 +69,7 @@ def test_an_overtaken_attempt_cannot_release_the_newer_lease(press: Ledger):
         claim(press, batch_id, "host:3")
 
 
-def test_of_many_who_claim_at_once_one_gets_the_batch(ledger_url: str, press: Ledger):
+def test_of_many_who_claim_at_once_one_gets_the_batch(ledger_url: str, press: Ledger) -> None:
     batch_id = plan(press, WANTED)
     barrier = Barrier(4)
 
@@ -83,17 +83,17 @@ def test_of_many_who_claim_at_once_one_gets_the_batch(ledger_url: str, press: Le
             return True
 
     with ThreadPoolExecutor(4) as pool:
-        assert 1 == sum(pool.map(try_claim, "abcd"))
-    assert 1 == press.batch(batch_id).token.attempt
+        assert sum(pool.map(try_claim, "abcd")) == 1
+    assert press.batch(batch_id).token.attempt == 1
 
 
-def test_a_failure_is_remembered_with_the_time_of_the_next_try(press: Ledger):
+def test_a_failure_is_remembered_with_the_time_of_the_next_try(press: Ledger) -> None:
     batch = claim(press, plan(press, WANTED))
     press.record_failure(batch.token, error="Kafka is down", retry_after_seconds=300)
     state = press.pipeline_state(batch.pipeline)
     assert state is not None
     (leaf,) = state.open_batches
-    assert "Kafka is down" == leaf.last_error
+    assert leaf.last_error == "Kafka is down"
     assert leaf.retry_at is not None
     assert leaf.leased_until is not None
     assert 290 < (leaf.retry_at - state.now).total_seconds() <= 300
@@ -102,7 +102,7 @@ def test_a_failure_is_remembered_with_the_time_of_the_next_try(press: Ledger):
     record(press, batch.token, rows([WANTED]))
     state = press.pipeline_state(batch.pipeline)
     assert state is not None
-    assert [(None, None)] == [(leaf.last_error, leaf.retry_at) for leaf in state.open_batches]
+    assert [(leaf.last_error, leaf.retry_at) for leaf in state.open_batches] == [(None, None)]
 
 
 def _writes(ledger: Ledger, token: Token, record_id: int) -> dict[str, object]:
@@ -127,7 +127,7 @@ NAMES = list(_writes(None, Token("", 0, 0), 0))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("write", NAMES)
-def test_every_write_of_an_overtaken_attempt_is_fenced(press: Ledger, write: str):
+def test_every_write_of_an_overtaken_attempt_is_fenced(press: Ledger, write: str) -> None:
     batch = judged(press, WANTED)
     due = press.consignments(batch.token)
     claim(press, batch.id)
@@ -136,7 +136,7 @@ def test_every_write_of_an_overtaken_attempt_is_fenced(press: Ledger, write: str
 
 
 @pytest.mark.parametrize("write", NAMES)
-def test_every_write_of_another_epoch_is_fenced(press: Ledger, write: str):
+def test_every_write_of_another_epoch_is_fenced(press: Ledger, write: str) -> None:
     batch = judged(press, WANTED)
     due = press.consignments(batch.token)
     put(press, batch)
@@ -147,7 +147,7 @@ def test_every_write_of_another_epoch_is_fenced(press: Ledger, write: str):
 
 
 @pytest.mark.parametrize("write", NAMES)
-def test_every_write_to_a_split_batch_is_fenced(press: Ledger, write: str):
+def test_every_write_to_a_split_batch_is_fenced(press: Ledger, write: str) -> None:
     batch = judged(press, WANTED)
     due = press.consignments(batch.token)
     with press._transactions.write() as connection:
@@ -158,7 +158,7 @@ def test_every_write_to_a_split_batch_is_fenced(press: Ledger, write: str):
         claim(press, batch.id)
 
 
-def test_a_new_claim_waits_until_a_fenced_write_has_ended(ledger_url: str, press: Ledger):
+def test_a_new_claim_waits_until_a_fenced_write_has_ended(ledger_url: str, press: Ledger) -> None:
     """
     To select first and write then would let the claim in between.
 
@@ -191,11 +191,11 @@ def test_a_new_claim_waits_until_a_fenced_write_has_ended(ledger_url: str, press
     with ThreadPoolExecutor(2) as pool:
         slow, fast = pool.submit(write_slowly), pool.submit(overtake)
         slow.result()
-        assert 2 == fast.result()
-    assert [False] == came_between
+        assert fast.result() == 2
+    assert came_between == [False]
 
 
-def test_a_zombie_and_its_successor_never_both_judge(ledger_url: str, press: Ledger):
+def test_a_zombie_and_its_successor_never_both_judge(ledger_url: str, press: Ledger) -> None:
     """Two attempts race to record predictions; exactly one set of rows stands, the newest's."""
     batch_id = plan(press, WANTED)
     old = claim(press, batch_id)
@@ -217,7 +217,7 @@ def test_a_zombie_and_its_successor_never_both_judge(ledger_url: str, press: Led
         zombie, successor = pool.submit(as_zombie), pool.submit(as_successor)
         found = (zombie.result(), successor.result())
     assert found in {("done", "found them judged"), ("Fenced", "done")}
-    assert 3 == press.counts("press-a").records
+    assert press.counts("press-a").records == 3
 
 
 def _outcome(call: object) -> str:
@@ -228,7 +228,7 @@ def _outcome(call: object) -> str:
     return "done"
 
 
-def test_a_ledger_opened_again_goes_on_with_the_open_batch(ledger_url: str, press: Ledger):
+def test_a_ledger_opened_again_goes_on_with_the_open_batch(ledger_url: str, press: Ledger) -> None:
     batch = judged(press, WANTED)
     press.close()
     with closing(open_ledger(ledger_url)) as again:
@@ -237,4 +237,4 @@ def test_a_ledger_opened_again_goes_on_with_the_open_batch(ledger_url: str, pres
         assert [(batch.id, True, False)] == [
             (leaf.id, leaf.inferred, leaf.finished) for leaf in state.open_batches
         ]
-        assert 3 == len(put(again, claim(again, batch.id)))
+        assert len(put(again, claim(again, batch.id))) == 3

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fixtures.ledgers import DATABASES, carried, fresh_database, judged, plan, put, register, row
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import Executable, delete, insert, text, update
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import LedgerConflict
@@ -103,10 +103,12 @@ def shared(
 ) -> Iterator[Ledger]:
     """One ledger for all refusals of a database: a refused write changes nothing."""
     folder = tmp_path_factory.mktemp("constraints")
-    with fresh_database(request, request.param, folder) as url:
-        with closing(open_ledger(url)) as opened:
-            _plan(opened)
-            yield opened
+    with (
+        fresh_database(request, request.param, folder) as url,
+        closing(open_ledger(url)) as opened,
+    ):
+        _plan(opened)
+        yield opened
 
 
 @pytest.fixture
@@ -121,8 +123,13 @@ def _refuse(ledger: Ledger, table: Any, values: dict[str, Any]) -> None:
 
 
 def _insert(ledger: Ledger, table: Any, values: dict[str, Any]) -> None:
+    _execute(ledger, insert(table).values(values))
+
+
+def _execute(ledger: Ledger, *statements: Executable) -> None:
     with ledger._transactions.write() as connection:
-        connection.execute(insert(table).values(values))
+        for statement in statements:
+            connection.execute(statement)
 
 
 def _batch(**columns: Any) -> dict[str, Any]:
@@ -169,24 +176,24 @@ def _record(**columns: Any) -> dict[str, Any]:
     return {**whole, **columns}
 
 
-def test_the_rows_that_the_refused_ones_differ_from_are_accepted(planned: Ledger):
+def test_the_rows_that_the_refused_ones_differ_from_are_accepted(planned: Ledger) -> None:
     _insert(planned, tables.batch, _batch())
     _insert(planned, tables.record, _record())
     _insert(planned, tables.batch_range, _range())
 
 
 @pytest.mark.parametrize("columns", REFUSED_BATCHES.values(), ids=REFUSED_BATCHES)
-def test_no_batch_may_be(shared: Ledger, columns: dict[str, Any]):
+def test_no_batch_may_be(shared: Ledger, columns: dict[str, Any]) -> None:
     _refuse(shared, tables.batch, _batch(**columns))
 
 
 @pytest.mark.parametrize("columns", REFUSED_RANGES.values(), ids=REFUSED_RANGES)
-def test_no_range_may_be(shared: Ledger, columns: dict[str, Any]):
+def test_no_range_may_be(shared: Ledger, columns: dict[str, Any]) -> None:
     _refuse(shared, tables.batch_range, _range(**columns))
 
 
 @pytest.mark.parametrize("columns", REFUSED_RECORDS.values(), ids=REFUSED_RECORDS)
-def test_no_record_may_be(shared: Ledger, columns: dict[str, Any]):
+def test_no_record_may_be(shared: Ledger, columns: dict[str, Any]) -> None:
     _refuse(shared, tables.record, _record(**columns))
 
 
@@ -199,13 +206,12 @@ def test_no_record_may_be(shared: Ledger, columns: dict[str, Any]):
     ],
     ids=["committed beyond planned", "a negative offset", "a last record without its digest"],
 )
-def test_no_progress_may_be(shared: Ledger, columns: dict[str, Any]):
+def test_no_progress_may_be(shared: Ledger, columns: dict[str, Any]) -> None:
     with pytest.raises(LedgerConflict, match="breaks one of its rules"):
-        with shared._transactions.write() as connection:
-            connection.execute(update(tables.progress).values(columns))
+        _execute(shared, update(tables.progress).values(columns))
 
 
-def test_two_pipelines_never_own_one_partition(press: Ledger):
+def test_two_pipelines_never_own_one_partition(press: Ledger) -> None:
     register(press, "press-b")
     stolen = {"pipeline_id": 2, "generation": 1, "partition": 0, "cluster_id": "cluster"}
     stolen |= {"topic_id": "press-a-topic", "planned_offset": 0, "committed_offset": 0}
@@ -216,7 +222,7 @@ def test_two_pipelines_never_own_one_partition(press: Ledger):
     _insert(press, tables.progress, {**stolen, "generation": 2})
 
 
-def test_one_row_stands_for_an_offset_and_a_row_stands_once(planned: Ledger):
+def test_one_row_stands_for_an_offset_and_a_row_stands_once(planned: Ledger) -> None:
     _insert(planned, tables.record, _record())
     position = {"pipeline_id": 1, "generation": 1, "partition": 0}
     _refuse(planned, tables.current, {**position, "offset": 0, "record_id": 2})
@@ -225,7 +231,7 @@ def test_one_row_stands_for_an_offset_and_a_row_stands_once(planned: Ledger):
     _insert(planned, tables.current, {**position, "offset": 1, "record_id": 2})
 
 
-def test_a_record_is_quarantined_once_and_for_a_reason(planned: Ledger):
+def test_a_record_is_quarantined_once_and_for_a_reason(planned: Ledger) -> None:
     said = {"record_id": 1, "stage": "infer", "reason": "r", "detail": "d", "found_at": NOW}
     _refuse(planned, tables.quarantine, {**said, "stage": "nowhere"})
     _refuse(planned, tables.quarantine, {**said, "reason": ""})
@@ -234,38 +240,36 @@ def test_a_record_is_quarantined_once_and_for_a_reason(planned: Ledger):
     _refuse(planned, tables.quarantine, said)
 
 
-def test_a_gap_is_signed_by_name_and_with_a_reason(press: Ledger):
+def test_a_gap_is_signed_by_name_and_with_a_reason(press: Ledger) -> None:
     gap = press.record_gap("press-a", partition=0, start=0, end=9, cause="retention")
     for who, reason in (("", "because"), ("anna", "")):
         with pytest.raises(LedgerConflict, match="breaks one of its rules"):
             press.accept_gap(gap, who=who, reason=reason)
     with pytest.raises(LedgerConflict):
-        with press._transactions.write() as connection:
-            connection.execute(update(tables.gap).values(accepted_by="anna"))
+        _execute(press, update(tables.gap).values(accepted_by="anna"))
 
 
-def test_actions_are_never_changed(press: Ledger):
+def test_actions_are_never_changed(press: Ledger) -> None:
     press.block("press-a", reason="r", digest=None)
     press.unblock("press-a", who="anna")
     for statement in ("UPDATE action SET who = 'otto'", "DELETE FROM action"):
         with pytest.raises(LedgerConflict, match="append-only"):
-            with press._transactions.write() as connection:
-                connection.execute(text(statement))
+            _execute(press, text(statement))
 
 
-def test_there_is_one_ledger_row(press: Ledger):
+def test_there_is_one_ledger_row(press: Ledger) -> None:
     _refuse(press, tables.ledger, {"id": 2, "epoch": "e", "created_at": NOW})
     _refuse(press, tables.ledger, {"id": 1, "epoch": "e", "created_at": NOW})
 
 
-def test_a_login_is_in_one_state(press: Ledger):
+def test_a_login_is_in_one_state(press: Ledger) -> None:
     _refuse(press, tables.login, {"digest": "d", "state": "trying"})
     _refuse(press, tables.login, {"digest": "d", "state": "refused"})
     _refuse(press, tables.login, {"digest": "d", "state": "free", "reason": "r"})
     _refuse(press, tables.login, {"digest": "d", "state": "odd"})
 
 
-def test_ids_are_never_used_twice(press: Ledger):
+def test_ids_are_never_used_twice(press: Ledger) -> None:
     last = plan(press, OffsetRange(0, 0, 1))
     with press._transactions.write() as connection:
         connection.execute(delete(tables.batch_range))
@@ -273,11 +277,9 @@ def test_ids_are_never_used_twice(press: Ledger):
     assert plan(press, OffsetRange(0, 1, 2)) > last
 
 
-def test_a_broken_rule_takes_the_whole_transaction_back(press: Ledger):
+def test_a_broken_rule_takes_the_whole_transaction_back(press: Ledger) -> None:
     batch = carried(press, OffsetRange(0, 0, 3))
     with pytest.raises(LedgerConflict):
-        with press._transactions.write() as connection:
-            connection.execute(delete(tables.current))
-            connection.execute(update(tables.batch).values(kind="dead"))
-    assert 3 == press.counts(batch.pipeline).records
-    assert [] == put(press, batch)
+        _execute(press, delete(tables.current), update(tables.batch).values(kind="dead"))
+    assert press.counts(batch.pipeline).records == 3
+    assert put(press, batch) == []

@@ -23,30 +23,30 @@ from frameferry.ledger.store import Ledger
 from frameferry.ledger.tables import metadata
 
 
-def test_the_migrations_make_exactly_the_tables(ledger: Ledger):
+def test_the_migrations_make_exactly_the_tables(ledger: Ledger) -> None:
     with ledger._transactions.read() as connection:
         context = MigrationContext.configure(
             connection, opts={"version_table": schema.VERSION_TABLE, "compare_type": True}
         )
-        assert [] == compare_metadata(context, metadata)
+        assert compare_metadata(context, metadata) == []
 
 
-def test_the_head_is_the_newest_script():
-    assert schema.HEAD == ScriptDirectory(str(schema.SCRIPTS)).get_current_head()
+def test_the_head_is_the_newest_script() -> None:
+    assert ScriptDirectory(str(schema.SCRIPTS)).get_current_head() == schema.HEAD
 
 
 def test_an_empty_database_opened_by_many_at_once_is_migrated_once(
     postgres: PostgresServer, postgres_template: PostgresServer, tmp_path: Path
-):
+) -> None:
     for url in (f"sqlite:///{tmp_path / 'new.db'}", postgres.empty_database()):
         with ThreadPoolExecutor(6) as pool:
             opened = list(pool.map(open_ledger, [url] * 6))
-        assert 1 == len({ledger.epoch for ledger in opened})
+        assert len({ledger.epoch for ledger in opened}) == 1
         for ledger in opened:
             ledger.close()
 
 
-def test_opening_again_keeps_epoch_and_content(ledger_url: str):
+def test_opening_again_keeps_epoch_and_content(ledger_url: str) -> None:
     with closing(open_ledger(ledger_url)) as first:
         register(first)
         epoch = first.epoch
@@ -55,32 +55,30 @@ def test_opening_again_keeps_epoch_and_content(ledger_url: str):
         assert second.pipeline_state("press-a") is not None
 
 
-def test_postgresql_keeps_everything_in_its_own_schema(postgres_template: PostgresServer):
-    with closing(open_ledger(postgres_template.copy_template())) as ledger:
-        with ledger._transactions.read() as connection:
-            query = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = ANY(:names)"
-            names = [schema.VERSION_TABLE, *metadata.tables]
-            found = connection.scalars(text(query), {"names": names})
-            assert ["frameferry"] == list(found)
+def test_postgresql_keeps_everything_in_its_own_schema(postgres_template: PostgresServer) -> None:
+    query = "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = ANY(:names)"
+    names = [schema.VERSION_TABLE, *metadata.tables]
+    url = postgres_template.copy_template()
+    with closing(open_ledger(url)) as ledger, ledger._transactions.read() as connection:
+        assert list(connection.scalars(text(query), {"names": names})) == ["frameferry"]
 
 
-def test_a_ledger_of_a_newer_program_is_refused(ledger_url: str):
-    with closing(open_ledger(ledger_url)) as ledger:
-        with ledger._transactions.write() as connection:
-            connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
+def test_a_ledger_of_a_newer_program_is_refused(ledger_url: str) -> None:
+    with closing(open_ledger(ledger_url)) as ledger, ledger._transactions.write() as connection:
+        connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
     with pytest.raises(LedgerConflict, match=r"version 9999.*knows up to 0001"):
         open_ledger(ledger_url)
 
 
-def test_sqlite_is_set_up_to_keep_what_is_committed(tmp_path: Path):
-    with closing(open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
-        with ledger._transactions.read() as connection:
-            asked = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-            found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in asked]
-            assert ["wal", 2, 1, 30_000] == found
+def test_sqlite_is_set_up_to_keep_what_is_committed(tmp_path: Path) -> None:
+    asked = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with closing(open_ledger(url)) as ledger, ledger._transactions.read() as connection:
+        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in asked]
+    assert found == ["wal", 2, 1, 30_000]
 
 
-def test_sqlite_refuses_a_second_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_sqlite_refuses_a_second_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     open_ledger(url).close()
     monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
@@ -96,7 +94,7 @@ def test_sqlite_refuses_a_second_host(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_moved_sqlite_ledger_is_adopted_when_its_host_is_cleared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     path = tmp_path / "ledger.db"
     open_ledger(f"sqlite:///{path}").close()
     with closing(sqlite3.connect(path)) as raw:
@@ -112,20 +110,20 @@ def test_a_moved_sqlite_ledger_is_adopted_when_its_host_is_cleared(
 @pytest.mark.parametrize(
     "url", ["nonsense", "sqlite://", "sqlite:///:memory:", "mysql://user:secret@host/database"]
 )
-def test_a_url_of_no_ledger_is_a_configuration_error(url: str):
+def test_a_url_of_no_ledger_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigError, match="FRAMEFERRY_LEDGER_URL") as caught:
         open_ledger(url)
     assert "secret" not in str(caught.value)
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path):
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_text("not a database, but long enough to be taken for one" * 50)
     with pytest.raises(LedgerConflict, match="is not a ledger"):
         open_ledger(f"sqlite:///{path}")
 
 
-def test_a_folder_in_the_way_is_said(tmp_path: Path):
+def test_a_folder_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="folder cannot be made"):
         open_ledger(f"sqlite:///{tmp_path / 'file' / 'ledger.db'}")
@@ -133,7 +131,7 @@ def test_a_folder_in_the_way_is_said(tmp_path: Path):
         open_ledger(f"sqlite:///{tmp_path}")
 
 
-def test_a_postgresql_that_is_not_there_is_unavailable_and_tells_no_password():
+def test_a_postgresql_that_is_not_there_is_unavailable_and_tells_no_password() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -144,7 +142,7 @@ def test_a_postgresql_that_is_not_there_is_unavailable_and_tells_no_password():
 
 def test_a_ledger_that_stays_locked_is_unavailable(
     ledger_url: str, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(engines, "BUSY_SECONDS", 1)
     with closing(open_ledger(ledger_url)) as ledger, closing(open_ledger(ledger_url)) as rival:
         register(ledger)
@@ -155,7 +153,7 @@ def test_a_ledger_that_stays_locked_is_unavailable(
         ledger.block("press-a", reason="none", digest=None)
 
 
-def test_a_connection_that_the_server_cut_is_replaced(postgres_template: PostgresServer):
+def test_a_connection_that_the_server_cut_is_replaced(postgres_template: PostgresServer) -> None:
     with closing(open_ledger(postgres_template.copy_template())) as ledger:
         register(ledger)
         with ledger._transactions.read() as connection:
@@ -164,7 +162,7 @@ def test_a_connection_that_the_server_cut_is_replaced(postgres_template: Postgre
         assert ledger.pipeline_state("press-a") is not None
 
 
-def test_the_ledger_file_is_made_with_its_folders(tmp_path: Path):
+def test_the_ledger_file_is_made_with_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "ledger.db"
     open_ledger(f"sqlite:///{path}").close()
     assert path.exists()

@@ -46,7 +46,7 @@ job = JudgeJob.from_json(Path(sys.argv[1]).read_text())
 connection = SparkConnection(conn_id="spark_default", url=sys.argv[2])
 print(len(judge(job, connection, deadline_seconds=120).predictions))
 """
-COLD_SECONDS = 200
+COLD_SECONDS = 250
 
 
 def judged(job: JudgeJob, server: SparkServer, seconds: float = COLD_SECONDS) -> Judged:
@@ -239,8 +239,8 @@ def test_a_newer_attempt_interrupts_the_older_one(
 def test_a_server_that_dies_in_a_call_is_said_and_works_again_after_its_restart(
     kafka_server: KafkaServer, spark_server: SparkServer, slow_topic: str
 ) -> None:
-    before = python_workers(server_pid(spark_server))
-    job = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 200), pipeline="press-dies")
+    job = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 200), batch_id=9)
+    idle = cpu_seconds(python_workers(server_pid(spark_server)))
     outcome: list[FrameferryError] = []
 
     def call() -> None:
@@ -251,12 +251,12 @@ def test_a_server_that_dies_in_a_call_is_said_and_works_again_after_its_restart(
 
     thread = threading.Thread(target=call)
     thread.start()
-    poll(lambda: python_workers(server_pid(spark_server)) - before, "the job's own workers")
+    poll(lambda: cpu_seconds(python_workers(server_pid(spark_server))) > idle + 1, "judging")
     spark_server.stop()
     thread.join(60)
     assert [type(each) for each in outcome] == [SparkUnavailable]
     with pytest.raises(SparkUnavailable, match=r"nothing answers|failed to connect"):
         judged(job, spark_server)
     spark_server.start()
-    again = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 1), attempt=2)
+    again = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 1), batch_id=9, attempt=2)
     assert len(judged(again, spark_server).predictions) == 1

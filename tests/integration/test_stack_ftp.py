@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import stat
+from pathlib import Path
 
 import pytest
 from fixtures.polling import poll
@@ -75,8 +76,7 @@ def test_its_password_is_for_the_owner_only_and_in_no_command_line():
     holders = [p for p in home().rglob("*") if p.is_file() and password in p.read_text()]
     assert {"stack.json", "ftp.json"} == {path.name for path in holders}
     assert {0o600} == {stat.S_IMODE(path.stat().st_mode) for path in holders}
-    with open(f"/proc/{spawned.pid}/cmdline") as line:
-        assert password not in line.read()
+    assert password not in Path(f"/proc/{spawned.pid}/cmdline").read_text()
 
 
 def test_a_wrong_password_is_refused():

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 
 import psutil
 import pytest
@@ -48,7 +49,7 @@ def up_lines(path):
 def test_it_has_a_session_of_its_own_and_no_terminal(spawn):
     spawned = spawn(STAYS)
     assert spawned.pid == os.getsid(spawned.pid)
-    assert "/dev/null" == os.readlink(f"/proc/{spawned.pid}/fd/0")
+    assert Path("/dev/null") == Path(f"/proc/{spawned.pid}/fd/0").readlink()
 
 
 def test_its_children_and_theirs_end_with_it_even_in_sessions_of_their_own(spawn, mark, tmp_path):

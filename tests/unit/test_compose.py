@@ -140,7 +140,9 @@ def test_only_airflows_page_is_published_and_only_on_loopback(services):
 def test_the_image_gets_everything_that_its_recipe_copies():
     recipe = (ROOT / "Dockerfile").read_text()
     copied = [
-        name for line in re.findall(r"^COPY (.*) \S+$", recipe, re.M) for name in line.split()
+        name
+        for line in re.findall(r"^COPY (.*) \S+$", recipe, re.MULTILINE)
+        for name in line.split()
     ]
     allowed = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" == allowed[0]

@@ -26,7 +26,9 @@ class Place:
 class ScriptedConsumer:
     """Meets no record; *fetched* offsets are told by statistics, the position jumps at the end."""
 
-    def __init__(self, tell: Callable[[str], None], *, polls: int, fetched: Callable[[int], int]):
+    def __init__(
+        self, tell: Callable[[str], None], *, polls: int, fetched: Callable[[int], int]
+    ) -> None:
         self._tell, self._polls, self._fetched, self._poll = tell, polls, fetched, 0
 
     def poll(self, _seconds: float) -> None:

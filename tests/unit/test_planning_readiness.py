@@ -127,11 +127,12 @@ def test_a_batch_that_waits_for_a_gap_is_no_work_and_takes_no_room() -> None:
     assert "batch 1 is finished and waits for a gap" in answer.reason
 
 
-def test_an_open_replay_is_work_but_takes_no_room() -> None:
+def test_an_open_replay_is_left_to_its_own_run_and_takes_no_room() -> None:
     replay = leaf(9, kind="replay", leased_until=LATER)
     state = replace(STATE, open_batches=(replay,))
     assert may_open(state, 1)
-    assert ask(replace(replay, leased_until=None), marks=NO_LAG).now
+    assert not ask(replace(replay, leased_until=None), marks=NO_LAG).now
+    assert ask(replay, marks=NO_LAG).retry_in_seconds is None
 
 
 def test_a_gap_to_record_is_work_though_nothing_lags_behind_it() -> None:

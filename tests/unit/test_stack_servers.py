@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from frameferry.stack import airflow, ftp, kafka, spark
 from frameferry.stack.servers import Setting
@@ -67,8 +68,6 @@ def test_loopback_goes_around_a_proxy_of_the_machine(setting, monkeypatch):
 
 
 def test_the_airflow_key_has_fernets_form(setting):
-    from cryptography.fernet import Fernet
-
     key = airflow.build(setting, {}, {}).environment()["AIRFLOW__CORE__FERNET_KEY"]
     assert b"x" == Fernet(key).decrypt(Fernet(key).encrypt(b"x"))
 

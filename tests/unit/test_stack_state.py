@@ -37,7 +37,7 @@ def test_only_the_owner_may_read_it_even_if_the_old_one_was_open_to_all(tmp_path
 def test_a_secret_is_made_once_and_written_at_once(tmp_path):
     files = StateFile(tmp_path)
     first = files.secret("ftp.password")
-    assert 32 == len(first)
+    assert 64 == len(first)
     assert first == files.secret("ftp.password")
     assert first == StateFile(tmp_path).secret("ftp.password")
     assert first != files.secret("airflow.password")

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from frameferry.inference.surfaces import LABELS, encode, picture
+from frameferry.inference.surfaces import LABELS, Format, encode, picture
 
 PARTITIONS = 2
 GOOD_PER_EQUIPMENT = 156
@@ -17,7 +17,10 @@ _SIZES = {
     "press-a": ((320, 240), (480, 360), (640, 480)),
     "paint-b": ((160, 160), (256, 192), (320, 320)),
 }
-_FORMATS = {"press-a": ("JPEG", "JPEG", "PNG"), "paint-b": ("PNG", "JPEG")}
+_FORMATS: dict[str, tuple[Format, ...]] = {
+    "press-a": ("JPEG", "JPEG", "PNG"),
+    "paint-b": ("PNG", "JPEG"),
+}
 _BOMB_SIDE_PIXELS = 40_000
 
 

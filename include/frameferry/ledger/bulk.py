@@ -20,6 +20,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
 
 from frameferry.ledger.tables import record
 
@@ -45,12 +46,14 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         _copy(connection, f"COPY {table.name} ({quoted}) FROM STDIN", values)
 
 
-def as_set(connection: Connection, values: Sequence[int] | Sequence[str]) -> Select[Any]:
-    """Make a sub-select of values for IN: one parameter, however many they are."""
-    if connection.dialect.name == "sqlite":
-        return select(func.json_each(json.dumps(values)).table_valued("value").c.value)
-    of_type = Text() if values and isinstance(values[0], str) else BigInteger()
-    return select(func.unnest(literal(list(values), ARRAY(of_type))))
+def as_set(connection: Connection, ids: Sequence[int]) -> Select[Any]:
+    """Make a sub-select of ids for IN: one parameter, however many they are."""
+    return _as_set(connection, ids, BigInteger())
+
+
+def as_text_set(connection: Connection, texts: Sequence[str]) -> Select[Any]:
+    """Make a sub-select of texts for IN: one parameter, however many they are."""
+    return _as_set(connection, texts, Text())
 
 
 def as_pairs(connection: Connection, pairs: Sequence[Pair]) -> FromClause:
@@ -74,6 +77,14 @@ def among(batch_id: int) -> ColumnElement[bool]:
     rows are new, and no statistics know how many there are.
     """
     return record.c.batch_id + 0 == batch_id
+
+
+def _as_set(
+    connection: Connection, values: Sequence[int] | Sequence[str], of_type: TypeEngine[Any]
+) -> Select[Any]:
+    if connection.dialect.name == "sqlite":
+        return select(func.json_each(json.dumps(values)).table_valued("value").c.value)
+    return select(func.unnest(literal(list(values), ARRAY(of_type))))
 
 
 def _copy(connection: Connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from frameferry.ledger.bulk import as_set
+from frameferry.ledger.bulk import as_text_set
 from frameferry.ledger.tables import pipeline, record
 
 
@@ -57,7 +57,7 @@ def find_holders(
         pipeline.c.name,
     )
     query = select(*columns).join(pipeline, pipeline.c.id == record.c.pipeline_id)
-    wanted = record.c.name_key.in_(as_set(connection, list(keys)))
+    wanted = record.c.name_key.in_(as_text_set(connection, list(keys)))
     return {
         key: Holder(record_id, Position(*position), sha256, name)
         for key, record_id, *position, sha256, name in connection.execute(

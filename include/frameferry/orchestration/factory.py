@@ -38,8 +38,8 @@ def ferry_dags() -> Iterator[DAG]:
     wanted = get_parsing_context().dag_id
     try:
         whole, broken = load_all(pipelines_folder())
-    except ConfigError as error:
-        yield _stub("ferry", error)
+    except ConfigError as missing:
+        yield _stub("ferry", missing)
         return
     for settings in whole.values():
         if wanted in {None, dag_id(settings.pipeline)}:

@@ -45,8 +45,8 @@ def replay_dag() -> DAG | None:
             )
             for connection, settings in _by_connection(pipelines).items()
         ]
-        groups >> publish(name)  # type: ignore[operator]
-        groups >> verdict(name, planned)  # type: ignore[operator]
+        groups >> publish(name)
+        groups >> verdict(name, planned)
     return dag
 
 

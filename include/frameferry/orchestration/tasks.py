@@ -48,7 +48,7 @@ def call_step(pipeline: str, step: Callable[[Context], ResultT]) -> ResultT:
 
 def label_map_index(label: str) -> None:
     """Show a mapped task's label instead of its number; call before anything can fail."""
-    get_current_context()["label"] = label  # type: ignore[typeddict-unknown-key]
+    get_current_context()["label"] = label
 
 
 def _open_through_hook(connection: FtpConnection) -> FerryFTP:

@@ -100,7 +100,7 @@ def _add(
 
 
 def _checked_range(ctx: Context, partition: int, start: int, end: int) -> OffsetRange:
-    where = {"pipeline": ctx.pipeline, "partition": partition}
+    where: dict[str, str | int | None] = {"pipeline": ctx.pipeline, "partition": partition}
     known = world.state(ctx).progress
     if partition not in known:
         has = ", ".join(map(str, sorted(known)))
@@ -108,15 +108,12 @@ def _checked_range(ctx: Context, partition: int, start: int, end: int) -> Offset
         raise ConfigError(msg, remedy="Name one of these", pipeline=ctx.pipeline)
     if not 0 <= start < end:
         msg = f"not an offset range: from {start} to {end} (to is exclusive)"
-        raise ConfigError(msg, remedy="Give 0 <= from < to", **where)
+        raise ConfigError(msg, remedy="Give 0 <= from < to").at(**where)
     committed = known[partition].committed
     if end > committed:
         msg = f"to {end} is beyond the committed offset {committed}"
-        raise ConfigError(
-            msg,
-            remedy=f"Choose to <= {committed}; only what is committed can be replayed",
-            **where,
-        )
+        remedy = f"Choose to <= {committed}; only what is committed can be replayed"
+        raise ConfigError(msg, remedy=remedy).at(**where)
     return OffsetRange(partition, start, end)
 
 

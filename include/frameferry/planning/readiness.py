@@ -56,14 +56,14 @@ def readiness(
 
 def leaves_to_take(state: PipelineState) -> tuple[OpenBatch, ...]:
     """
-    List the leaves that nothing holds, oldest first.
+    List the live leaves that nothing holds, oldest first; a replay has a run of its own.
 
     A finished leaf is among them while it can be committed: its run died in between.
     """
     return tuple(
         leaf
         for leaf in sorted(state.open_batches, key=lambda leaf: leaf.id)
-        if not leaf.held_by_gap and not _held_until(leaf, state.now)
+        if leaf.kind == "live" and not leaf.held_by_gap and not _held_until(leaf, state.now)
     )
 
 
@@ -104,7 +104,7 @@ def _waiting(state: PipelineState, reason: str) -> Readiness:
     holds = [
         (until, leaf)
         for leaf in state.open_batches
-        if not leaf.held_by_gap and (until := _held_until(leaf, state.now))
+        if leaf.kind == "live" and not leaf.held_by_gap and (until := _held_until(leaf, state.now))
     ]
     held_by_gap = [leaf.id for leaf in state.open_batches if leaf.held_by_gap]
     if held_by_gap:

@@ -59,6 +59,10 @@ SETTINGS: dict[str, str] = {
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    # A minute of patience: the first tasks may be there before the api-server is.
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "40",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "2",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MIN": "0.5",
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "10",
     # By default 5: a deferred task that resumes at once would be failed (apache/airflow#72716).

@@ -177,6 +177,7 @@ def _java(folder: Path) -> list[str]:
     return [
         str(find_java()),
         "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={folder / 'log4j2.yaml'}",
         "-cp",

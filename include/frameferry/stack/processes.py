@@ -212,7 +212,7 @@ def _gone(
 def _reap() -> None:
     for pid, child in list(_children.items()):
         if child.poll() is not None:
-            del _children[pid]
+            _children.pop(pid, None)
 
 
 def _rotate(log: Path) -> None:

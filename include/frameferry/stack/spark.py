@@ -115,7 +115,7 @@ CONF = {
     "spark.app.name": "frameferry",
     "spark.ui.enabled": "false",
     "spark.driver.memory": "1g",
-    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
     # No image ever reaches the driver; one that tries shall fail early.
     "spark.driver.maxResultSize": "64m",
     "spark.sql.shuffle.partitions": "2",

@@ -14,7 +14,8 @@ from frameferry.errors import StackError
 from frameferry.stack.processes import Spawned, is_alive
 
 _PRIVATE = 0o600
-_SECRET_BYTES = 24
+# As text 64 characters: what the longest of them, a key for SHA-512, should have.
+_SECRET_BYTES = 48
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class StateFile:
             self.save()
 
     def secret(self, name: str) -> str:
-        """The secret of this name: 32 characters, generated at its first use and then kept."""
+        """The secret of this name: 64 characters, generated at its first use and then kept."""
         with self._lock:
             if name not in self.state.secrets:
                 self.state.secrets[name] = secrets.token_urlsafe(_SECRET_BYTES)
