@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def airflow_home(tmp_path_factory):
-    """Migrate a metadata database in a folder of its own; the process's environment points there."""
+    """Migrate a metadata database in a folder of its own, and point the environment there."""
     folder = tmp_path_factory.mktemp("airflow")
     os.environ.update(
         {

@@ -1,4 +1,4 @@
-"""Whatever is wrong gives one clear line at the command line: no traceback, no hang, nothing lost."""
+"""Whatever is wrong gives one clear line: no traceback, no hang, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -95,6 +95,20 @@ def test_a_greeting_that_is_none(
     assert log == []
 
 
+@pytest.mark.parametrize(
+    ("nonsense", "words"),
+    [(b"213 " + b"1" * 100_000, "line of over 8192 bytes"), (endless_lines, "without an end")],
+)
+def test_a_reply_is_given_up_by_its_length_before_it_fills_the_memory(
+    nonsense: Answer, words: str
+) -> None:
+    with scripted_ftp({b"SIZE": nonsense}) as (connection, _):
+        ftp = connect(connection.model_copy(update={"timeout_seconds": 10}))
+        with pytest.raises(FtpUnavailable, match=words):
+            ftp.ask("SIZE", "/x")
+        ftp.poison()
+
+
 def test_a_slow_greeting_is_waited_for() -> None:
     with scripted_ftp(greeting=b"120 in a minute\r\n220 here I am\r\n") as (connection, _):
         ftp = connect(connection)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from fixtures.ftp_proxy import Fault, FaultProxy
 from fixtures.odd_ftp import OddServer, odd_server
 
 from frameferry.delivery.renaming import After
+from frameferry.delivery.rounds import RetryPolicy
 from frameferry.domain.records import Receipt, Refusal
 from frameferry.errors import DeliveryRefused, FtpUnavailable, LoginRefused, RecordChanged
 
@@ -140,11 +142,13 @@ def test_connections_are_kept_between_groups(server: OddServer) -> None:
 
 def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(tmp_path: Path) -> None:
     made = items(4)
-    with odd_server(tmp_path, idle_seconds=0.2) as server:
-        with publisher(server.connection()) as delivery:
+    with odd_server(tmp_path, idle_seconds=1) as server:
+        connection = server.connection(timeout_seconds=5)
+        only_once = RetryPolicy(tries=1)
+        with publisher(connection, connections=1, retry=only_once) as delivery:
             deliver(delivery, made)
-            lent = delivery._pool._idle[0]
-            assert lent.sock.recv(4, 2) == b"421 "  # MSG_PEEK: waits for the server's farewell
+            idle = delivery._pool._idle[0]
+            assert idle.sock.recv(4, socket.MSG_PEEK) == b"421 "  # the server's farewell
             deliver(delivery, made)
         assert expected(made) == server.visible()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import subprocess
 import sys
 import time
@@ -282,15 +283,36 @@ def test_a_partition_or_topic_that_does_not_exist_is_said_at_once(
     assert "no-such-topic" not in kafka_server.admin.list_topics(timeout=10).topics
 
 
-def test_no_broker_is_said_with_its_cause(kafka_server: KafkaServer) -> None:
-    nobody = KafkaConnection(conn_id="plant_kafka", options={"bootstrap.servers": "127.0.0.1:1"})
-    reading = RangeReader(
-        nobody, "t", OffsetRange(0, 0, 1), filename_header="filename", stall_seconds=1
-    )
-    started = time.monotonic()
-    with pytest.raises(KafkaUnavailable, match=r"Connection refused.*'plant_kafka'"):
-        list(reading)
-    assert time.monotonic() - started < 5
+@pytest.mark.parametrize("says", ["Connection refused", "gave no answer within 1 s"])
+def test_no_broker_is_said_with_its_cause(says: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = 1 if "refused" in says else silent.getsockname()[1]
+        nobody = KafkaConnection(
+            conn_id="plant_kafka", options={"bootstrap.servers": f"127.0.0.1:{port}"}
+        )
+        reading = RangeReader(
+            nobody, "t", OffsetRange(0, 0, 1), filename_header="filename", stall_seconds=1
+        )
+        started = time.monotonic()
+        with pytest.raises(KafkaUnavailable, match=f"{says}.*'plant_kafka'"):
+            list(reading)
+        assert time.monotonic() - started < 5
+
+
+def test_a_broker_that_goes_in_the_middle_is_said_and_the_next_read_is_whole(
+    kafka_server: KafkaServer,
+) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [bytes(8_000_000)] * 8)
+    reading = reader(kafka_server, topic, 0, 8, stall=2)
+    records = iter(reading)
+    met = [next(records).offset]
+    kafka_server.stop()
+    with pytest.raises(KafkaUnavailable, match="Connection refused") as error:
+        met.extend(record.offset for record in records)
+    assert error.value.where["offset"] == reading.seen_to == len(met) < 8
+    kafka_server.start()
+    assert offsets(list(reader(kafka_server, topic, 0, 8))) == list(range(8))
 
 
 def test_time_that_the_caller_takes_is_no_stall(kafka_server: KafkaServer) -> None:

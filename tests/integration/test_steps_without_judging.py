@@ -140,13 +140,3 @@ def test_a_replay_of_nonsense_is_refused(ferry, kafka_server, partition, start, 
             plan_replay(
                 ctx, partition=partition, start=start, end=end, mode="redeliver", dry_run=False
             )
-
-
-def test_bytes_that_the_ledger_did_not_judge_are_not_delivered(ferry, kafka_server, ftp_server):
-    kafka_server.produce(ferry.content["kafka"]["topic"], values(6))
-    with ferry.context() as ctx:
-        [batch] = steps.plan(ctx).batch_ids
-        steps.infer(ctx, batch)
-        steps.deliver(ctx, batch)
-        rows = ctx.ledger.records(ctx.pipeline)
-    assert [len(v) for v in values(6)] == [row.size_bytes for row in rows]

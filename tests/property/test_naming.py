@@ -70,6 +70,7 @@ records = st.builds(
     generation=st.just(1),
 )
 zones = st.sampled_from(ZONES).map(ZoneInfo)
+bounded = settings(deadline=None)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -77,6 +78,7 @@ def test_these_templates_are_allowed(template: str) -> None:
     check_template(template)
 
 
+@bounded
 @given(templates, records, zones)
 def test_a_name_is_a_function_of_the_record(
     template: str, record: NameFields, zone: ZoneInfo
@@ -84,6 +86,7 @@ def test_a_name_is_a_function_of_the_record(
     assert remote_name(template, record, zone) == remote_name(template, record, zone)
 
 
+@bounded
 @given(templates, records, records, zones)
 @example(
     "{stem} {partition} {offset}{suffix}{suffix}",
@@ -111,13 +114,13 @@ def any_templates(draw: st.DrawFn) -> str:
     return "".join(piece + draw(gaps) for piece in pieces)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(bounded, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
 @given(any_templates(), st.integers(0, 10**6))
 def test_whatever_template_is_allowed_keeps_records_apart(template: str, seed: int) -> None:
     assume(_is_allowed(template))
     random = Random(seed)
     seen: dict[str, tuple[int, int]] = {}
-    for _ in range(150):
+    for _ in range(100):
         text = ["".join(random.choices("123.-_", k=random.randrange(4))) for _ in "ab"]
         record = NameFields("p", "t", random.randrange(5), random.randrange(5), 0, *text)
         place = record.partition, record.offset
@@ -132,6 +135,7 @@ def _is_allowed(template: str) -> bool:
     return True
 
 
+@bounded
 @given(templates, records, zones)
 def test_no_name_leaves_its_base_or_breaks_the_protocol(
     template: str, record: NameFields, zone: ZoneInfo
@@ -139,6 +143,7 @@ def test_no_name_leaves_its_base_or_breaks_the_protocol(
     check_path(join_base("/press-a", remote_name(template, record, zone)), "/press-a")
 
 
+@bounded
 @given(templates, records, zones)
 def test_no_component_is_odd_to_a_file_system(
     template: str, record: NameFields, zone: ZoneInfo
@@ -153,6 +158,7 @@ def test_no_component_is_odd_to_a_file_system(
         assert not set(component) & set('<>:"\\|?*')
 
 
+@bounded
 @given(templates, records, records, zones)
 def test_a_second_generation_never_meets_the_first_of_the_same_source(
     template: str, record: NameFields, other: NameFields, zone: ZoneInfo
@@ -170,6 +176,7 @@ def test_a_second_generation_never_meets_the_first_of_the_same_source(
     assert remote_name(template, record, zone) != remote_name(template, second, zone)
 
 
+@bounded
 @given(records, records, zones)
 def test_the_default_name_depends_on_nothing_that_the_model_says(
     record: NameFields, other: NameFields, zone: ZoneInfo

@@ -76,7 +76,7 @@ class Pool:
             idle, self._idle = self._idle, []
             lent, self._lent = self._lent, set()
         for ftp in lent:
-            ftp.interrupt()
+            ftp.poison()
         for ftp in idle:
             ftp.farewell()
 

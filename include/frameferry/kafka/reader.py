@@ -25,7 +25,7 @@ from frameferry.kafka.headers import source_name
 
 READER_GROUP: Final = "frameferry.reader"
 """librdkafka wants a group's name; nothing joins it and nothing is committed to it."""
-_POLL_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.02
 _ASK_HEADERS: Final = methodcaller("headers")
 _READING: Final[dict[str, Any]] = {
     "group.id": READER_GROUP,

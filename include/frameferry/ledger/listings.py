@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, func, or_, select
 
 from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import UNJUDGED
 from frameferry.domain.state import BatchRow, Counts, QuarantineRow, RecordRow
 from frameferry.ledger.bulk import as_set
 from frameferry.ledger.claims import ranges_of
@@ -18,6 +20,7 @@ from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.pipelines import Known, find_pipeline
 from frameferry.ledger.tables import batch, current, gap, quarantine, record
 
+_HAS_A_FILE = ("delivered", "duplicate")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = Counts(
     records=0,
@@ -36,17 +39,20 @@ def counts(connection: Connection, name: str) -> Counts:
     known = find_pipeline(connection, name)
     if known is None:
         return _NOTHING
-    outcomes = _grouped(connection, known, record.c.outcome)
+    outcomes: Counter[str | None] = Counter()
+    labels: Counter[str] = Counter()
+    for outcome, label, number in connection.execute(_by_outcome_and_label(known)):
+        outcomes[outcome] += number
+        if outcome in _HAS_A_FILE:
+            labels[label or UNJUDGED] += number
     return Counts(
-        records=sum(outcomes.values()),
-        delivered=outcomes.get("delivered", 0),
-        duplicates=outcomes.get("duplicate", 0),
-        quarantined=outcomes.get("quarantined", 0),
+        records=outcomes.total(),
+        delivered=outcomes["delivered"],
+        duplicates=outcomes["duplicate"],
+        quarantined=outcomes["quarantined"],
         gaps=_lost(connection, known),
         batches=_leaves(connection, known),
-        labels=_grouped(
-            connection, known, record.c.label, record.c.outcome.in_(["delivered", "duplicate"])
-        ),
+        labels=dict(sorted(labels.items())),
         reasons=_reasons(connection, known),
     )
 
@@ -81,9 +87,10 @@ def list_records(
         record.c.source_name.like(pattern, escape="\\"),
         record.c.remote_path.like(pattern, escape="\\"),
     )
-    rows = connection.execution_options(yield_per=1000).execute(query.where(likely))
-    matching = (row for row in rows if _matches(row, name_glob))
-    return [_record_row(row) for row in islice(matching, limit)]
+    streaming = connection.execution_options(yield_per=1000)
+    with streaming.execute(query.where(likely)) as rows:
+        matching = (row for row in rows if _matches(row, name_glob))
+        return [_record_row(row) for row in islice(matching, limit)]
 
 
 def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
@@ -113,16 +120,16 @@ def count_standing(connection: Connection, name: str, wanted: OffsetRange) -> tu
     known = find_pipeline(connection, name)
     if known is None:
         return 0, 0
-    outcomes = _grouped(
-        connection,
-        known,
-        record.c.outcome,
+    inside = (
         (current.c.generation == known.generation)
         & (current.c.partition == wanted.partition)
         & (current.c.offset >= wanted.start)
-        & (current.c.offset < wanted.end),
+        & (current.c.offset < wanted.end)
     )
-    return outcomes.get("delivered", 0), outcomes.get("quarantined", 0)
+    outcomes: Counter[str | None] = Counter()
+    for outcome, _, number in connection.execute(_by_outcome_and_label(known).where(inside)):
+        outcomes[outcome] += number
+    return outcomes["delivered"], outcomes["quarantined"]
 
 
 def last_batches(connection: Connection, name: str, limit: int) -> list[BatchRow]:
@@ -166,14 +173,9 @@ def _standing(known: Known, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any
     )
 
 
-def _grouped(
-    connection: Connection,
-    known: Known,
-    by: ColumnElement[Any],
-    *conditions: ColumnElement[bool],
-) -> dict[str, int]:
-    query = _standing(known, by, func.count()).where(*conditions).group_by(by).order_by(by)
-    return {key or "": number for key, number in connection.execute(query)}
+def _by_outcome_and_label(known: Known) -> Select[Any]:
+    by = (record.c.outcome, record.c.label)
+    return _standing(known, *by, func.count()).group_by(*by)
 
 
 def _reasons(connection: Connection, known: Known) -> dict[str, int]:

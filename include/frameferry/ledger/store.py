@@ -3,58 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import Connection
 
 from frameferry.domain.batch import Batch, ReplayMode, Token
 from frameferry.domain.offsets import OffsetRange
-from frameferry.domain.records import (
-    Census,
-    Consignment,
-    Intent,
-    NamedPrediction,
-    Receipt,
-    Refusal,
-)
-from frameferry.domain.state import (
-    BatchRow,
-    Counts,
-    GapRow,
-    PipelineState,
-    QuarantineRow,
-    RecordRow,
-)
-from frameferry.errors import LedgerConflict, LedgerUnavailable
+from frameferry.domain.records import NamedPrediction
+from frameferry.errors import LedgerUnavailable
 from frameferry.ledger import (
-    census,
     claims,
     commits,
     gaps,
-    intents,
-    listings,
     logins,
     pipelines,
     plans,
     predictions,
     replays,
-    states,
     withdrawals,
 )
-from frameferry.ledger import (
-    receipts as receipt_writer,
-)
-from frameferry.ledger.transactions import Transactions, constraint_of
+from frameferry.ledger.delivering import Delivering
+from frameferry.ledger.reading import Reading
+from frameferry.ledger.transactions import Transactions, write_names
 
 LOGIN_PATIENCE_SECONDS: Final = 20.0
 """How long a log-in waits for another's to end before it gives way."""
 _LOGIN_POLL_SECONDS: Final = 0.1
-_NAME_RACES: Final = 5
-ResultT = TypeVar("ResultT")
 
 
-class Ledger:
+class Ledger(Reading, Delivering):
     """
     All that is known for sure. Threads may share it; a forked process opens its own.
 
@@ -64,7 +42,7 @@ class Ledger:
     """
 
     def __init__(self, transactions: Transactions, epoch: str) -> None:
-        self._transactions = transactions
+        super().__init__(transactions)
         self._epoch = epoch
 
     @property
@@ -112,11 +90,6 @@ class Ledger:
                 starts=starts,
             )
 
-    def pipeline_state(self, name: str) -> PipelineState | None:
-        """Read what planner, wait and status decide on, in one snapshot; None if not registered."""
-        with self._transactions.read() as connection:
-            return states.pipeline_state(connection, name)
-
     def add_batch(
         self, pipeline: str, *, ranges: Sequence[OffsetRange], sentence: str, config_digest: str
     ) -> int:
@@ -160,11 +133,6 @@ class Ledger:
         with self._transactions.write() as connection:
             gaps.accept_gap(connection, gap_id, who=who, reason=reason)
 
-    def gaps(self, pipeline: str) -> list[GapRow]:
-        """List all gaps, oldest first, accepted or not."""
-        with self._transactions.read() as connection:
-            return gaps.list_gaps(connection, pipeline)
-
     def block(self, pipeline: str, *, reason: str, digest: str | None) -> None:
         """Let nothing run; *digest* names the connection that blocks, None: a person must act."""
         with self._transactions.write() as connection:
@@ -176,16 +144,6 @@ class Ledger:
             return pipelines.unblock(connection, pipeline, who=who)
 
     # Claims
-
-    def batch(self, batch_id: int) -> Batch:
-        """
-        Read a batch, with the token of its newest attempt.
-
-        Raises:
-            LedgerConflict: There is none of this id.
-        """
-        with self._transactions.read() as connection:
-            return claims.find_batch(connection, batch_id)
 
     def claim(self, batch_id: int, *, owner: str, lease_seconds: float) -> Batch:
         """
@@ -273,7 +231,7 @@ class Ledger:
                 seconds=seconds,
             )
 
-        self._write_names(record)
+        write_names(self._transactions, record)
 
     def withdraw_predictions(self, token: Token, *, error: str) -> None:
         """
@@ -286,106 +244,6 @@ class Ledger:
         """
         with self._transactions.write() as connection:
             withdrawals.withdraw_predictions(connection, token, error=error)
-
-    # Delivering
-
-    def consignments(self, token: Token) -> list[Consignment]:
-        """
-        List the rows that still need an outcome, by partition and offset.
-
-        A duplicate whose record was quarantined since becomes a consignment of its own.
-
-        Raises:
-            Fenced: A newer attempt, a split or a restore owns the batch.
-        """
-        return self._write_names(lambda connection: intents.consignments(connection, token))
-
-    def recorded_offsets(self, token: Token) -> dict[int, list[int]]:
-        """
-        List every row's offset by partition, ascending: what the judge said exists.
-
-        Raises:
-            Fenced: A newer attempt, a split or a restore owns the batch.
-        """
-        with self._transactions.read() as connection:
-            return intents.recorded_offsets(connection, token)
-
-    def open_intents(self, token: Token) -> list[Intent]:
-        """
-        List the parts, of any attempt, that may have been renamed: they have no receipt yet.
-
-        Raises:
-            Fenced: A newer attempt, a split or a restore owns the batch.
-        """
-        with self._transactions.read() as connection:
-            return intents.open_intents(connection, token)
-
-    def record_intents(self, token: Token, parts: Sequence[tuple[int, str]]) -> None:
-        """
-        Write down which part will be renamed to which record's name, before it is.
-
-        Args:
-            token: The attempt that holds the intents from now on.
-            parts: (record id, full path of the part) each.
-
-        Raises:
-            Fenced: A newer attempt, a split or a restore owns the batch.
-            LedgerConflict: A record is not due, or has an open intent that was not settled.
-        """
-        with self._transactions.write() as connection:
-            intents.record_intents(connection, token, parts)
-
-    def withdraw_intents(self, token: Token, record_ids: Sequence[int]) -> None:
-        """
-        Give up parts that were not renamed, and will not be.
-
-        Raises:
-            Fenced: A newer attempt, a split or a restore owns the batch.
-        """
-        with self._transactions.write() as connection:
-            intents.withdraw_intents(connection, token, record_ids)
-
-    def record_receipts(self, token: Token, receipts: Sequence[Receipt]) -> None:
-        """
-        Write down what was verified under its final name; may be repeated.
-
-        A receipt is a fact: it is accepted from the attempt that holds the intent even if a
-        newer one fences it. Each moves `current`, and the name, in this transaction.
-
-        Raises:
-            Fenced: A newer attempt settled the intents otherwise, or the epoch is another.
-            LedgerConflict: A record has no open intent.
-        """
-        with self._transactions.write() as connection:
-            receipt_writer.record_receipts(connection, token, receipts)
-
-    def record_refusals(self, token: Token, refusals: Sequence[Refusal]) -> None:
-        """
-        Quarantine records that the server refuses for good; open intents are withdrawn before.
-
-        Raises:
-            Fenced: A newer attempt, a split or a restore owns the batch.
-        """
-        with self._transactions.write() as connection:
-            intents.record_refusals(connection, token, refusals)
-
-    def record_census(self, token: Token, counted: Sequence[Census], *, seconds: float) -> None:
-        """
-        Finish the batch: what deliver met is what was judged, and each has its outcome.
-
-        Args:
-            token: The attempt that delivered.
-            counted: One census a range, each read to its end.
-            seconds: How long delivery took.
-
-        Raises:
-            Fenced: A newer attempt, a split or a restore owns the batch.
-            PredictionsIncomplete: The rows are not the records that were met.
-            BatchUnfinished: A range is missing or was not read to its end, or a record has no
-                outcome (a duplicate's record must be delivered itself).
-        """
-        with self._transactions.write() as connection:
-            census.record_census(connection, token, counted, seconds=seconds)
 
     # Committing
 
@@ -404,11 +262,6 @@ class Ledger:
         """
         with self._transactions.write() as connection:
             return commits.commit(connection, batch_id)
-
-    def committed_offsets(self, pipeline: str) -> dict[int, int]:
-        """Read the committed (next) offset of each partition; empty if not registered."""
-        with self._transactions.read() as connection:
-            return commits.committed_offsets(connection, pipeline)
 
     # Log-ins
 
@@ -450,11 +303,6 @@ class Ledger:
         with self._transactions.write() as connection:
             logins.forget_refusal(connection, digest)
 
-    def login_refusal(self, digest: str) -> str | None:
-        """Read why the server refused a connection; None if it did not."""
-        with self._transactions.read() as connection:
-            return logins.login_refusal(connection, digest)
-
     # Replay
 
     def add_replay(
@@ -487,72 +335,6 @@ class Ledger:
                 who=who,
             )
 
-    # Reading
-
-    def counts(self, pipeline: str) -> Counts:
-        """Count the rows that stand; all zero if the pipeline is not registered."""
-        with self._transactions.read() as connection:
-            return listings.counts(connection, pipeline)
-
-    def records(
-        self,
-        pipeline: str,
-        *,
-        partition: int | None = None,
-        offset: int | None = None,
-        name_glob: str | None = None,
-        label: str | None = None,
-        limit: int = 1000,
-    ) -> list[RecordRow]:
-        """
-        List the rows that stand, by partition and offset.
-
-        *name_glob* (`*`, `?`, `[…]`, with case) is matched with the source name and with the
-        whole remote path.
-        """
-        with self._transactions.read() as connection:
-            return listings.list_records(
-                connection,
-                pipeline,
-                partition=partition,
-                offset=offset,
-                name_glob=name_glob,
-                label=label,
-                limit=limit,
-            )
-
-    def quarantined(self, pipeline: str) -> list[QuarantineRow]:
-        """List the quarantined rows that stand, by partition and offset."""
-        with self._transactions.read() as connection:
-            return listings.quarantined(connection, pipeline)
-
-    def count_standing(self, pipeline: str, wanted: OffsetRange) -> tuple[int, int]:
-        """Count a range's standing rows: (delivered, quarantined)."""
-        with self._transactions.read() as connection:
-            return listings.count_standing(connection, pipeline, wanted)
-
-    def last_batches(self, pipeline: str, limit: int = 20) -> list[BatchRow]:
-        """List the newest batches first; one that was split is shown by its children."""
-        with self._transactions.read() as connection:
-            return listings.last_batches(connection, pipeline, limit)
-
-    def unfinished(self, pipeline: str, batch_ids: Sequence[int]) -> list[int]:
-        """Pick those of the batches that have no census, in the order given."""
-        with self._transactions.read() as connection:
-            return listings.unfinished(connection, pipeline, batch_ids)
-
     def _try_login(self, digest: str, owner: str, lease_seconds: float) -> bool:
         with self._transactions.write() as connection:
             return logins.begin_login(connection, digest, owner=owner, lease_seconds=lease_seconds)
-
-    def _write_names(self, write: Callable[[Connection], ResultT]) -> ResultT:
-        """Write again where a rival took a name between our look and our insert."""
-        for _ in range(_NAME_RACES):
-            try:
-                with self._transactions.write() as connection:
-                    return write(connection)
-            except LedgerConflict as error:
-                if constraint_of(error.__cause__) != "uq_record_name":
-                    raise
-        msg = "other batches keep taking this batch's names"
-        raise LedgerUnavailable(msg, remedy="The step may be run again later")

@@ -7,7 +7,7 @@ are tested for NULL and never compared with each other. Ids are never used twice
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -38,6 +38,8 @@ metadata = MetaData(
     }
 )
 
+NAME_INDEX: Final = "uq_record_name"
+"""One holder a name: the one index that rivals may run into without a mistake."""
 _ID: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite makes row ids of INTEGER columns only."""
 
@@ -315,7 +317,7 @@ record = Table(
     comment="One image of one batch. `outcome` is one column: exactly one, or none yet.",
 )
 Index(
-    "uq_record_name",
+    NAME_INDEX,
     record.c.destination,
     record.c.name_key,
     unique=True,

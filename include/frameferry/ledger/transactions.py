@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import (
@@ -17,6 +18,10 @@ from sqlalchemy.exc import (
 
 from frameferry.errors import LedgerConflict, LedgerUnavailable
 from frameferry.ledger.engines import readers, writers
+from frameferry.ledger.tables import NAME_INDEX
+
+ResultT = TypeVar("ResultT")
+_NAME_RACES: Final = 5
 
 
 class Transactions:
@@ -73,7 +78,25 @@ def translated() -> Iterator[None]:
         raise LedgerConflict(msg, remedy="Look at the database's own log") from error
 
 
-def constraint_of(error: BaseException | None) -> str | None:
+def write_names(transactions: Transactions, write: Callable[[Connection], ResultT]) -> ResultT:
+    """
+    Write in a transaction, and again where a rival took a name between our look and our insert.
+
+    Raises:
+        LedgerUnavailable: Rivals were faster every time.
+    """
+    for _ in range(_NAME_RACES):
+        try:
+            with transactions.write() as connection:
+                return write(connection)
+        except LedgerConflict as error:
+            if _constraint_of(error.__cause__) != NAME_INDEX:
+                raise
+    msg = "other batches keep taking this batch's names"
+    raise LedgerUnavailable(msg, remedy="The step may be run again later")
+
+
+def _constraint_of(error: BaseException | None) -> str | None:
     """Name the constraint that an integrity error broke, where the database says it."""
     cause = error.orig if isinstance(error, IntegrityError) else None
     name = getattr(getattr(cause, "diag", None), "constraint_name", None)

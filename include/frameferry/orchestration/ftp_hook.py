@@ -19,6 +19,20 @@ class FerryFTPHook(FTPHook):
 
     conn: FerryFTP | None
 
+    def __init__(
+        self, ftp_conn_id: str = FTPHook.default_conn_name, settings: FtpConnection | None = None
+    ) -> None:
+        """
+        Hook onto a connection.
+
+        Args:
+            ftp_conn_id: The connection's id in Airflow.
+            settings: The same connection, resolved already: Airflow is not asked again then,
+                so that threads may open more of them.
+        """
+        super().__init__(ftp_conn_id)
+        self._settings = settings
+
     def get_conn(self) -> FerryFTP:
         """
         Return the logged-in connection, a new one where the last is dead or out of step.
@@ -44,7 +58,7 @@ class FerryFTPHook(FTPHook):
         Raises:
             ConnectionMissing: Airflow has none of this id, or it makes no sense as FTP.
         """
-        return ftp_connection(resolve_through_airflow(self.ftp_conn_id))
+        return self._settings or ftp_connection(resolve_through_airflow(self.ftp_conn_id))
 
     def close_conn(self) -> None:
         """Say good-bye if there is somebody to say it to. Never raises; may be called twice."""

@@ -52,4 +52,4 @@ def label_map_index(label: str) -> None:
 
 
 def _open_through_hook(connection: FtpConnection) -> FerryFTP:
-    return FerryFTPHook(connection.conn_id).get_conn()
+    return FerryFTPHook(connection.conn_id, settings=connection).get_conn()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import structlog
 
@@ -106,7 +107,9 @@ def _unjudged(ctx: Context, batch: Batch) -> Iterator[Prediction]:
             )
 
 
-def _named(settings: PipelineSettings, batch: Batch, prediction: Prediction) -> NamedPrediction:
+def _named(settings: PipelineSettings, batch: Batch, found: Prediction) -> NamedPrediction:
+    quarantine = _quarantine(settings, found)
+    prediction = found if found.label or quarantine else replace(found, label=UNJUDGED)
     fields = NameFields(
         pipeline=settings.pipeline,
         topic=settings.kafka.topic,
@@ -121,7 +124,7 @@ def _named(settings: PipelineSettings, batch: Batch, prediction: Prediction) -> 
     return NamedPrediction(
         prediction=prediction,
         remote_path=join_base(settings.deliver.base, name),
-        quarantine=_quarantine(settings, prediction),
+        quarantine=quarantine,
     )
 
 

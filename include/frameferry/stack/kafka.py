@@ -105,7 +105,7 @@ class Broker:
         settings = self.folder / "format.properties"
         self._write_properties(settings, draft)
         argv = [*_java(self.folder), "kafka.tools.StorageTool", "format"]
-        argv += ["-t", _new_cluster_id(), "-c", str(settings)]
+        argv += [f"--cluster-id={_new_cluster_id()}", "-c", str(settings)]
         done = _run(argv)
         if done.returncode != 0:
             msg = "the broker's data folder cannot be formatted"

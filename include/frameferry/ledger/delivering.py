@@ -1,0 +1,118 @@
+"""The ledger's side of delivery: what is due, intents, receipts, refusals, the census."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from frameferry.domain.batch import Token
+from frameferry.domain.records import Census, Consignment, Intent, Receipt, Refusal
+from frameferry.ledger import census as censuses
+from frameferry.ledger import intents
+from frameferry.ledger import receipts as receipt_rows
+from frameferry.ledger.transactions import Transactions, write_names
+
+
+class Delivering:
+    """Writes of the attempt that delivers; all are fenced."""
+
+    _transactions: Transactions
+
+    def consignments(self, token: Token) -> list[Consignment]:
+        """
+        List the rows that still need an outcome, by partition and offset.
+
+        A duplicate whose record was quarantined since becomes a consignment of its own.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        return write_names(
+            self._transactions, lambda connection: intents.consignments(connection, token)
+        )
+
+    def recorded_offsets(self, token: Token) -> dict[int, list[int]]:
+        """
+        List every row's offset by partition, ascending: what the judge said exists.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.read() as connection:
+            return intents.recorded_offsets(connection, token)
+
+    def open_intents(self, token: Token) -> list[Intent]:
+        """
+        List the parts, of any attempt, that may have been renamed: they have no receipt yet.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.read() as connection:
+            return intents.open_intents(connection, token)
+
+    def record_intents(self, token: Token, parts: Sequence[tuple[int, str]]) -> None:
+        """
+        Write down which part will be renamed to which record's name, before it is.
+
+        Args:
+            token: The attempt that holds the intents from now on.
+            parts: (record id, full path of the part) each.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+            LedgerConflict: A record is not due, or has an open intent that was not settled.
+        """
+        with self._transactions.write() as connection:
+            intents.record_intents(connection, token, parts)
+
+    def withdraw_intents(self, token: Token, record_ids: Sequence[int]) -> None:
+        """
+        Give up parts that were not renamed, and will not be.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.write() as connection:
+            intents.withdraw_intents(connection, token, record_ids)
+
+    def record_receipts(self, token: Token, receipts: Sequence[Receipt]) -> None:
+        """
+        Write down what was verified under its final name; may be repeated.
+
+        A receipt is a fact: it is accepted from the attempt that holds the intent even if a
+        newer one fences it. Each moves `current`, and the name, in this transaction.
+
+        Raises:
+            Fenced: A newer attempt settled the intents otherwise, or the epoch is another.
+            LedgerConflict: A record has no open intent.
+        """
+        with self._transactions.write() as connection:
+            receipt_rows.record_receipts(connection, token, receipts)
+
+    def record_refusals(self, token: Token, refusals: Sequence[Refusal]) -> None:
+        """
+        Quarantine records that the server refuses for good; open intents are withdrawn before.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.write() as connection:
+            intents.record_refusals(connection, token, refusals)
+
+    def record_census(self, token: Token, census: Sequence[Census], *, seconds: float) -> None:
+        """
+        Finish the batch: what deliver met is what was judged, and each has its outcome.
+
+        Args:
+            token: The attempt that delivered.
+            census: One a range, each read to its end.
+            seconds: How long delivery took.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+            PredictionsIncomplete: The rows are not the records that were met.
+            BatchUnfinished: A range is missing or was not read to its end, or a record has no
+                outcome (a duplicate's record must be delivered itself).
+        """
+        with self._transactions.write() as connection:
+            censuses.record_census(connection, token, census, seconds=seconds)

@@ -1,0 +1,107 @@
+"""The ledger's reading side: one snapshot a question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from frameferry.domain.batch import Batch
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.state import (
+    BatchRow,
+    Counts,
+    GapRow,
+    PipelineState,
+    QuarantineRow,
+    RecordRow,
+)
+from frameferry.ledger import claims, commits, gaps, listings, logins, states
+from frameferry.ledger.transactions import Transactions
+
+
+class Reading:
+    """Questions. An unknown pipeline is no error: nothing is known of it."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def pipeline_state(self, name: str) -> PipelineState | None:
+        """Read what planner, wait and status decide on, in one snapshot; None if not registered."""
+        with self._transactions.read() as connection:
+            return states.pipeline_state(connection, name)
+
+    def gaps(self, pipeline: str) -> list[GapRow]:
+        """List all gaps, oldest first, accepted or not."""
+        with self._transactions.read() as connection:
+            return gaps.list_gaps(connection, pipeline)
+
+    def batch(self, batch_id: int) -> Batch:
+        """
+        Read a batch, with the token of its newest attempt.
+
+        Raises:
+            LedgerConflict: There is none of this id.
+        """
+        with self._transactions.read() as connection:
+            return claims.find_batch(connection, batch_id)
+
+    def committed_offsets(self, pipeline: str) -> dict[int, int]:
+        """Read the committed (next) offset of each partition; empty if not registered."""
+        with self._transactions.read() as connection:
+            return commits.committed_offsets(connection, pipeline)
+
+    def login_refusal(self, digest: str) -> str | None:
+        """Read why the server refused a connection; None if it did not."""
+        with self._transactions.read() as connection:
+            return logins.login_refusal(connection, digest)
+
+    def counts(self, pipeline: str) -> Counts:
+        """Count the rows that stand; all zero if the pipeline is not registered."""
+        with self._transactions.read() as connection:
+            return listings.counts(connection, pipeline)
+
+    def records(
+        self,
+        pipeline: str,
+        *,
+        partition: int | None = None,
+        offset: int | None = None,
+        name_glob: str | None = None,
+        label: str | None = None,
+        limit: int = 1000,
+    ) -> list[RecordRow]:
+        """
+        List the rows that stand, by partition and offset.
+
+        *name_glob* (`*`, `?`, `[…]`, with case) is matched with the source name and with the
+        whole remote path.
+        """
+        with self._transactions.read() as connection:
+            return listings.list_records(
+                connection,
+                pipeline,
+                partition=partition,
+                offset=offset,
+                name_glob=name_glob,
+                label=label,
+                limit=limit,
+            )
+
+    def quarantined(self, pipeline: str) -> list[QuarantineRow]:
+        """List the quarantined rows that stand, by partition and offset."""
+        with self._transactions.read() as connection:
+            return listings.quarantined(connection, pipeline)
+
+    def count_standing(self, pipeline: str, wanted: OffsetRange) -> tuple[int, int]:
+        """Count a range's standing rows: (delivered, quarantined)."""
+        with self._transactions.read() as connection:
+            return listings.count_standing(connection, pipeline, wanted)
+
+    def last_batches(self, pipeline: str, limit: int = 20) -> list[BatchRow]:
+        """List the newest batches first; one that was split is shown by its children."""
+        with self._transactions.read() as connection:
+            return listings.last_batches(connection, pipeline, limit)
+
+    def unfinished(self, pipeline: str, batch_ids: Sequence[int]) -> list[int]:
+        """Pick those of the batches that have no census, in the order given."""
+        with self._transactions.read() as connection:
+            return listings.unfinished(connection, pipeline, batch_ids)

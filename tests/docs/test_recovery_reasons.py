@@ -1,0 +1,35 @@
+"""docs/recovery.md explains every reason for quarantine that the code can give."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from frameferry.inference.decode import Reason
+from frameferry.ledger.predictions import NAME_TAKEN
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/recovery.md").read_text(encoding="utf-8")
+
+
+def explained() -> set[str]:
+    table = PAGE[PAGE.index("### Pictures in quarantine") :].split("\n\n")[2]
+    return {reason for row in table.splitlines() for reason in re.findall(r"`([^`.]+)`", row)}
+
+
+def refusals() -> set[str]:
+    """Find the reasons that delivery gives, as its source writes them."""
+    source = (ROOT / "include/frameferry/delivery/publisher.py").read_text(encoding="utf-8")
+    verbs = set(re.findall(r'what="(\w+)"', source))
+    return {f"{verb} refused" for verb in verbs} | {
+        *re.findall(r'Refusal\(\w+\.record_id, "([^"]+)"', source)
+    }
+
+
+def test_every_reason_of_the_judge_is_explained() -> None:
+    assert {reason.value for reason in Reason} | {NAME_TAKEN} <= explained()
+
+
+def test_every_reason_of_the_delivery_is_explained() -> None:
+    assert refusals() >= {"upload refused", "rename refused", "unsafe name"}
+    assert refusals() <= explained()
