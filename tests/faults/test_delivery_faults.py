@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,17 @@ def test_a_part_that_the_server_does_not_show_is_sent_again(server: OddServer) -
     assert len(proxy.verbs("STOR")) == 7
 
 
+def test_data_that_nobody_takes_is_given_up_in_time(server: OddServer) -> None:
+    made = items(1, size_bytes=16 * (1 << 20))
+    with FaultProxy(server.port, Fault("DATA", "stall", after=HALF)) as proxy:
+        connection = server.connection(port=proxy.port, timeout_seconds=1)
+        started = time.monotonic()
+        with publisher(connection) as delivery:
+            deliver(delivery, made)
+        assert time.monotonic() - started < 15  # the proxy lets go after 20 s
+    assert expected(made) == server.visible()
+
+
 def test_a_connection_that_had_trouble_is_not_used_again(server: OddServer) -> None:
     proxy = ferry_through(server, Fault("STOR", "451 Local error", nth=2), connections=1)
     assert len(proxy.verbs("PASS")) == 2
@@ -136,19 +148,19 @@ def test_a_part_is_never_sent_twice_under_one_name(server: OddServer) -> None:
 
 
 def test_a_disk_that_is_really_full_holds_up_and_loses_nothing(tmp_path: Path) -> None:
-    made = items(6, size_bytes=SIZE_BYTES)
+    made = items(2, size_bytes=8 * (1 << 20))
     full = tmp_path / "full"
     full.touch()
     with odd_server(tmp_path / "root", full_while=str(full)) as server:
         impatient = RetryPolicy(tries=2, first_seconds=0)
         with (
-            publisher(server.connection(), retry=impatient) as waiting,
-            pytest.raises(FtpUnavailable, match="upload failed"),
+            publisher(server.connection(timeout_seconds=5), retry=impatient) as waiting,
+            pytest.raises(FtpUnavailable, match=r"upload failed: the server said '426"),
         ):
             waiting.stage(made)
         assert server.visible() == {}
         full.unlink()
-        with publisher(server.connection(), tag="e-1-2") as delivery:
+        with publisher(server.connection(timeout_seconds=5), tag="e-1-2") as delivery:
             deliver(delivery, made)
         assert expected(made) == server.visible()
 

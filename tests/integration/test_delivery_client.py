@@ -12,10 +12,12 @@ from fixtures.ftp_proxy import Fault, FaultProxy
 from fixtures.odd_ftp import OddServer, odd_server
 from fixtures.scripted_ftp import Answer, scripted_ftp
 
+from frameferry.config.connections import FtpConnection
 from frameferry.delivery.client import FerryFTP, connect
 from frameferry.delivery.renaming import RenameGroup, Staged
-from frameferry.delivery.verifying import is_gone
+from frameferry.delivery.verifying import is_gone, measure
 from frameferry.errors import (
+    ConnectionMissing,
     DeliveryRefused,
     FrameferryError,
     FtpCrowded,
@@ -49,6 +51,12 @@ def endless_lines() -> Iterator[bytes]:
     yield from itertools.repeat(b"211-and so on, and on\r\n", 100_000)
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 300])
+def test_a_host_that_cannot_be_one_is_told_from_a_server_that_is_not_there(host: str) -> None:
+    with pytest.raises(ConnectionMissing, match=r"archive_ftp.*is not a host name"):
+        connect(FtpConnection(conn_id="archive_ftp", host=host))
+
+
 # What a server may answer to SIZE, and none of it is an answer.
 NONSENSE = {
     "nothing": b"",
@@ -56,6 +64,7 @@ NONSENSE = {
     "no code": b"hello\r\n",
     "an unknown code": b"999 what\r\n",
     "a code without words between": b"2130\r\n",
+    "a number without an end": b"213 " + b"9" * 8000 + b"\r\n",
     "binary": bytes(range(256)) + b"\r\n",
     "a line without an end": b"213 " + b"1" * 100_000,
     "lines without an end": endless_lines,
@@ -70,9 +79,8 @@ def test_nonsense_ends_in_an_error_of_ours_and_in_time(nonsense: Answer) -> None
         ftp = connect(connection)
         started = time.monotonic()
         with pytest.raises(FtpUnavailable):
-            ftp.ask("SIZE", "/x")
+            measure(ftp, "/x")
         assert time.monotonic() - started < 2
-        assert not ftp.is_in_step
         ftp.poison()
 
 
@@ -230,6 +238,27 @@ def test_data_goes_where_we_connected_whatever_the_server_says() -> None:
     with scripted_ftp(replies) as (connection, _):
         ftp = connect(connection)
         assert ftp.makepasv() == ("127.0.0.1", 258)
+        ftp.poison()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        b"229 (|||99999|)\r\n",
+        b"229 (|||0|)\r\n",
+        b"229 (|||x|)\r\n",
+        b"229 nowhere\r\n",
+        b"200 (|||21|)\r\n",
+        b"425 no\r\n",
+        b"550 no\r\n",
+    ],
+)
+def test_an_address_that_is_none_is_an_error_of_ours(address: bytes) -> None:
+    with scripted_ftp({b"EPSV": address}) as (connection, _):
+        ftp = connect(connection)
+        with pytest.raises(FtpUnavailable):
+            ftp.store("/x", b"x")
+        assert not ftp.is_in_step
         ftp.poison()
 
 

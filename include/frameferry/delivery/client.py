@@ -6,12 +6,13 @@ import re
 import socket
 import ssl
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from frameferry.config.connections import FtpConnection
 from frameferry.delivery.replies import PASSWORD_WANTED, Reply, raise_for_login
 from frameferry.delivery.transfers import Transfers
-from frameferry.errors import DeliveryRefused, FtpUnavailable, LoginRefused
+from frameferry.errors import ConnectionMissing, DeliveryRefused, FtpUnavailable, LoginRefused
 
 IDLE_SECONDS = 60.0
 """A connection silent for longer is asked before it is trusted."""
@@ -27,7 +28,7 @@ def connect(connection: FtpConnection) -> FerryFTP:
         FtpCrowded: The server has too many connections.
         LoginRefused: The server refuses the user or password. Never try again by itself.
         DeliveryRefused: Certificate or TLS settings do not fit.
-        ConnectionMissing: The CA file cannot be read.
+        ConnectionMissing: The host is no host name, or the CA file cannot be read.
         UnsafePath: User or password hold a character that would break the protocol.
     """
     ftp = FerryFTP(connection)
@@ -65,7 +66,7 @@ class FerryFTP(Transfers):
             FtpCrowded: The server has too many connections.
             DeliveryRefused: Certificate or TLS settings do not fit.
         """
-        with self.translated("connect"):
+        with self.translated("connect"), self._sensible():
             self.sock = self._dial((self.host, self.port))
             self.af = self.sock.family
             if self.connection.tls == "implicit":
@@ -134,6 +135,15 @@ class FerryFTP(Transfers):
         return self.silent_seconds > IDLE_SECONDS and not self._is_alive()
 
     # The rest is private.
+
+    @contextmanager
+    def _sensible(self) -> Iterator[None]:
+        """Tell a host name that cannot be one from a server that is not there."""
+        try:
+            yield
+        except UnicodeError as error:
+            msg = f"connection {self.connection.conn_id!r}: {self.host!r} is not a host name"
+            raise ConnectionMissing(msg, remedy="Mend the connection's host") from error
 
     def _dial(self, address: tuple[str, int]) -> socket.socket:
         sock = socket.create_connection(address, self.connect_seconds)

@@ -11,8 +11,8 @@ from frameferry.delivery.replies import Reply, raise_if_transient
 from frameferry.errors import DeliveryRefused, FtpUnavailable
 
 _SHA256 = re.compile(r"\b[0-9a-f]{64}\b", re.IGNORECASE)
-_SIZE_REPLY = re.compile(r"213 +(\d+)\s*$")
-_MLST_SIZE = re.compile(r"\bsize=(\d+);", re.IGNORECASE)
+_SIZE_REPLY = re.compile(r"213 +(\d{1,18})\s*$")
+_MLST_SIZE = re.compile(r"\bsize=(\d{1,18});", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

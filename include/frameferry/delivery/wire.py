@@ -25,6 +25,7 @@ from frameferry.errors import FtpUnavailable, UnsafePath
 
 REPLY_BYTES = 65536
 """A longer reply is no reply: an endless one must not fill the memory."""
+PORTS = 65536
 _CODE = re.compile(r"[1-5]\d\d(?=[ -]|$)")
 _EPSV_REFUSALS = frozenset({500, 501, 502, 504, 522})
 _PATH_VERBS = frozenset(
@@ -171,13 +172,18 @@ class Wire(ftplib.FTP_TLS):
         """Read a data address; the host is always the one we talk to."""
         assert self.sock is not None
         peer = self.sock.getpeername()
-        match reply.code:
-            case code if code == EXTENDED_ADDRESS:
-                return str(peer[0]), ftplib.parse229(reply.text, peer)[1]
-            case code if code == ADDRESS:
-                return str(peer[0]), ftplib.parse227(reply.text)[1]
-            case _:
+        try:
+            if reply.code == EXTENDED_ADDRESS:
+                port = ftplib.parse229(reply.text, peer)[1]
+            elif reply.code == ADDRESS:
+                port = ftplib.parse227(reply.text)[1]
+            else:
                 raise ftplib.error_temp(reply.text)
+        except ValueError as error:
+            raise ftplib.error_proto(reply.text) from error
+        if not 0 < port < PORTS:
+            raise ftplib.error_proto(reply.text)
+        return str(peer[0]), port
 
     def dressed(self, channel: socket.socket) -> socket.socket:
         """Set a data connection's options and, where agreed, encrypt it in the same session."""

@@ -5,31 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from frameferry.demo.account import Account
+
+_HEADINGS = (
+    "pipeline",
+    "in",
+    "delivered",
+    "quarantined",
+    "labels",
+    "batches",
+    "committed\nof end",
+    "seconds",
+)
 
 
 def show_accounts(
     console: Console, accounts: Sequence[Account], seconds: Mapping[str, float]
 ) -> None:
     """Print the table of all pipelines, the problems, and the times since the command."""
+    well = all_well(accounts)
     table = Table(
-        title="Every picture accounted for"
-        if all_well(accounts)
-        else "NOT every picture is accounted for"
+        title="Every picture accounted for" if well else "NOT every picture is accounted for",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
-    for heading in (
-        "pipeline",
-        "pictures",
-        "delivered",
-        "quarantined",
-        "labels",
-        "batches",
-        "committed / end",
-        "seconds",
-    ):
+    for heading in _HEADINGS:
         table.add_column(heading, overflow="fold")
     for one in accounts:
         table.add_row(
@@ -39,7 +45,7 @@ def show_accounts(
             _quarantined(one),
             _listed(one.counts.labels),
             str(one.counts.batches),
-            f"{one.committed} / {one.ends}",
+            f"{one.committed}/{one.ends}",
             f"{seconds.get(one.pipeline, 0.0):.0f}",
         )
     console.print(table)
@@ -50,7 +56,12 @@ def show_accounts(
 
 def show_seconds(console: Console, seconds: Mapping[str, float]) -> None:
     """Print when each stage was reached, in seconds since the command."""
-    table = Table(title="Where the seconds went (since the command)", show_header=False)
+    table = Table(
+        show_header=False,
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
+    console.print("Where the seconds went, since the command")
     table.add_column("what")
     table.add_column("seconds", justify="right")
     for what, moment in sorted(seconds.items(), key=lambda item: item[1]):
@@ -79,9 +90,8 @@ def all_well(accounts: Sequence[Account]) -> bool:
 
 
 def _quarantined(one: Account) -> str:
-    reasons = _listed(one.counts.reasons)
-    return f"{one.counts.quarantined}: {reasons}" if reasons else str(one.counts.quarantined)
+    return "\n".join([str(one.counts.quarantined), *_listed(one.counts.reasons).splitlines()])
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+    return "\n".join(f"{number} {word}" for word, number in sorted(counts.items()))

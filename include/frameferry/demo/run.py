@@ -70,7 +70,7 @@ def run_demo(*, leave: bool, started: float | None = None) -> int:
             _Round.finish()
         if not leave:
             show_doors(console, stack.status())
-            console.print("Stays up until Ctrl-C.")
+            console.print("Stays up until Ctrl-C; from elsewhere: frameferry stack down")
             _until_interrupted()
     finally:
         stack.down()
