@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from fixtures.ferrying import deliver, expected, intents, items, publisher
 from fixtures.ftp_proxy import Fault, FaultProxy
 from fixtures.odd_ftp import OddServer, odd_server
 
+from frameferry.delivery.client import FerryFTP, connect
+from frameferry.delivery.pool import Pool
 from frameferry.delivery.renaming import After
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.domain.records import Receipt, Refusal
@@ -450,6 +453,21 @@ def test_a_firewall_before_the_passive_ports_is_told_from_a_dead_server(server: 
     ):
         delivery.stage(items(1))
     assert "passive ports" in caught.value.remedy
+
+
+def test_a_bug_in_one_thread_is_not_waited_for_by_the_others(server: OddServer) -> None:
+    has_raised = threading.Event()
+
+    def job(ftp: FerryFTP, item: int, _: bool) -> None:
+        if item == 1:
+            has_raised.set()
+            raise ZeroDivisionError
+        assert has_raised.wait(10)
+
+    pool = Pool(lambda: connect(server.connection()), connections=2)
+    with pytest.raises(ZeroDivisionError):
+        pool.each(job, [0, 1])
+    pool.close()
 
 
 def test_an_error_of_ours_in_one_thread_ends_all(server: OddServer) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from frameferry.domain.batch import StageRates
-from frameferry.planning.sizing import Budget, size_budget
+from frameferry.planning.sizing import FIRST_OFFSETS, Budget, size_budget
 from frameferry.planning.wording import counted, in_bytes, in_time
 
 BUDGET = Budget(max_records=20_000, max_bytes=2 * 1024**3, target_seconds=60)
@@ -74,7 +74,11 @@ def test_large_pictures_are_bounded_by_bytes() -> None:
 
 def test_a_record_larger_than_any_budget_still_goes() -> None:
     assert size_budget(BUDGET, replace(RATES, bytes_per_record=1e12), 12_400).offsets == 1
-    assert size_budget(BUDGET, replace(RATES, infer_seconds_per_record=1e6), 12_400).offsets == 1
+
+
+def test_a_slow_start_of_small_batches_does_not_make_them_smaller_still() -> None:
+    slow = replace(RATES, infer_seconds_per_record=1e6)
+    assert size_budget(BUDGET, slow, 12_400).offsets == FIRST_OFFSETS
 
 
 def test_ranges_of_markers_only_neither_stop_nor_run_away() -> None:

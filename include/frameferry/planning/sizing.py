@@ -75,8 +75,11 @@ def _first_limits(budget: Budget) -> dict[str, int]:
 def _learnt_limits(budget: Budget, rates: StageRates) -> dict[str, int]:
     """Bound the offsets; the empty name is the target itself, which needs no explanation."""
     share = rates.records_per_offset
+    timely = _most(budget.target_seconds, _seconds_per_record(rates) * share)
     return {
-        "": _most(budget.target_seconds, _seconds_per_record(rates) * share),
+        # A batch costs seconds of its own, whatever it holds: cutting small ones smaller for
+        # their pace would make the pace worse, and the next one smaller still.
+        "": max(timely, budget.first_offsets),
         "max_bytes": _most(budget.max_bytes, rates.bytes_per_record * share),
         "max_records": budget.max_records,
         "twice the last batch": GROWTH * max(rates.last_offsets, 1),

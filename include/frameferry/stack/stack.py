@@ -18,7 +18,7 @@ from frameferry.config.home import home, ledger_url, pipelines_folder
 from frameferry.config.pools import pool_slots
 from frameferry.config.settings import load_all
 from frameferry.errors import ConfigError, StackError
-from frameferry.stack import airflow, ftp, kafka, processes, servers, spark
+from frameferry.stack import airflow, ftp, jars, kafka, processes, servers, spark
 from frameferry.stack.servers import Kind, Setting
 from frameferry.stack.state import StackState, StateFile
 
@@ -26,6 +26,8 @@ SERVERS = ("kafka", "spark", "ftp", "airflow")
 OnProgress = Callable[[str], None]
 _LOCK_SECONDS = 300
 _POLL_SECONDS = 0.2
+# A running task would go on asking the api-server, which is stopped with it: killing it is safe.
+_GRACE_SECONDS = {"airflow": 3.0, "others": 10.0}
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +67,7 @@ def down(only: Sequence[str] | None = None) -> None:
         return
     with _locked() as files:
         with ThreadPoolExecutor(len(wanted)) as pool:
-            list(pool.map(lambda name: processes.stop(files.state.mark(name)), wanted))
+            list(pool.map(lambda name: _stop(name, files), wanted))
         files.change(lambda state: _forget(state, wanted))
 
 
@@ -120,10 +122,16 @@ def _start_all(kinds: Sequence[Kind], files: StateFile, on_progress: OnProgress)
         future.result()
 
 
+def _stop(name: str, files: StateFile) -> None:
+    grace_seconds = _GRACE_SECONDS.get(name, _GRACE_SECONDS["others"])
+    processes.stop(files.state.mark(name), grace_seconds=grace_seconds)
+
+
 def _kinds(files: StateFile, wanted: Collection[str]) -> list[Kind]:
     def connections() -> Mapping[str, str]:
         alive = {name for name, record in files.state.servers.items() if record.is_up}
-        return _environment(files.state, alive | set(wanted))
+        # Airflow may be first to need the FTP server's password: whoever is, makes it.
+        return _environment(files.state, alive | set(wanted), secret=files.secret)
 
     return [kafka.KIND, spark.KIND, ftp.KIND, airflow.kind(connections, _pools())]
 
@@ -136,15 +144,18 @@ def _pools() -> dict[str, int]:
     return pool_slots(whole.values())
 
 
-def _environment(state: StackState, running: Collection[str]) -> dict[str, str]:
+def _environment(
+    state: StackState, running: Collection[str], secret: Callable[[str], str] | None = None
+) -> dict[str, str]:
     described = {
         "FRAMEFERRY_HOME": str(home()),
         "FRAMEFERRY_PIPELINES": str(pipelines_folder()),
         "FRAMEFERRY_LEDGER_URL": ledger_url(),
+        **({"FRAMEFERRY_JARS": str(jars.jars("spark"))} if jars.are_there() else {}),
     }
     for name, (variable, describe) in _CONNECTIONS.items():
         if name in running and name in state.servers:
-            described[variable] = json.dumps(describe(_setting(state, name)))
+            described[variable] = json.dumps(describe(_setting(state, name, secret)))
     return described
 
 
@@ -192,9 +203,11 @@ _CONNECTIONS = {
 }
 
 
-def _setting(state: StackState, name: str) -> Setting:
-    """A setting for looking only: it makes no secrets."""
-    return Setting(home(), state.server(name).ports, lambda key: state.secrets.get(key, ""))
+def _setting(state: StackState, name: str, secret: Callable[[str], str] | None = None) -> Setting:
+    """Describe a server; for looking only, without *secret*: no secret is made then."""
+    return Setting(
+        home(), state.server(name).ports, secret or (lambda key: state.secrets.get(key, ""))
+    )
 
 
 def _checked(only: Sequence[str] | None) -> tuple[str, ...]:
