@@ -22,13 +22,13 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from fixtures.postgres import postgres_server  # noqa: E402 - after the path
+from fixtures.postgres import postgres_server
 
-from frameferry.domain.batch import Batch  # noqa: E402
-from frameferry.domain.offsets import OffsetRange  # noqa: E402
-from frameferry.domain.records import Census, NamedPrediction, Prediction, Receipt  # noqa: E402
-from frameferry.ledger.database import open_ledger  # noqa: E402
-from frameferry.ledger.store import Ledger  # noqa: E402
+from frameferry.domain.batch import Batch
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import Census, NamedPrediction, Prediction, Receipt
+from frameferry.ledger.database import open_ledger
+from frameferry.ledger.store import Ledger
 
 PARTITIONS = 512
 GROUP = 200

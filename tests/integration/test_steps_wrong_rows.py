@@ -108,7 +108,7 @@ def test_other_bytes_than_were_judged_are_not_delivered(
 
 
 @pytest.mark.parametrize("doubled", [True, False])
-def test_a_row_twice_or_outside_the_batch_is_refused_at_once(ctx: Context, doubled: bool) -> None:  # noqa: FBT001
+def test_a_row_twice_or_outside_the_batch_is_refused_at_once(ctx: Context, doubled: bool) -> None:
     wrong = row(ctx, 2 if doubled else 99, VALUES[2])
     with pytest.raises(PredictionsIncomplete, match="two rows" if doubled else "outside"):
         judge_wrongly(ctx, [*right_rows(ctx), wrong])

@@ -34,7 +34,7 @@ def test_the_end_is_exclusive() -> None:
         (OffsetRange(1, 10, 20), False),
     ],
 )
-def test_ranges_overlap_in_one_partition_only(other: OffsetRange, expected: bool) -> None:  # noqa: FBT001
+def test_ranges_overlap_in_one_partition_only(other: OffsetRange, expected: bool) -> None:
     wanted = OffsetRange(0, 10, 20)
     assert wanted.overlaps(other) == expected
     assert other.overlaps(wanted) == expected
