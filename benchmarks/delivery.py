@@ -4,7 +4,8 @@ Verified delivery against plain ftplib doing the same, interleaved, on one serve
     .venv/bin/python benchmarks/delivery.py [--files 200] [--kilobytes 200] [--connections 4]
         [--rounds 5] [--port PORT --user USER --password PASSWORD --base /bench]
 
-Both sides upload to a temporary name, ask SIZE, rename. Without --port it starts pyftpdlib in a
+Both sides upload to a temporary name, ask SIZE, rename, over connections that are open and known to
+work; frameferry in groups, as the deliver step does. Without --port it starts pyftpdlib in a
 process of its own, on a temporary folder. Prints MB/s and the client's CPU per file, a round each,
 and the medians' ratios.
 """
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -32,6 +34,7 @@ from frameferry.delivery.publisher import Publisher
 from frameferry.domain.records import Consignment, sha256_hex
 
 Item = tuple[Consignment, bytes]
+GROUP = 200
 
 
 def main() -> None:
@@ -62,27 +65,34 @@ def compare(options: argparse.Namespace, port: int) -> None:
         user=options.user,
         password=options.password,
     )
-    data = bytes(range(256)) * (options.kilobytes * 4)
+    made = pictures(options)
+    counts = sorted({1, options.connections})
+    with ExitStack() as stack:
+        sides: dict[str, Callable[[], None]] = {}
+        for count in counts:
+            sides[f"ftplib, {count} connections"] = by_ftplib(connection, made, count, stack)
+            sides[f"frameferry, {count} connections"] = by_frameferry(
+                connection, made, count, stack
+            )
+        measure(sides, made, options.rounds)
+
+
+def pictures(options: argparse.Namespace) -> list[Item]:
+    data = bytes(range(256)) * (options.kilobytes * 1000 // 256)
     digest = sha256_hex(data)
-    made = [
+    return [
         (Consignment(n, 0, n, f"{options.base}/{n:06d}.jpg", len(data), digest), data)
         for n in range(options.files)
     ]
-    sides: dict[str, Callable[[], None]] = {
-        "ftplib, 1 connection": lambda: by_ftplib(connection, made, 1),
-        f"ftplib, {options.connections} connections": lambda: by_ftplib(
-            connection, made, options.connections
-        ),
-        "frameferry, 1 connection": lambda: by_frameferry(connection, made, 1),
-        f"frameferry, {options.connections} connections": lambda: by_frameferry(
-            connection, made, options.connections
-        ),
-    }
-    megabytes = len(data) * len(made) / 1e6
+
+
+def measure(sides: dict[str, Callable[[], None]], made: list[Item], rounds: int) -> None:
+    megabytes = sum(len(data) for _, data in made) / 1e6
     speeds: dict[str, list[float]] = {name: [] for name in sides}
     costs: dict[str, list[float]] = {name: [] for name in sides}
-    by_frameferry(connection, made, 1)
-    for _ in range(options.rounds):
+    for run in sides.values():
+        run()  # opens the connections and makes the folders
+    for _ in range(rounds):
         for name, run in sides.items():
             started, cpu_started = time.perf_counter(), time.process_time()
             run()
@@ -91,39 +101,62 @@ def compare(options: argparse.Namespace, port: int) -> None:
     for name, values in speeds.items():
         each = " ".join(f"{value:7.1f}" for value in values)
         speed, cost = statistics.median(values), statistics.median(costs[name])
-        print(f"{name:28} median {speed:7.1f} MB/s {cost:6.2f} ms CPU a file   {each}")
+        print(f"{name:26} median {speed:7.1f} MB/s {cost:6.2f} ms CPU a file   {each}")
     medians = [statistics.median(values) for values in speeds.values()]
-    print(f"ratio to ftplib: {medians[2] / medians[0]:.2f} (1), {medians[3] / medians[1]:.2f} (N)")
+    ratios = [ours / theirs for theirs, ours in zip(medians[::2], medians[1::2], strict=True)]
+    print("ratio to ftplib:", ", ".join(f"{ratio:.2f}" for ratio in ratios))
 
 
-def by_frameferry(connection: FtpConnection, made: list[Item], connections: int) -> None:
-    with Publisher(
-        lambda: connect(connection),
-        base=made[0][0].remote_path.rpartition("/")[0],
-        connections=connections,
-        part_tag=f"bench-1-{time.perf_counter_ns()}",
-    ) as delivery:
-        for start in range(0, len(made), 100):
-            delivery.publish(delivery.stage(made[start : start + 100]).staged)
+def by_frameferry(
+    connection: FtpConnection, made: list[Item], connections: int, stack: ExitStack
+) -> Callable[[], None]:
+    delivery = stack.enter_context(
+        Publisher(
+            lambda: connect(connection),
+            base=made[0][0].remote_path.rpartition("/")[0],
+            connections=connections,
+            part_tag=f"bench-1-{connections}",
+        )
+    )
+
+    def run() -> None:
+        for start in range(0, len(made), GROUP):
+            delivery.publish(delivery.stage(made[start : start + GROUP]).staged)
+
+    return run
 
 
-def by_ftplib(connection: FtpConnection, made: list[Item], connections: int) -> None:
+def by_ftplib(
+    connection: FtpConnection, made: list[Item], connections: int, stack: ExitStack
+) -> Callable[[], None]:
+    executor = stack.enter_context(ThreadPoolExecutor(connections))
+    ftps = [logged_in(connection) for _ in range(connections)]
+    for ftp in ftps:
+        stack.callback(ftp.close)
     shares = [made[start::connections] for start in range(connections)]
-    with ThreadPoolExecutor(connections) as executor:
-        list(executor.map(lambda share: send_share(connection, share), shares))
+
+    def run() -> None:
+        list(executor.map(send_share, ftps, shares))
+
+    return run
 
 
-def send_share(connection: FtpConnection, share: list[Item]) -> None:
+def logged_in(connection: FtpConnection) -> ftplib.FTP:
     ftp = ftplib.FTP(timeout=30)
     ftp.connect(connection.host, connection.port)
     ftp.login(connection.user, connection.password.get_secret_value())
+    with suppress(ftplib.error_perm):
+        ftp.mkd("/bench")
+    return ftp
+
+
+def send_share(ftp: ftplib.FTP, share: list[Item]) -> None:
     for consignment, data in share:
         part = f"{consignment.remote_path}.part"
         ftp.storbinary(f"STOR {part}", io.BytesIO(data))
         if ftp.size(part) != len(data):
             raise AssertionError(part)
         ftp.rename(part, consignment.remote_path)
-    ftp.quit()
 
 
 if __name__ == "__main__":

@@ -315,18 +315,6 @@ def test_a_broker_that_goes_in_the_middle_is_said_and_the_next_read_is_whole(
     assert offsets(list(reader(kafka_server, topic, 0, 8))) == list(range(8))
 
 
-def test_time_that_the_caller_takes_is_no_stall(kafka_server: KafkaServer) -> None:
-    topic = kafka_server.create_topic()
-    kafka_server.produce_transaction(topic, [b"0", b"1"])
-    met = []
-    for record in reader(kafka_server, topic, 0, 3, stall=0.5):
-        met.append(record.offset)
-        busy_until = time.monotonic() + 0.7
-        while time.monotonic() < busy_until:
-            hashlib.sha256(bytes(100_000))
-    assert met == [0, 1]
-
-
 def test_a_reader_commits_nothing_and_joins_no_group(kafka_server: KafkaServer, mixed: str) -> None:
     list(reader(kafka_server, mixed, 0, 12))
     admin = kafka_server.admin

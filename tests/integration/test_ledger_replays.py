@@ -159,6 +159,9 @@ def test_reinfer_says_anew_and_replaces_what_stood(shipped: Ledger) -> None:
     assert shipped.quarantined(PIPELINE) == []
     assert shipped.counts(PIPELINE).labels == {"scratch": 4}
     assert shipped.count_standing(PIPELINE, WANTED) == (4, 0)
+    with shipped._transactions.read() as connection:
+        resolved = connection.execute(select(tables.quarantine)).one()
+    assert (resolved.resolved_how, resolved.resolved_by) == ("replayed", f"batch {batch.id}")
 
 
 def test_a_replay_that_quarantines_leaves_the_delivered_row_standing(shipped: Ledger) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ftplib
 import io
+import json
 import os
 import signal
 import stat
@@ -15,7 +16,7 @@ from fixtures.polling import poll
 from frameferry.config.connections import ftp_connection, resolve_from_environment
 from frameferry.config.home import home
 from frameferry.errors import ConnectionMissing, StackError
-from frameferry.stack import processes, stack
+from frameferry.stack import processes, servers, stack
 from frameferry.stack.state import StateFile
 
 
@@ -104,6 +105,18 @@ def test_the_environment_names_what_runs_and_nothing_else(monkeypatch):
     assert "AIRFLOW_CONN_ARCHIVE_FTP" not in stack.environment()
     with pytest.raises(ConnectionMissing):
         resolve_from_environment("plant_kafka")
+
+
+def test_airflow_is_told_the_password_even_if_nobody_asked_for_it_before():
+    files = StateFile(home())
+    kinds = {kind.name: kind for kind in stack._kinds(files, stack.SERVERS)}
+    for kind in kinds.values():
+        servers.reserve(kind, files)
+    told = kinds["airflow"].build(servers.setting("airflow", files)).environment()
+    connection = json.loads(told["AIRFLOW_CONN_ARCHIVE_FTP"])
+    server = kinds["ftp"].build(servers.setting("ftp", files))
+    assert (server.port, server.password) == (connection["port"], connection["password"])
+    assert 64 == len(server.password)
 
 
 def test_a_home_that_never_ran_has_nothing_but_its_ledger():

@@ -47,7 +47,8 @@ def account(ctx: Context, pictures: Sequence[DemoPicture], ftp_root: Path) -> Ac
         ftp_root: The FTP server's root folder on this machine.
     """
     counts = ctx.ledger.counts(ctx.pipeline)
-    partitions = status(ctx)["partitions"]
+    told = status(ctx)
+    partitions = told["partitions"]
     rows = ctx.ledger.records(ctx.pipeline, limit=10 * len(pictures) + 1000)
     delivered = [row.delivered_at for row in rows if row.delivered_at is not None]
     return Account(
@@ -58,6 +59,7 @@ def account(ctx: Context, pictures: Sequence[DemoPicture], ftp_root: Path) -> Ac
         ends=sum(line["end"] or 0 for line in partitions),
         first_delivered_at=min(delivered, default=None),
         problems=(
+            *told["advice"],
             *_ledger_problems(pictures, counts),
             *_folder_problems(pictures, ftp_root / ctx.settings.deliver.base.strip("/")),
             *(

@@ -172,6 +172,10 @@ def _answered(ctx: Context, clock: Clock) -> int:
 
 
 def _finished(ctx: Context, pictures: int, clock: Clock) -> bool:
+    """Say whether the pipeline is done: everything carried, or blocked until a person acts."""
+    state = ctx.ledger.pipeline_state(ctx.pipeline)
+    if state is not None and state.blocked is not None:
+        return True
     try:
         carried = is_carried(ctx, pictures)
     except FrameferryError:

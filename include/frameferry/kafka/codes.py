@@ -7,7 +7,6 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-END_OF_LOG: Final = KafkaError._PARTITION_EOF
 NAME_UNRESOLVED: Final = KafkaError._RESOLVE
 ALL_BROKERS_DOWN: Final = KafkaError._ALL_BROKERS_DOWN
 

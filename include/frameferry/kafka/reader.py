@@ -10,6 +10,7 @@ from typing import Any, Final
 from confluent_kafka import (
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
+    KafkaError,
     Message,
     TopicPartition,
 )
@@ -31,8 +32,6 @@ _READING: Final[dict[str, Any]] = {
     "group.id": READER_GROUP,
     "isolation.level": "read_committed",
     "auto.offset.reset": "error",
-    "enable.auto.offset.store": False,
-    "enable.partition.eof": True,
     "check.crcs": True,
     # Memory: what is queued, and one fetch on its way. A record larger than a fetch still comes,
     # alone, up to receive.message.max.bytes.
@@ -120,8 +119,8 @@ class RangeReader:
             before = (self._taker.position, self._fetched)
             message = consumer.poll(_POLL_SECONDS)
             if message is not None and message.error():
-                self._heed(consumer, message)
-            elif message is not None and message.offset() in self._wanted:
+                raise self._refused(consumer, message.error())
+            if message is not None and message.offset() in self._wanted:
                 self._taker.meet(message.offset())
                 yield self._record(message)
                 patience.renew()
@@ -144,16 +143,12 @@ class RangeReader:
             value=message.value() or b"",
         )
 
-    def _heed(self, consumer: Consumer, message: Message) -> None:
-        """Take the end of the log as a position; let no other error pass for one."""
-        error = message.error()
-        if error.code() == codes.END_OF_LOG:
-            self._taker.reach(message.offset())
-        elif error.code() in codes.NOT_IN_LOG:
+    def _refused(self, consumer: Consumer, error: KafkaError) -> FrameferryError:
+        """Say why the log cannot be read on; nothing that Kafka reports here is an end."""
+        if error.code() in codes.NOT_IN_LOG:
             self._refuse_lost(consumer)
-            raise self._truncated(self._bounds(consumer)[1])
-        else:
-            raise self._listener.translated(error, "reading", **self._where())
+            return self._truncated(self._bounds(consumer)[1])
+        return self._listener.translated(error, "reading", **self._where())
 
     def _refuse_lost(self, consumer: Consumer) -> None:
         """Ask for the low watermark, which also shows whether the partition exists at all."""
