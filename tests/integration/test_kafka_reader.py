@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from fixtures.kafka import KafkaServer, kafka_server
+from fixtures.kafka import KafkaServer
 from fixtures.oddities import produce_with_broken_header_name
 
 from frameferry.config.connections import KafkaConnection
@@ -18,8 +18,6 @@ from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, ImageRecord
 from frameferry.errors import KafkaUnavailable, OffsetsLost, TopicMissing
 from frameferry.kafka.reader import RangeReader
-
-__all__ = ["kafka_server"]
 
 SOON = 20.0
 """Seconds after which a reader that hangs has surely hung."""

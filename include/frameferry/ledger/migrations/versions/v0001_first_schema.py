@@ -385,6 +385,7 @@ def _create_record() -> None:
             "batch_id", "partition", "offset", name=op.f("uq_record_batch_id_partition_offset")
         ),
         comment="One image of one batch. `outcome` is one column: exactly one, or none yet.",
+        postgresql_with={"fillfactor": 60},
         sqlite_autoincrement=True,
     )
     op.create_index(
