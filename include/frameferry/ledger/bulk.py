@@ -24,8 +24,6 @@ from sqlalchemy.types import TypeEngine
 
 from frameferry.ledger.tables import record
 
-Pair = tuple[int, str | None]
-
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """
@@ -56,17 +54,14 @@ def as_text_set(connection: Connection, texts: Sequence[str]) -> Select[Any]:
     return _as_set(connection, texts, Text())
 
 
-def as_pairs(connection: Connection, pairs: Sequence[Pair]) -> FromClause:
-    """Make a table of (id, value) pairs for UPDATE … FROM: its columns are `id` and `value`."""
-    if connection.dialect.name == "sqlite":
-        each = func.json_each(json.dumps(pairs)).table_valued("value").alias("each")
-        first = func.json_extract(each.c.value, "$[0]").label("id")
-        return select(first, func.json_extract(each.c.value, "$[1]").label("value")).subquery(
-            "pair"
-        )
-    ids = literal([pair[0] for pair in pairs], ARRAY(BigInteger()))
-    values = literal([pair[1] for pair in pairs], ARRAY(Text()))
-    return func.unnest(ids, values).table_valued("id", "value").render_derived("pair")
+def as_pairs(connection: Connection, pairs: Sequence[tuple[int, str]]) -> FromClause:
+    """Make a table of (id, text) pairs for UPDATE … FROM: its columns are `id` and `value`."""
+    return _as_pairs(connection, pairs, Text())
+
+
+def as_id_pairs(connection: Connection, pairs: Sequence[tuple[int, int]]) -> FromClause:
+    """Make a table of (id, id) pairs for UPDATE … FROM: its columns are `id` and `value`."""
+    return _as_pairs(connection, pairs, BigInteger())
 
 
 def among(batch_id: int) -> ColumnElement[bool]:
@@ -85,6 +80,20 @@ def _as_set(
     if connection.dialect.name == "sqlite":
         return select(func.json_each(json.dumps(values)).table_valued("value").c.value)
     return select(func.unnest(literal(list(values), ARRAY(of_type))))
+
+
+def _as_pairs(
+    connection: Connection, pairs: Sequence[tuple[int, int | str]], of_type: TypeEngine[Any]
+) -> FromClause:
+    if connection.dialect.name == "sqlite":
+        each = func.json_each(json.dumps(pairs)).table_valued("value").alias("each")
+        first = func.json_extract(each.c.value, "$[0]").label("id")
+        return select(first, func.json_extract(each.c.value, "$[1]").label("value")).subquery(
+            "pair"
+        )
+    ids = literal([pair[0] for pair in pairs], ARRAY(BigInteger()))
+    values = literal([pair[1] for pair in pairs], ARRAY(of_type))
+    return func.unnest(ids, values).table_valued("id", "value").render_derived("pair")
 
 
 def _copy(connection: Connection, statement: str, values: Sequence[tuple[Any, ...]]) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from frameferry.domain.batch import Token
 from frameferry.domain.records import Receipt
 from frameferry.errors import LedgerConflict
-from frameferry.ledger.bulk import among, as_set
+from frameferry.ledger.bulk import among, as_id_pairs, as_pairs, as_set
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.fence import epoch_is, fenced
@@ -154,24 +154,24 @@ def _take_names(connection: Connection, rows: Sequence[AnyRow]) -> None:
     ]
     if not taking:
         return
-    statement = (
-        update(record).where(record.c.id == bindparam("of")).values(name_key=bindparam("key"))
+    older = [row.older_id for row, _ in taking]
+    newer = as_pairs(connection, [(row.id, key) for row, key in taking])
+    names = update(record)
+    connection.execute(
+        names.where(record.c.id.in_(as_set(connection, older))).values(name_key=None)
     )
-    connection.execute(statement, [{"of": row.older_id, "key": None} for row, _ in taking])
-    connection.execute(statement, [{"of": row.id, "key": key} for row, key in taking])
+    connection.execute(names.where(record.c.id == newer.c.id).values(name_key=newer.c.value))
 
 
 def move_current(connection: Connection, batch_id: int, rows: Sequence[AnyRow]) -> None:
     """Let rows with `id` stand instead of those with `older_id`."""
+    pair = as_id_pairs(connection, [(row.older_id, row.id) for row in rows])
     connection.execute(
-        update(current)
-        .where(current.c.record_id == bindparam("older"))
-        .values(record_id=bindparam("newer")),
-        [{"older": row.older_id, "newer": row.id} for row in rows],
+        update(current).where(current.c.record_id == pair.c.id).values(record_id=pair.c.value)
     )
+    older = as_set(connection, [row.older_id for row in rows])
     connection.execute(
         update(quarantine)
-        .where(quarantine.c.record_id == bindparam("older"), quarantine.c.resolved_at.is_(None))
-        .values(resolved_at=from_now(), resolved_how="replayed", resolved_by=f"batch {batch_id}"),
-        [{"older": row.older_id} for row in rows],
+        .where(quarantine.c.record_id.in_(older), quarantine.c.resolved_at.is_(None))
+        .values(resolved_at=from_now(), resolved_how="replayed", resolved_by=f"batch {batch_id}")
     )

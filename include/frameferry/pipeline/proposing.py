@@ -22,9 +22,17 @@ class Proposal:
 
 
 def propose(
-    settings: PipelineSettings, state: PipelineState, watermarks: Mapping[int, Watermarks]
+    settings: PipelineSettings,
+    state: PipelineState,
+    watermarks: Mapping[int, Watermarks],
+    *,
+    largest_record_bytes: int | None,
 ) -> Proposal | None:
-    """Propose one more batch, or None: enough are open, or nothing lags."""
+    """
+    Propose one more batch, or None: enough are open, or nothing lags.
+
+    `largest_record_bytes` is what the topic lets a record be; None where that is unknown.
+    """
     lag = sum(partition_lags(progress_to_plan(state, watermarks), watermarks).values())
     if not lag or not may_open(state, settings.batch.max_open):
         return None
@@ -32,6 +40,7 @@ def propose(
         max_records=settings.batch.max_records,
         max_bytes=int(settings.batch.max_bytes),
         target_seconds=settings.batch.target_seconds,
+        largest_record_bytes=largest_record_bytes,
     )
     sizing = size_budget(budget, state.rates, lag)
     ranges = plan_ranges(state.progress, watermarks, budget_offsets=sizing.offsets)

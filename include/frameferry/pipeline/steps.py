@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import structlog
 
 from frameferry.errors import BatchUnfinished
+from frameferry.kafka.cluster import TopicView
 from frameferry.pipeline import delivering, judging, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.lease import held
-from frameferry.pipeline.proposing import propose
+from frameferry.pipeline.proposing import Proposal, propose
 from frameferry.planning.gaps import find_gaps
 from frameferry.planning.readiness import Readiness, leaves_to_take, readiness
 
@@ -69,7 +70,7 @@ def plan(ctx: Context) -> Planned:
             end=gap.end,
         )
     sentences = []
-    while proposal := propose(ctx.settings, world.state(ctx), view.watermarks):
+    while proposal := _proposal(ctx, view):
         batch_id = ctx.ledger.add_batch(
             ctx.pipeline,
             ranges=proposal.ranges,
@@ -86,6 +87,15 @@ def plan(ctx: Context) -> Planned:
         sentences.append(proposal.sentence)
     leaves = leaves_to_take(world.state(ctx))
     return Planned(tuple(leaf.id for leaf in leaves), tuple(sentences))
+
+
+def _proposal(ctx: Context, view: TopicView) -> Proposal | None:
+    return propose(
+        ctx.settings,
+        world.state(ctx),
+        view.watermarks,
+        largest_record_bytes=view.largest_record_bytes,
+    )
 
 
 def infer(ctx: Context, batch_id: int) -> None:
