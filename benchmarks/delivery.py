@@ -2,12 +2,13 @@
 Verified delivery against plain ftplib doing the same, interleaved, on one server.
 
     .venv/bin/python benchmarks/delivery.py [--files 200] [--kilobytes 200] [--connections 4]
-        [--rounds 5] [--port PORT --user USER --password PASSWORD --base /bench]
+        [--rounds 5] [--folder /dev/shm] [--port PORT --user U --password P --base /bench]
 
 Both sides upload to a temporary name, ask SIZE, rename, over connections that are open and known to
-work; frameferry in groups, as the deliver step does. Without --port it starts pyftpdlib in a
-process of its own, on a temporary folder. Prints MB/s and the client's CPU per file, a round each,
-and the medians' ratios.
+work; frameferry in groups, as the deliver step does. The names are new each time: replacing a file
+costs some file systems a flush. Without --port it starts pyftpdlib in a process of its own, on a
+temporary folder in --folder. Prints MB/s and the client's CPU per file, a round each, and the
+medians' ratios.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -34,6 +35,7 @@ from frameferry.delivery.publisher import Publisher
 from frameferry.domain.records import Consignment, sha256_hex
 
 Item = tuple[Consignment, bytes]
+Side = Callable[[list[Item]], None]
 GROUP = 200
 
 
@@ -42,7 +44,10 @@ def main() -> None:
     if options.port:
         compare(options, options.port)
         return
-    with tempfile.TemporaryDirectory() as folder, odd_server(Path(folder)) as server:
+    with (
+        tempfile.TemporaryDirectory(dir=options.folder) as folder,
+        odd_server(Path(folder)) as server,
+    ):
         compare(options, server.port)
 
 
@@ -50,6 +55,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, value in (("files", 200), ("kilobytes", 200), ("connections", 4), ("rounds", 5)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--folder", default=None)
     parser.add_argument("--port", type=int)
     parser.add_argument("--user", default=USER)
     parser.add_argument("--password", default=PASSWORD)
@@ -68,13 +74,16 @@ def compare(options: argparse.Namespace, port: int) -> None:
     made = pictures(options)
     counts = sorted({1, options.connections})
     with ExitStack() as stack:
-        sides: dict[str, Callable[[], None]] = {}
+        sides: dict[str, Side] = {}
         for count in counts:
-            sides[f"ftplib, {count} connections"] = by_ftplib(connection, made, count, stack)
+            sides[f"ftplib, {count} connections"] = by_ftplib(connection, count, stack)
             sides[f"frameferry, {count} connections"] = by_frameferry(
-                connection, made, count, stack
+                connection, options.base, count, stack
             )
-        measure(sides, made, options.rounds)
+        sweeper = stack.enter_context(closing(logged_in(connection)))
+        with suppress(ftplib.error_perm):
+            sweeper.mkd(options.base)
+        measure(sides, made, options.rounds, sweeper)
 
 
 def pictures(options: argparse.Namespace) -> list[Item]:
@@ -86,18 +95,21 @@ def pictures(options: argparse.Namespace) -> list[Item]:
     ]
 
 
-def measure(sides: dict[str, Callable[[], None]], made: list[Item], rounds: int) -> None:
+def measure(sides: dict[str, Side], made: list[Item], rounds: int, sweeper: ftplib.FTP) -> None:
     megabytes = sum(len(data) for _, data in made) / 1e6
     speeds: dict[str, list[float]] = {name: [] for name in sides}
     costs: dict[str, list[float]] = {name: [] for name in sides}
-    for run in sides.values():
-        run()  # opens the connections and makes the folders
-    for _ in range(rounds):
+    for number in range(rounds + 1):
         for name, run in sides.items():
             started, cpu_started = time.perf_counter(), time.process_time()
-            run()
+            run(made)
             speeds[name].append(megabytes / (time.perf_counter() - started))
             costs[name].append((time.process_time() - cpu_started) * 1e3 / len(made))
+            for consignment, _ in made:
+                sweeper.delete(consignment.remote_path)
+            if number == 0:  # it opened the connections
+                speeds[name].clear()
+                costs[name].clear()
     for name, values in speeds.items():
         each = " ".join(f"{value:7.1f}" for value in values)
         speed, cost = statistics.median(values), statistics.median(costs[name])
@@ -107,35 +119,31 @@ def measure(sides: dict[str, Callable[[], None]], made: list[Item], rounds: int)
     print("ratio to ftplib:", ", ".join(f"{ratio:.2f}" for ratio in ratios))
 
 
-def by_frameferry(
-    connection: FtpConnection, made: list[Item], connections: int, stack: ExitStack
-) -> Callable[[], None]:
+def by_frameferry(connection: FtpConnection, base: str, connections: int, stack: ExitStack) -> Side:
     delivery = stack.enter_context(
         Publisher(
             lambda: connect(connection),
-            base=made[0][0].remote_path.rpartition("/")[0],
+            base=base,
             connections=connections,
             part_tag=f"bench-1-{connections}",
         )
     )
 
-    def run() -> None:
+    def run(made: list[Item]) -> None:
         for start in range(0, len(made), GROUP):
             delivery.publish(delivery.stage(made[start : start + GROUP]).staged)
 
     return run
 
 
-def by_ftplib(
-    connection: FtpConnection, made: list[Item], connections: int, stack: ExitStack
-) -> Callable[[], None]:
+def by_ftplib(connection: FtpConnection, connections: int, stack: ExitStack) -> Side:
     executor = stack.enter_context(ThreadPoolExecutor(connections))
     ftps = [logged_in(connection) for _ in range(connections)]
     for ftp in ftps:
         stack.callback(ftp.close)
-    shares = [made[start::connections] for start in range(connections)]
 
-    def run() -> None:
+    def run(made: list[Item]) -> None:
+        shares = [made[start::connections] for start in range(connections)]
         list(executor.map(send_share, ftps, shares))
 
     return run
@@ -145,8 +153,6 @@ def logged_in(connection: FtpConnection) -> ftplib.FTP:
     ftp = ftplib.FTP(timeout=30)
     ftp.connect(connection.host, connection.port)
     ftp.login(connection.user, connection.password.get_secret_value())
-    with suppress(ftplib.error_perm):
-        ftp.mkd("/bench")
     return ftp
 
 

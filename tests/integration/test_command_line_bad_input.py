@@ -145,3 +145,19 @@ def test_no_command_prints_a_secret(ferry, ftp_server):
     for arguments in (["check"], ["run", ferry.name], ["status"], ["records", ferry.name]):
         done = ferry.run(*arguments)
         assert secret not in done.stdout + done.stderr
+
+
+def test_two_pipelines_at_once_make_one_attempt_together(ferry, tmp_path, kafka_server, make_ftp):
+    ftp = make_ftp()
+    topic = kafka_server.create_topic(partitions=1)
+    kafka_server.produce(topic, [b"four"])
+    other = bench(tmp_path / "other", topic=topic, kafka=kafka_server, ftp=ftp)
+    other.ledger_url = ferry.url
+    for one in (ferry, other):
+        connection = one.connections["archive_ftp"]
+        connection.update(port=ftp.connection.port, login=ftp.connection.user, password="wrong")
+    assert 0 == ferry.run("status").returncode
+    started = [one.start("run", one.name) for one in (ferry, other)]
+    ends = [process.communicate(timeout=120) for process in started]
+    assert [1, 1] == [process.returncode for process in started], ends
+    assert 1 == attempts(ftp)

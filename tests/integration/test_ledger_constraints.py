@@ -31,6 +31,7 @@ REFUSED_BATCHES = {
     "split but delivered": {"inferred_at": NOW, "delivered_at": NOW, "split_at": NOW},
     "of no pipeline": {"pipeline_id": 99},
     "of no parent": {"parent_id": 99},
+    "of no root": {"root_id": 99},
 }
 REFUSED_RANGES = {
     "empty": {"start_offset": 5, "end_offset": 5},
@@ -82,6 +83,9 @@ REFUSED_RECORDS = {
     "a negative size": {"size_bytes": -1},
     "a digest that is none": {"sha256": "abc"},
     "of another pipeline than its batch": {"pipeline_id": 2},
+    "before the log": {"offset": -1},
+    "of no partition": {"partition": -1},
+    "lost in a gap that is not there": {"outcome": "gap", "gap_id": 99},
 }
 
 
@@ -203,12 +207,21 @@ def test_no_record_may_be(shared: Ledger, columns: dict[str, Any]) -> None:
         {"planned_offset": 5, "committed_offset": 6},
         {"planned_offset": 5, "committed_offset": -1},
         {"last_offset": 4},
+        {"partition": -1},
+        {"pipeline_id": 99},
     ],
-    ids=["committed beyond planned", "a negative offset", "a last record without its digest"],
+    ids=[
+        "committed beyond planned",
+        "a negative offset",
+        "a last record without its digest",
+        "of no partition",
+        "of no pipeline",
+    ],
 )
 def test_no_progress_may_be(shared: Ledger, columns: dict[str, Any]) -> None:
+    one = (tables.progress.c.pipeline_id == 1) & (tables.progress.c.partition == 0)
     with pytest.raises(LedgerConflict, match="breaks one of its rules"):
-        _execute(shared, update(tables.progress).values(columns))
+        _execute(shared, update(tables.progress).where(one).values(columns))
 
 
 def test_two_pipelines_never_own_one_partition(press: Ledger) -> None:
@@ -236,8 +249,29 @@ def test_a_record_is_quarantined_once_and_for_a_reason(planned: Ledger) -> None:
     _refuse(planned, tables.quarantine, {**said, "stage": "nowhere"})
     _refuse(planned, tables.quarantine, {**said, "reason": ""})
     _refuse(planned, tables.quarantine, {**said, "resolved_at": NOW})
+    _refuse(planned, tables.quarantine, {**said, "record_id": 99})
     _insert(planned, tables.quarantine, said)
     _refuse(planned, tables.quarantine, said)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"blocked_reason": "why"}, {"blocked_at": NOW}, {"generation": 0}, {"name": "press-b"}],
+    ids=["blocked since never", "blocked for no reason", "before the first", "of a taken name"],
+)
+def test_no_pipeline_may_be(shared: Ledger, columns: dict[str, Any]) -> None:
+    first = update(tables.pipeline).where(tables.pipeline.c.name == "press-a")
+    with pytest.raises(LedgerConflict, match="breaks one of its rules"):
+        _execute(shared, first.values(columns))
+
+
+def test_no_gap_may_be(press: Ledger) -> None:
+    lost = {"pipeline_id": 1, "generation": 1, "partition": 0, "cause": "c", "found_at": NOW}
+    _refuse(press, tables.gap, {**lost, "start_offset": 5, "end_offset": 5})
+    _refuse(press, tables.gap, {**lost, "start_offset": -1, "end_offset": 5})
+    _refuse(press, tables.gap, {**lost, "start_offset": 0, "end_offset": 5, "pipeline_id": 99})
+    _insert(press, tables.gap, {**lost, "start_offset": 0, "end_offset": 5})
+    _refuse(press, tables.gap, {**lost, "start_offset": 0, "end_offset": 9})
 
 
 def test_a_gap_is_signed_by_name_and_with_a_reason(press: Ledger) -> None:
@@ -247,6 +281,12 @@ def test_a_gap_is_signed_by_name_and_with_a_reason(press: Ledger) -> None:
             press.accept_gap(gap, who=who, reason=reason)
     with pytest.raises(LedgerConflict):
         _execute(press, update(tables.gap).values(accepted_by="anna"))
+
+
+def test_an_action_is_somebodys(press: Ledger) -> None:
+    done = {"done_at": NOW, "who": "anna", "what": "unblock", "detail": ""}
+    _refuse(press, tables.action, {**done, "who": ""})
+    _refuse(press, tables.action, {**done, "pipeline_id": 99})
 
 
 def test_actions_are_never_changed(press: Ledger) -> None:
@@ -260,6 +300,8 @@ def test_actions_are_never_changed(press: Ledger) -> None:
 def test_there_is_one_ledger_row(press: Ledger) -> None:
     _refuse(press, tables.ledger, {"id": 2, "epoch": "e", "created_at": NOW})
     _refuse(press, tables.ledger, {"id": 1, "epoch": "e", "created_at": NOW})
+    with pytest.raises(LedgerConflict, match="breaks one of its rules"):
+        _execute(press, update(tables.ledger).values(epoch=""))
 
 
 def test_a_login_is_in_one_state(press: Ledger) -> None:

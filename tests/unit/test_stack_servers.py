@@ -34,6 +34,13 @@ def test_the_broker_listens_on_loopback_only_and_stands_alone(setting):
     assert "false" == told["auto.create.topics.enable"]
 
 
+def test_a_cluster_id_is_never_taken_for_an_option():
+    ids = {kafka._new_cluster_id() for _ in range(500)}
+    assert 500 == len(ids)
+    assert {22} == set(map(len, ids))
+    assert not [one for one in ids if one.startswith("-")]
+
+
 def test_spark_listens_on_loopback_only_and_keeps_its_sessions(setting):
     conf = spark.build(setting).conf()
     assert "127.0.0.1" == conf["spark.connect.grpc.binding.address"]

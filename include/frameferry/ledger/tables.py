@@ -171,9 +171,8 @@ batch = Table(
     _text("last_error", nullable=True),
     _time("retry_at"),
     UniqueConstraint("id", "pipeline_id", "generation"),
-    _check("kind_known", "kind IN ('live', 'replay')"),
     _check(
-        "mode_of_replay",
+        "kind_and_mode_known",
         "(kind = 'live' AND mode IS NULL)"
         " OR (kind = 'replay' AND mode IS NOT NULL AND mode IN ('redeliver', 'reinfer'))",
     ),

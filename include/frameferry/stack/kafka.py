@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import shutil
+import secrets
 import subprocess
-import uuid
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,18 +99,24 @@ class Broker:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _format(self) -> None:
-        """Format under another name, so that a start that is killed leaves no half folder."""
-        draft = self.folder / "data.draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        settings = self.folder / "format.properties"
-        self._write_properties(settings, draft)
-        argv = [*_java(self.folder), "kafka.tools.StorageTool", "format"]
-        argv += [f"--cluster-id={_new_cluster_id()}", "-c", str(settings)]
-        done = _run(argv)
-        if done.returncode != 0:
-            msg = "the broker's data folder cannot be formatted"
-            raise StackError(msg, remedy=f"The tool said: {(done.stdout + done.stderr).strip()}")
-        draft.rename(self._data)
+        """
+        Format under another name, so that a start that is killed leaves no half folder.
+
+        The name is new each time: the tool of a killed start may still be at work on its own.
+        """
+        with tempfile.TemporaryDirectory(
+            dir=self.folder, prefix=".format-", ignore_cleanup_errors=True
+        ) as work:
+            draft, settings = Path(work) / "data", Path(work) / "server.properties"
+            self._write_properties(settings, draft)
+            argv = [*_java(self.folder), "kafka.tools.StorageTool", "format"]
+            done = _run([*argv, "-t", _new_cluster_id(), "-c", str(settings)])
+            if done.returncode != 0:
+                msg = "the broker's data folder cannot be formatted"
+                raise StackError(
+                    msg, remedy=f"The tool said: {(done.stdout + done.stderr).strip()}"
+                )
+            draft.rename(self._data)
 
     def _knows_itself(self) -> bool:
         client = AdminClient({"bootstrap.servers": f"{ports.LOOPBACK}:{self.port}", "log_level": 0})
@@ -186,7 +192,8 @@ def _java(folder: Path) -> list[str]:
 
 
 def _new_cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """Draw 16 bytes in base64; the first is 0, else one in 64 begins with `-`, like an option."""
+    return base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
 
 
 def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:

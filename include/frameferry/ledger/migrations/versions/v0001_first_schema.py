@@ -141,9 +141,8 @@ def _create_batch() -> None:
         sa.Column("retry_at", TIME, nullable=True),
         sa.CheckConstraint(
             "(kind = 'live' AND mode IS NULL) OR (kind = 'replay' AND mode IS NOT NULL AND mode IN ('redeliver', 'reinfer'))",
-            name=op.f("ck_batch_mode_of_replay"),
+            name=op.f("ck_batch_kind_and_mode_known"),
         ),
-        sa.CheckConstraint("kind IN ('live', 'replay')", name=op.f("ck_batch_kind_known")),
         sa.CheckConstraint(
             "(owner IS NULL) = (leased_until IS NULL)", name=op.f("ck_batch_lease_whole")
         ),
