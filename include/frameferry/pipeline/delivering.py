@@ -9,12 +9,13 @@ from contextlib import ExitStack, contextmanager
 import structlog
 
 from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.publisher import Publisher
+from frameferry.delivery.publisher import Publisher, Staged
 from frameferry.domain.batch import Batch, Token
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, Consignment, ImageRecord, sha256_hex
 from frameferry.errors import (
     DeliveryRefused,
+    Fenced,
     FrameferryError,
     LoginRefused,
     PipelineBlocked,
@@ -169,12 +170,28 @@ def _publish_group(ctx: Context, token: Token, group: Sequence[Item], publisher:
     staged = publisher.stage(group)
     if staged.refused:
         ctx.ledger.record_refusals(token, staged.refused)
-    ctx.ledger.record_intents(token, [(part.record_id, part.part_path) for part in staged.staged])
+    _intend(ctx, token, staged.staged, publisher)
     published = publisher.publish(staged.staged)
     if published.refused:
-        ctx.ledger.withdraw_intents(token, [refusal.record_id for refusal in published.refused])
+        refused = {refusal.record_id for refusal in published.refused}
+        ctx.ledger.withdraw_intents(token, sorted(refused))
         ctx.ledger.record_refusals(token, published.refused)
+        publisher.discard([part for part in staged.staged if part.record_id in refused])
     ctx.ledger.record_receipts(token, published.receipts)
+
+
+def _intend(ctx: Context, token: Token, parts: Sequence[Staged], publisher: Publisher) -> None:
+    """
+    Write down which parts may be renamed.
+
+    A fenced attempt's parts are deleted; after any other trouble nobody knows whether the
+    intents stand, and a part under an open intent must stay for settling.
+    """
+    try:
+        ctx.ledger.record_intents(token, [(part.record_id, part.part_path) for part in parts])
+    except Fenced:
+        publisher.discard(parts)
+        raise
 
 
 def _settle(ctx: Context, token: Token, publisher: _LazyPublisher) -> None:
