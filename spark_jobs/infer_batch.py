@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession  # noqa: TID253 - this file runs under spark-submit only
 
-from frameferry.spark.frame import SESSION_CONF
-from frameferry.spark.job import JudgeJob, judge_table
+from frameferry.spark.frame import SESSION_CONF, judge_table
+from frameferry.spark.job import JudgeJob
 from frameferry.spark.submit import end_with_submitter, write_rows
 
 

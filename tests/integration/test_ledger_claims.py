@@ -105,6 +105,16 @@ def test_a_failure_is_remembered_with_the_time_of_the_next_try(press: Ledger) ->
     assert [(leaf.last_error, leaf.retry_at) for leaf in state.open_batches] == [(None, None)]
 
 
+def test_unblocking_ends_the_back_off_of_what_was_blocked(press: Ledger) -> None:
+    batch = claim(press, plan(press, WANTED))
+    press.record_failure(batch.token, error="530 no entry", retry_after_seconds=300)
+    press.block(batch.pipeline, reason="530 no entry", digest="d1")
+    assert press.unblock(batch.pipeline, who="anna")
+    state = press.pipeline_state(batch.pipeline)
+    assert state is not None
+    assert [leaf.retry_at for leaf in state.open_batches] == [None]
+
+
 def _writes(ledger: Ledger, token: Token, record_id: int) -> dict[str, object]:
     """Every fenced write, ready to be called."""
     return {

@@ -18,7 +18,7 @@ from frameferry.pipeline.check import check_pipeline
 from frameferry.pipeline.context import open_context
 from frameferry.pipeline.replay import plan_replay
 from frameferry.pipeline.run import run_batch, run_once, run_until_caught_up
-from frameferry.pipeline.steps import publish
+from frameferry.pipeline.steps import publish, wait
 from frameferry.pipeline.unblock import unblock as unblock_pipeline
 
 
@@ -66,8 +66,9 @@ def run(
     with session(pipeline) as ctx:
         batches = run_until_caught_up(ctx) if until_caught_up else run_once(ctx)
         counts = ctx.ledger.counts(pipeline)
+        reason = "" if batches else f" ({wait(ctx).reason})"
     out.print(
-        f"{pipeline}: {batches} batches carried; in all {counts.delivered:,} delivered, "
+        f"{pipeline}: {batches} batches carried{reason}; in all {counts.delivered:,} delivered, "
         f"{counts.quarantined:,} quarantined",
         highlight=False,
     )

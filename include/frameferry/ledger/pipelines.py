@@ -11,7 +11,7 @@ from frameferry.errors import LedgerConflict, TopicChanged
 from frameferry.ledger.actions import write_action
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import AnyRow, upsert
-from frameferry.ledger.tables import pipeline, progress
+from frameferry.ledger.tables import batch, pipeline, progress
 from frameferry.ledger.text import storable
 
 
@@ -90,6 +90,12 @@ def unblock(connection: Connection, name: str, *, who: str) -> bool:
         .values(blocked_reason=None, blocked_digest=None, blocked_at=None)
     )
     if freed.rowcount:
+        # What backs off does so for the very trouble that was just put right.
+        connection.execute(
+            update(batch)
+            .where(batch.c.pipeline_id == known.id, batch.c.committed_at.is_(None))
+            .values(retry_at=None)
+        )
         write_action(connection, who=who, what="unblock", pipeline_id=known.id, detail="")
     return bool(freed.rowcount)
 

@@ -139,7 +139,7 @@ class Ledger(Reading, Delivering):
             pipelines.block(connection, pipeline, reason=reason, digest=digest)
 
     def unblock(self, pipeline: str, *, who: str) -> bool:
-        """Free a pipeline, and say whether it was blocked; the action is recorded."""
+        """Free a pipeline and its batches' back-offs; say whether it was blocked. Recorded."""
         with self._transactions.write() as connection:
             return pipelines.unblock(connection, pipeline, who=who)
 

@@ -1,4 +1,4 @@
-"""The bounded DataFrame: exactly the records of the job's offset ranges, read_committed."""
+"""The bounded DataFrame, read_committed: exactly the job's offset ranges, and their judging."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from frameferry.spark.job import JudgeJob
+
 if TYPE_CHECKING:
-    from frameferry.spark.job import JudgeJob
+    import pyarrow as pa
 
 ROW_SCHEMA = (
     "partition bigint, offset bigint, timestamp_ms bigint, source_name string, size_bytes bigint, "
@@ -102,3 +104,20 @@ def core_count(spark: Any) -> int:  # noqa: ANN401
 def _text(value: str) -> str:
     """Write any text as an SQL expression; hex needs no escaping."""
     return f"cast(X'{value.encode().hex()}' AS string)"
+
+
+def judge_table(spark: Any, job: JudgeJob) -> pa.Table:  # noqa: ANN401 - pyspark has two session classes
+    """
+    Judge the job's ranges on *spark* and return one small row an image, never its bytes.
+
+    Args:
+        spark: A Spark Connect or a classic session.
+        job: Its ranges must lie in the topic; else the read fails, never skips.
+
+    Returns:
+        The columns of a Prediction and `judge_digest`, in no particular order.
+    """
+    from frameferry.spark.worker import judge_batches  # noqa: PLC0415 - pyarrow and numpy, not at DAG parse
+
+    frame = bounded_frame(spark, job)
+    return frame.mapInArrow(judge_batches(job.placed_model), ROW_SCHEMA).toArrow()

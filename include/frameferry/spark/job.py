@@ -7,15 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from frameferry.config.connections import is_secret_option
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
-from frameferry.spark.frame import ROW_SCHEMA, bounded_frame
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +90,3 @@ class JudgeJob:
 def operation_tag(batch_id: int, attempt: int) -> str:
     """Name one attempt at one batch among a Spark server's operations."""
     return f"frameferry-{batch_id}-{attempt}"
-
-
-def judge_table(spark: Any, job: JudgeJob) -> pa.Table:  # noqa: ANN401 - pyspark has two session classes
-    """
-    Judge the job's ranges on *spark* and return one small row an image, never its bytes.
-
-    Args:
-        spark: A Spark Connect or a classic session.
-        job: Its ranges must lie in the topic; else the read fails, never skips.
-
-    Returns:
-        The columns of a Prediction and `judge_digest`, in no particular order.
-    """
-    from frameferry.spark.worker import judge_batches  # noqa: PLC0415 - pyarrow and numpy, not at DAG parse
-
-    frame = bounded_frame(spark, job)
-    return frame.mapInArrow(judge_batches(job.placed_model), ROW_SCHEMA).toArrow()

@@ -21,9 +21,9 @@ from pyspark.sql.connect.session import SparkSession  # noqa: TID253
 from frameferry.config.connections import SparkConnection
 from frameferry.errors import FrameferryError, JudgingFailed, SparkUnavailable
 from frameferry.spark.failures import failure
-from frameferry.spark.frame import SESSION_CONF
+from frameferry.spark.frame import SESSION_CONF, judge_table
 from frameferry.spark.identity import code_version, session_id
-from frameferry.spark.job import JudgeJob, judge_table, operation_tag
+from frameferry.spark.job import JudgeJob, operation_tag
 
 if TYPE_CHECKING:
     import pyarrow as pa
