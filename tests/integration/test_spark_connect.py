@@ -203,13 +203,19 @@ def test_past_its_deadline_a_call_fails_and_its_work_ends(
     kafka_server: KafkaServer, spark_server: SparkServer, slow_topic: str
 ) -> None:
     job = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 200))
-    busy = python_workers(server_pid(spark_server))
     started = time.monotonic()
     with pytest.raises(JudgingFailed, match=r"deadline of 3 s .* interrupted"):
         judged(job, spark_server, seconds=3)
     assert time.monotonic() - started < 3 + 10
-    # Spark ends the workers of tasks that do not heed an interruption.
-    poll(lambda: not busy & python_workers(server_pid(spark_server)), "the workers' end")
+    poll(lambda: is_idle(spark_server), "the end of the work", seconds=20)
+
+
+def is_idle(server: SparkServer) -> bool:
+    """Say whether no worker of the server computed during one second."""
+    workers = python_workers(server_pid(server))
+    used, end = cpu_seconds(workers), time.monotonic() + 1
+    poll(lambda: time.monotonic() > end, "a second")
+    return cpu_seconds(workers) - used < 0.1
 
 
 def test_a_newer_attempt_interrupts_the_older_one(
