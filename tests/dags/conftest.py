@@ -23,8 +23,8 @@ def airflow_home(tmp_path_factory):
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
-            "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-only-0123456789",
-            "AIRFLOW__API__SECRET_KEY": "another-secret-of-the-tests-0123456789",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-only-" + "0" * 40,
+            "AIRFLOW__API__SECRET_KEY": "another-secret-of-the-tests-" + "0" * 40,
             "FRAMEFERRY_HOME": str(folder / "frameferry"),
             "FRAMEFERRY_PIPELINES": str(ROOT / "include/pipelines"),
         }
