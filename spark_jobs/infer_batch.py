@@ -11,17 +11,17 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession  # noqa: TID253 - this file runs under spark-submit only
 
-from frameferry.spark.frame import SESSION_CONF, judge_table
-from frameferry.spark.job import JudgeJob
+from frameferry.spark.frame import SESSION_CONF, job_table
+from frameferry.spark.job import read_job
 from frameferry.spark.submit import end_with_submitter, write_rows
 
 
 def main(job_file: str, rows_file: str) -> None:
     """Run the same job function as the Spark Connect route, in this driver."""
     end_with_submitter()
-    job = JudgeJob.from_json(Path(job_file).read_text(encoding="utf-8"))
+    job = read_job(Path(job_file).read_text(encoding="utf-8"))
     spark = SparkSession.builder.config(map=SESSION_CONF).getOrCreate()
-    write_rows(judge_table(spark, job), Path(rows_file))
+    write_rows(job_table(spark, job), Path(rows_file))
     spark.stop()
 
 

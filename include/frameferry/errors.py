@@ -6,6 +6,10 @@ FrameferryError
 │   ├── KafkaUnavailable          no broker answered in time
 │   ├── SparkUnavailable          no Spark server answered, or it went away during a call
 │   ├── JudgingFailed             the judge job raised, died or passed its deadline
+│   │   └── JudgingTimedOut           the judge job passed its deadline and was ended
+│   ├── ControlFailed             pictures with a known answer were not judged as they should be
+│   ├── BatchTooBig               a batch holds more bytes than it may: it is split
+│   ├── SparkReserved             a suspect batch has the Spark server for itself
 │   ├── LedgerUnavailable         the ledger database is down or stays locked
 │   ├── FtpUnavailable            the FTP server dropped us, timed out, or refused for now (4yz)
 │   │   └── FtpCrowded                the FTP server takes no further connection now
@@ -74,6 +78,22 @@ class SparkUnavailable(TransientError):
 
 class JudgingFailed(TransientError):
     """The judge job raised, died or passed its deadline."""
+
+
+class JudgingTimedOut(JudgingFailed):
+    """The judge job passed its deadline and was ended."""
+
+
+class ControlFailed(TransientError):
+    """Pictures with a known answer were not judged as they should be."""
+
+
+class BatchTooBig(TransientError):
+    """A batch holds more bytes than it may: it is split."""
+
+
+class SparkReserved(TransientError):
+    """A suspect batch has the Spark server for itself."""
 
 
 class LedgerUnavailable(TransientError):

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.types import TypeEngine
@@ -105,6 +106,7 @@ pipeline = Table(
     _text("blocked_reason", nullable=True),
     _text("blocked_digest", nullable=True),
     _time("blocked_at"),
+    _time("quarantine_counts_from"),
     _time("created_at", nullable=False),
     _check("generation_positive", "generation >= 1"),
     _check("blocked_whole", "(blocked_reason IS NULL) = (blocked_at IS NULL)"),
@@ -168,6 +170,9 @@ batch = Table(
     _number("record_count", nullable=True),
     _number("byte_count", nullable=True),
     Column("charges", Integer(), nullable=False),
+    Column("failures", Integer(), nullable=False, server_default=text("0")),
+    Column("proofs", Integer(), nullable=False, server_default=text("0")),
+    Column("is_suspect", Boolean(), nullable=False, server_default=false()),
     _text("last_error", nullable=True),
     _time("retry_at"),
     UniqueConstraint("id", "pipeline_id", "generation"),
@@ -205,6 +210,7 @@ batch_range = Table(
     Column("generation", Integer(), nullable=False),
     Column("is_live_root", Boolean(), nullable=False),
     _number("seen_to", nullable=True),
+    _number("seen_from", nullable=True),
     _number("record_count", nullable=True),
     _text("offsets_digest", nullable=True),
     _of_batch(),
@@ -398,3 +404,17 @@ login = Table(
     _check("refused_has_reason", "(state = 'refused') = (reason IS NOT NULL)"),
     comment="Log-ins at a server by the digest of their connection: one attempt at a time.",
 )
+
+judging = Table(
+    "judging",
+    metadata,
+    _to("batch.id", "batch_id", primary_key=True),
+    Column("attempt", Integer(), nullable=False),
+    _text("server"),
+    Column("is_alone", Boolean(), nullable=False),
+    Column("has_begun", Boolean(), nullable=False),
+    Column("had_company", Boolean(), nullable=False),
+    _time("until", nullable=False),
+    comment="Judge jobs on a shared Spark server, under leases: who had company, who must not.",
+)
+Index("ix_judging_server", judging.c.server)

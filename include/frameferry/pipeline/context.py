@@ -21,21 +21,34 @@ from frameferry.config.connections import (
 from frameferry.config.home import ledger_url
 from frameferry.config.settings import PipelineSettings
 from frameferry.delivery.client import FerryFTP, connect
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import Judged
 from frameferry.kafka.cluster import Cluster
+from frameferry.kafka.reader import RangeReader
 from frameferry.ledger.database import open_ledger
 from frameferry.ledger.store import Ledger
+from frameferry.spark import route
 
 OpenFtp = Callable[[FtpConnection], FerryFTP]
 
 
 @dataclass(frozen=True)
 class Context:
-    """One pipeline's settings, the ledger, and the way to its servers."""
+    """
+    One pipeline's settings, the ledger, and the way to its servers.
+
+    `open_ftp`, `open_cluster`, `open_reader`, `judge` and `control` are all the ways out of this
+    process besides the ledger: Airflow's hooks come in here, and tests that break them on purpose.
+    """
 
     settings: PipelineSettings
     ledger: Ledger
     resolve: ConnectionResolver
     open_ftp: OpenFtp = connect
+    open_cluster: Callable[..., Cluster] = Cluster
+    open_reader: Callable[..., RangeReader] = RangeReader
+    judge: Callable[..., Judged] = route.judge
+    control: Callable[..., None] = route.control
     kafka_timeout_seconds: float = 10
 
     @property
@@ -68,9 +81,16 @@ class Context:
     @contextmanager
     def cluster(self) -> Iterator[Cluster]:
         """Open the Kafka cluster for a few questions."""
-        opened = Cluster(self.kafka(), timeout_seconds=self.kafka_timeout_seconds)
+        opened = self.open_cluster(self.kafka(), timeout_seconds=self.kafka_timeout_seconds)
         with closing(opened) as cluster:
             yield cluster
+
+    def reader(self, wanted: OffsetRange) -> RangeReader:
+        """Read one range of the pipeline's topic, to its end by position."""
+        kafka = self.settings.kafka
+        return self.open_reader(
+            self.kafka(), kafka.topic, wanted, filename_header=kafka.filename_header
+        )
 
 
 @contextmanager

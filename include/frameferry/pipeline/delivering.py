@@ -80,12 +80,7 @@ def _deliver_range(
     judged: set[int],
     publisher: _LazyPublisher,
 ) -> Census:
-    reader = RangeReader(
-        ctx.kafka(),
-        ctx.settings.kafka.topic,
-        wanted,
-        filename_header=ctx.settings.kafka.filename_header,
-    )
+    reader = ctx.reader(wanted)
     met: set[int] = set()
     for group in _groups(_checked(ctx, token, reader, due, judged, met)):
         _publish_group(ctx, token, group, publisher.open())

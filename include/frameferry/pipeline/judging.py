@@ -13,10 +13,8 @@ from frameferry.domain.batch import Batch
 from frameferry.domain.naming import NameFields, join_base, remote_name
 from frameferry.domain.records import UNJUDGED, Judged, NamedPrediction, Prediction, sha256_hex
 from frameferry.kafka.options import spark_options
-from frameferry.kafka.reader import RangeReader
 from frameferry.pipeline.context import Context
 from frameferry.spark.job import JudgeJob
-from frameferry.spark.route import judge
 
 DEADLINE_BASE_SECONDS = 240.0
 """A cold start of Spark and TensorFlow on a busy machine, with room."""
@@ -58,7 +56,7 @@ def _judged(ctx: Context, batch: Batch) -> Judged:
     model = ctx.settings.model
     if model == "none":
         return Judged(tuple(_unjudged(ctx, batch)), "")
-    return judge(
+    return ctx.judge(
         _job(ctx, batch, model), ctx.spark(), deadline_seconds=_deadline_seconds(ctx, batch)
     )
 
@@ -74,6 +72,7 @@ def _job(ctx: Context, batch: Batch, model: ModelSettings) -> JudgeJob:
         batch_id=batch.id,
         attempt=batch.token.attempt,
         generation=batch.generation,
+        max_bytes=int(ctx.settings.batch.max_bytes),
     )
 
 
@@ -89,13 +88,7 @@ def _deadline_seconds(ctx: Context, batch: Batch) -> float:
 def _unjudged(ctx: Context, batch: Batch) -> Iterator[Prediction]:
     """Make the rows of a pipeline without a model: sizes and digests straight from Kafka."""
     for wanted in batch.ranges:
-        reader = RangeReader(
-            ctx.kafka(),
-            ctx.settings.kafka.topic,
-            wanted,
-            filename_header=ctx.settings.kafka.filename_header,
-        )
-        for record in reader:
+        for record in ctx.reader(wanted):
             yield Prediction(
                 partition=record.partition,
                 offset=record.offset,

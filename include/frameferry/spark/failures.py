@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from frameferry.errors import (
+    BatchTooBig,
     ConfigError,
     FrameferryError,
     JudgingFailed,
@@ -19,6 +20,11 @@ from frameferry.errors import (
 TRACEBACK = "Traceback (most recent call last):"
 _LONGEST_SENTENCE = 400
 _MODEL_MISMATCH = re.compile(r"^frameferry\.errors\.ModelMismatch: (?P<what>.+)$", re.MULTILINE)
+_TOO_BIG = re.compile(
+    r"^frameferry\.errors\.BatchTooBig: partition (?P<partition>\d+), offset (?P<offset>\d+): "
+    r"(?P<what>.+?)(?:\. It is split)?$",
+    re.MULTILINE,
+)
 _CAUSED_BY = re.compile(r"^Caused by: (?P<what>[\w.$]+: .+)$", re.MULTILINE)
 _WORKER_RAISED = re.compile(r"An exception was thrown from the Python worker: Traceback")
 _RAISED = re.compile(
@@ -125,6 +131,9 @@ def failure(text: str, *, url: str, secrets: Sequence[str] = ()) -> FrameferryEr
     clean = redacted(text, secrets)
     if mismatch := _MODEL_MISMATCH.search(clean):
         return ModelMismatch(_shortened(mismatch["what"]))
+    if big := _TOO_BIG.search(clean):
+        place = {name: int(big[name]) for name in ("partition", "offset")}
+        return BatchTooBig(big["what"], remedy="It is split", **place)
     symptom = _matching(clean)
     if symptom is None:
         return JudgingFailed(f"judging on Spark at {url} failed: {essence(clean)}")

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from frameferry.spark.job import JudgeJob
+from frameferry.spark.job import ControlJob, JudgeJob
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,6 +16,7 @@ ROW_SCHEMA = (
     "sha256 string, label string, score double, outputs string, reason string, detail string, "
     "judge_digest string"
 )
+CONTROL_SCHEMA = "as_expected boolean, said string"
 SESSION_CONF = {
     # Arrow batches of few, large rows: memory stays flat however large the pictures are.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "32",
@@ -106,18 +107,24 @@ def _text(value: str) -> str:
     return f"cast(X'{value.encode().hex()}' AS string)"
 
 
-def judge_table(spark: Any, job: JudgeJob) -> pa.Table:  # noqa: ANN401 - pyspark has two session classes
+def job_table(spark: Any, job: JudgeJob | ControlJob) -> pa.Table:  # noqa: ANN401 - pyspark has two session classes
     """
-    Judge the job's ranges on *spark* and return one small row an image, never its bytes.
+    Run a job on *spark*; what comes back are small rows, never an image's bytes.
 
     Args:
         spark: A Spark Connect or a classic session.
-        job: Its ranges must lie in the topic; else the read fails, never skips.
+        job: The ranges of a JudgeJob must lie in the topic; else the read fails, never skips.
 
     Returns:
-        The columns of a Prediction and `judge_digest`, in no particular order.
+        Of a JudgeJob the columns of a Prediction and `judge_digest`, one row an image, in no
+        particular order; of a ControlJob `as_expected` and what was said.
     """
-    from frameferry.spark.worker import judge_batches  # noqa: PLC0415 - pyarrow and numpy, not at DAG parse
+    # pyarrow and numpy come with it, which a DAG's parsing must not pay for.
+    from frameferry.spark.worker import control_batches, judge_batches  # noqa: PLC0415
 
-    frame = bounded_frame(spark, job)
-    return frame.mapInArrow(judge_batches(job.placed_model), ROW_SCHEMA).toArrow()
+    if isinstance(job, ControlJob):
+        tasks = core_count(spark)
+        frame = spark.range(0, tasks, 1, tasks)
+        return frame.mapInArrow(control_batches(job.placed_model), CONTROL_SCHEMA).toArrow()
+    judging = judge_batches(job.placed_model, job.max_bytes)
+    return bounded_frame(spark, job).mapInArrow(judging, ROW_SCHEMA).toArrow()

@@ -21,7 +21,8 @@ class JudgeJob:
 
     `ranges` holds at most one range a partition, since Spark's Kafka source takes no more.
     `kafka_options` are Spark's own names (`kafka.bootstrap.servers`, …) and may hold secrets: they
-    never show in a repr, a command line or an error.
+    never show in a repr, a command line or an error. A task that has read `max_bytes` stops the job
+    before its next record; None for no bound.
     """
 
     pipeline: str
@@ -33,6 +34,7 @@ class JudgeJob:
     batch_id: int
     attempt: int
     generation: int = 1
+    max_bytes: int | None = None
 
     def __post_init__(self) -> None:
         counts = Counter(wanted.partition for wanted in self.ranges)
@@ -58,10 +60,7 @@ class JudgeJob:
     @property
     def placed_model(self) -> ModelSettings:
         """The model with its path made absolute where it lies on this machine's disk."""
-        path = Path(self.model.path)
-        if "://" in self.model.path or not path.exists():
-            return self.model
-        return self.model.model_copy(update={"path": str(path.resolve())})
+        return _placed(self.model)
 
     def to_json(self) -> str:
         """Write the job down for another process. The text holds the options' secrets."""
@@ -75,6 +74,7 @@ class JudgeJob:
             "batch_id": self.batch_id,
             "attempt": self.attempt,
             "generation": self.generation,
+            "max_bytes": self.max_bytes,
         }
         return json.dumps(content)
 
@@ -85,6 +85,60 @@ class JudgeJob:
         ranges = tuple(OffsetRange(*wanted) for wanted in content.pop("ranges"))
         model = ModelSettings.model_validate(content.pop("model"))
         return cls(ranges=ranges, model=model, **content)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlJob:
+    """
+    The control of a batch: the pictures of the model's card, judged where the batch is judged.
+
+    It reads no Kafka, and carries the batch's tag, so that a newer attempt interrupts it too.
+    """
+
+    pipeline: str
+    model: ModelSettings
+    batch_id: int
+    attempt: int
+
+    @property
+    def tag(self) -> str:
+        """Tag the job's operations, as the batch's own."""
+        return operation_tag(self.batch_id, self.attempt)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """No secrets: it only reads the model."""
+        return ()
+
+    @property
+    def placed_model(self) -> ModelSettings:
+        """The model with its path made absolute where it lies on this machine's disk."""
+        return _placed(self.model)
+
+    def to_json(self) -> str:
+        """Write the job down for another process."""
+        content = {
+            "pipeline": self.pipeline,
+            "model": self.placed_model.model_dump(mode="json"),
+            "batch_id": self.batch_id,
+            "attempt": self.attempt,
+        }
+        return json.dumps({"control": content})
+
+
+def read_job(text: str) -> JudgeJob | ControlJob:
+    """Read what either job's `to_json` wrote."""
+    content = json.loads(text).get("control")
+    if content is None:
+        return JudgeJob.from_json(text)
+    return ControlJob(**{**content, "model": ModelSettings.model_validate(content["model"])})
+
+
+def _placed(model: ModelSettings) -> ModelSettings:
+    path = Path(model.path)
+    if "://" in model.path or not path.exists():
+        return model
+    return model.model_copy(update={"path": str(path.resolve())})
 
 
 def operation_tag(batch_id: int, attempt: int) -> str:

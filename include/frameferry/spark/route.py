@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from frameferry.config.connections import SparkConnection
 from frameferry.domain.records import Judged, Prediction
-from frameferry.errors import ModelMismatch
+from frameferry.errors import ControlFailed, ModelMismatch
 from frameferry.inference.digest import judge_digest
-from frameferry.spark.job import JudgeJob
+from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.reach import probe
 from frameferry.spark.submit import submitted_table
 
@@ -34,20 +34,44 @@ def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
         ModelMismatch: The model does not fit its card, or the workers judged with another one.
     """
     expected = expected_digest(job)
+    return judged(_table(job, connection, deadline_seconds), expected=expected)
+
+
+def control(job: ControlJob, connection: SparkConnection, *, deadline_seconds: float) -> None:
+    """
+    Judge pictures whose answer is known, on the route and in the session of the batch that failed.
+
+    It tells a bad picture from a bad world: where these are not judged as the model's card says,
+    nothing that fails now is a picture's fault.
+
+    Raises:
+        ControlFailed: The answers are not those of the card.
+        SparkUnavailable, JudgingFailed, ModelMismatch, ConfigError: What the job met.
+    """
+    table = _table(job, connection, deadline_seconds)
+    wrong = [row for row in table.to_pylist() if not row["as_expected"]]
+    if wrong or not table.num_rows:
+        said = wrong[0]["said"] if wrong else "nothing at all"
+        msg = f"the control failed: of a picture with a known answer the model says {said}"
+        raise ControlFailed(
+            msg, remedy="Put model and card right; nothing is split or quarantined until it passes"
+        )
+
+
+def _table(
+    job: JudgeJob | ControlJob, connection: SparkConnection, deadline_seconds: float
+) -> pa.Table:
     probe(connection.url)
-    if connection.is_connect:
-        # pandas and grpc come with it: seconds that a DAG's parsing or a command must not pay.
-        from frameferry.spark.session import ConnectCall  # noqa: PLC0415
+    if not connection.is_connect:
+        return submitted_table(job, connection, deadline_seconds=deadline_seconds)
+    # pandas and grpc come with it: seconds that a DAG's parsing or a command must not pay.
+    from frameferry.spark.session import ConnectCall  # noqa: PLC0415
 
-        table = ConnectCall(
-            job, connection, expected or job.model.model_dump_json(), deadline_seconds
-        ).table()
-    else:
-        table = submitted_table(job, connection, deadline_seconds=deadline_seconds)
-    return judged(table, expected=expected)
+    judge = expected_digest(job) or job.model.model_dump_json()
+    return ConnectCall(job, connection, judge, deadline_seconds).table()
 
 
-def expected_digest(job: JudgeJob) -> str | None:
+def expected_digest(job: JudgeJob | ControlJob) -> str | None:
     """Digest the job's model where its files lie on this machine too, else None."""
     model = job.placed_model
     return judge_digest(model.path, model) if Path(model.path).exists() else None

@@ -19,11 +19,11 @@ from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: TID253
 from pyspark.sql.connect.session import SparkSession  # noqa: TID253
 
 from frameferry.config.connections import SparkConnection
-from frameferry.errors import FrameferryError, JudgingFailed, SparkUnavailable
+from frameferry.errors import FrameferryError, JudgingFailed, JudgingTimedOut, SparkUnavailable
 from frameferry.spark.failures import failure
-from frameferry.spark.frame import SESSION_CONF, judge_table
+from frameferry.spark.frame import SESSION_CONF, job_table
 from frameferry.spark.identity import code_version, session_id
-from frameferry.spark.job import JudgeJob, operation_tag
+from frameferry.spark.job import ControlJob, JudgeJob, operation_tag
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +48,7 @@ class ConnectCall:
     when the time is up, after its operations were interrupted by their tag.
     """
 
-    job: JudgeJob
+    job: JudgeJob | ControlJob
     connection: SparkConnection
     judge: str
     deadline_seconds: float
@@ -87,7 +87,7 @@ class ConnectCall:
                 f"judging passed its deadline of {self.deadline_seconds:g} s on Spark at "
                 f"{self.connection.url} and was interrupted"
             )
-            raise JudgingFailed(msg) from None
+            raise JudgingTimedOut(msg) from None
 
     def _judged(self) -> pa.Table:
         with _translated(self.job, self.connection), self._open() as session:
@@ -95,7 +95,7 @@ class ConnectCall:
             for attempt in range(max(1, self.job.attempt - _OLDER_ATTEMPTS), self.job.attempt):
                 session.interruptTag(operation_tag(self.job.batch_id, attempt))
             session.addTag(self.job.tag)
-            return judge_table(session, self.job)
+            return job_table(session, self.job)
 
     @contextmanager
     def _open(self) -> Iterator[SparkSession]:
@@ -146,7 +146,7 @@ def _is_closed(session: SparkSession, conf: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def _translated(job: JudgeJob, connection: SparkConnection) -> Iterator[None]:
+def _translated(job: JudgeJob | ControlJob, connection: SparkConnection) -> Iterator[None]:
     try:
         yield
     except _SPARK_ERRORS as error:

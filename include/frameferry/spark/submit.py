@@ -18,9 +18,9 @@ import psutil
 
 import frameferry
 from frameferry.config.connections import SparkConnection, is_secret_option
-from frameferry.errors import ConfigError, JudgingFailed, SparkUnavailable
+from frameferry.errors import ConfigError, JudgingTimedOut, SparkUnavailable
 from frameferry.spark.failures import TRACEBACK, failure
-from frameferry.spark.job import JudgeJob
+from frameferry.spark.job import ControlJob, JudgeJob
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +44,7 @@ _CONNECT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL
 
 
 def submitted_table(
-    job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
+    job: JudgeJob | ControlJob, connection: SparkConnection, *, deadline_seconds: float
 ) -> pa.Table:
     """
     Judge the job in a Spark application of its own.
@@ -121,7 +121,9 @@ def _jars(place: str) -> list[str]:
     return sorted(map(str, folder.glob("*.jar"))) if folder.is_dir() else [place]
 
 
-def _command(job: JudgeJob, connection: SparkConnection, folder: Path, rows: Path) -> list[str]:
+def _command(
+    job: JudgeJob | ControlJob, connection: SparkConnection, folder: Path, rows: Path
+) -> list[str]:
     if not ENTRY.is_file():
         msg = f"spark-submit needs {ENTRY}, which is missing"
         raise ConfigError(
@@ -171,7 +173,7 @@ def _run(
             f"judging passed its deadline of {deadline_seconds:g} s on Spark at {connection.url} "
             "and was ended"
         )
-        raise JudgingFailed(msg) from None
+        raise JudgingTimedOut(msg) from None
     except OSError as error:
         msg = f"spark-submit cannot be started: {error}"
         raise SparkUnavailable(

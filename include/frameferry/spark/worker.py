@@ -7,10 +7,13 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.records import sha256_hex
-from frameferry.inference.judge import Judge, load_judge
+from frameferry.errors import BatchTooBig
+from frameferry.inference.control import control_pictures
+from frameferry.inference.judge import Judge, Verdict, load_judge
 
 SUB_BATCH_IMAGES = 32
 """Images judged in one model call: enough to fill it, few enough to keep memory flat."""
@@ -30,25 +33,72 @@ ROWS = pa.schema(
         ("judge_digest", pa.string()),
     ]
 )
+CONTROL_ROWS = pa.schema([("as_expected", pa.bool_()), ("said", pa.string())])
 BatchFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def judge_batches(settings: ModelSettings) -> BatchFunction:
+def judge_batches(settings: ModelSettings, max_bytes: int | None = None) -> BatchFunction:
     """
     Bind the model's settings to the function that judges one task's record batches.
 
-    A partial of a module's function is pickled by name, so a warm worker finds the module, and
-    with it the loaded model, where it left them.
+    A task stops with BatchTooBig before the record by which it would pass *max_bytes*, never
+    before its first. A partial of a module's function is pickled by name, so a warm worker finds
+    the module, and with it the loaded model, where it left them.
     """
-    return partial(_judge_batches, settings)
+    return partial(_judge_batches, settings, max_bytes)
+
+
+def control_batches(settings: ModelSettings) -> BatchFunction:
+    """Bind the model's settings to the function that judges its card's pictures, once a task."""
+    return partial(_control_batches, settings)
 
 
 def _judge_batches(
-    settings: ModelSettings, batches: Iterable[pa.RecordBatch]
+    settings: ModelSettings, max_bytes: int | None, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
+    read_bytes = 0
     for batch in batches:
         for start in range(0, batch.num_rows, SUB_BATCH_IMAGES):
-            yield _judged(load_judge(settings), batch.slice(start, SUB_BATCH_IMAGES))
+            images = batch.slice(start, SUB_BATCH_IMAGES)
+            if max_bytes is not None:
+                read_bytes = _counted(images, read_bytes, max_bytes)
+            yield _judged(load_judge(settings), images)
+
+
+def _counted(images: pa.RecordBatch, read_bytes: int, max_bytes: int) -> int:
+    """Add up what the task has read; stop before the record that is too much, if not the first."""
+    lengths = pc.binary_length(images.column("value")).to_pylist()
+    for row, length in enumerate(lengths):
+        if read_bytes and read_bytes + (length or 0) > max_bytes:
+            place = {name: images.column(name)[row].as_py() for name in ("partition", "offset")}
+            msg = f"the batch passes its bound of {max_bytes} bytes here"
+            raise BatchTooBig(msg, remedy="It is split", **place)
+        read_bytes += length or 0
+    return read_bytes
+
+
+def _control_batches(
+    settings: ModelSettings, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    for _ in batches:
+        judge = load_judge(settings)
+        known = control_pictures(settings)
+        verdicts = judge.judge([picture for _, picture in known])
+        pairs = [(label, verdict) for (label, _), verdict in zip(known, verdicts, strict=True)]
+        yield pa.RecordBatch.from_pydict(
+            {
+                "as_expected": [_is_as_expected(judge, *pair) for pair in pairs],
+                "said": [verdict.label or verdict.detail for _, verdict in pairs],
+            },
+            schema=CONTROL_ROWS,
+        )
+
+
+def _is_as_expected(judge: Judge, expected: str | None, verdict: Verdict) -> bool:
+    """A score under the pipeline's own threshold is as good an answer: the model works."""
+    if verdict.label is None or expected is None:
+        return verdict.label is not None
+    return verdict.label in {expected, judge.spec.unsure}
 
 
 def _judged(judge: Judge, batch: pa.RecordBatch) -> pa.RecordBatch:
