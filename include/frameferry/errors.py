@@ -4,7 +4,8 @@ Every error a step can raise, as one tree.
 FrameferryError
 ├── TransientError            the same step may succeed later: Airflow retries it
 │   ├── KafkaUnavailable          no broker answered in time
-│   ├── SparkUnavailable          no Spark server answered, or it went away during a call
+│   ├── SparkUnavailable          no Spark server answered
+│   │   └── SparkLost                 the Spark server went away during a judge job
 │   ├── JudgingFailed             the judge job raised, died or passed its deadline
 │   │   └── JudgingTimedOut           the judge job passed its deadline and was ended
 │   ├── ControlFailed             pictures with a known answer were not judged as they should be
@@ -73,7 +74,11 @@ class KafkaUnavailable(TransientError):
 
 
 class SparkUnavailable(TransientError):
-    """No Spark server answered, or it went away during a call."""
+    """No Spark server answered."""
+
+
+class SparkLost(SparkUnavailable):
+    """The Spark server went away during a judge job."""
 
 
 class JudgingFailed(TransientError):

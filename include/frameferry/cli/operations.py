@@ -111,10 +111,21 @@ def replay(
         )
 
 
-def unblock(pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")]) -> None:
+def unblock(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
+    *,
+    judge_again: Annotated[
+        bool,
+        typer.Option(
+            "--judge-again",
+            help="Take back what the judge said of undelivered batches: for quarantines that were "
+            "not the images' fault.",
+        ),
+    ] = False,
+) -> None:
     """Let a blocked pipeline run again, after its cause was put right."""
     with session(pipeline) as ctx:
-        was_blocked = unblock_pipeline(ctx, who=getpass.getuser())
+        was_blocked = unblock_pipeline(ctx, who=getpass.getuser(), judge_again=judge_again)
     out.print(f"{pipeline}: {'unblocked' if was_blocked else 'was not blocked'}", highlight=False)
 
 

@@ -182,19 +182,20 @@ class BatchSettings(_Frozen):
     max_bytes: ByteSize = Field(
         default=ByteSize(2 * 1024**3),
         ge=1,
-        description="Bytes in one batch, as far as the sizes of the last ones tell.",
+        description="Bytes in one batch, as far as the sizes of the last ones tell; one that turns "
+        "out larger is split.",
     )
     max_open: int = Field(default=2, ge=1, le=16, description="Batches open at once.")
     failures_before_split: int = Field(
         default=2,
         ge=1,
-        description="Failures of judging before the batch is split. Not acted on yet.",
+        description="Failures of judging before a control is run and the batch is split.",
     )
     max_quarantine: int = Field(
         default=20,
         ge=1,
-        description="Quarantined records in a batch (or 5 %) that stop the pipeline. "
-        "Not acted on yet.",
+        description="With more quarantined images than this, and than 5 %, in a batch or an hour "
+        "the pipeline stops and asks.",
     )
 
 
@@ -203,6 +204,12 @@ class SparkSettings(_Frozen):
 
     connection: ConnectionId = Field(
         default="spark_default", description="Airflow connection id: Spark Connect or a master."
+    )
+    startup_seconds: float = Field(
+        default=240,
+        gt=0,
+        description="What Spark and the model may take to start; a judge job that takes longer "
+        "than this and ten times what the last batches' pace says is ended.",
     )
 
 

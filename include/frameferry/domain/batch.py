@@ -26,6 +26,22 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """
+    What went wrong with judging a batch so far, as far as it counts.
+
+    `failures` were met since it was planned; `charges` say that it, or what it was split from,
+    failed where a control passed; `proofs`, of a batch of one offset, are failures between two
+    controls that passed. `is_suspect` says that it failed in company, and so is to be judged alone.
+    """
+
+    failures: int = 0
+    charges: int = 0
+    proofs: int = 0
+    is_suspect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """One batch as the ledger holds it. Timestamps are tested for None, never compared."""
 
@@ -43,6 +59,13 @@ class Batch:
     delivered_at: datetime | None
     committed_at: datetime | None
     split_at: datetime | None
+    trouble: Trouble = Trouble()
+    last_error: str | None = None
+
+    @property
+    def offsets(self) -> int:
+        """Offsets, not records, in all its ranges."""
+        return sum(wanted.length for wanted in self.ranges)
 
     @property
     def part_tag(self) -> str:

@@ -117,7 +117,8 @@ class Census:
 
     `seen_to` is the position at the end of the read (equal to the range's end when whole);
     `count` the records met; `digest` the sha256 over their offsets in ascending order, each as
-    decimal text followed by a newline.
+    decimal text followed by a newline. `seen_from` is where the read began: beyond the range's
+    start where Kafka no longer held what is below; None for its start.
     """
 
     partition: int
@@ -126,3 +127,4 @@ class Census:
     seen_to: int
     count: int
     digest: str
+    seen_from: int | None = None

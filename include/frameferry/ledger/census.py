@@ -72,7 +72,8 @@ def _refuse_mismatch(connection: Connection, token: Token, census: Sequence[Cens
         offsets[partition].append(offset)
     for part in census:
         all_mine = offsets[part.partition]
-        mine = all_mine[bisect_left(all_mine, part.start) : bisect_left(all_mine, part.end)]
+        begin = part.start if part.seen_from is None else part.seen_from
+        mine = all_mine[bisect_left(all_mine, begin) : bisect_left(all_mine, part.end)]
         if (len(mine), offsets_digest(mine)) != (part.count, part.digest):
             msg = f"the judge's {len(mine)} rows are not the {part.count} records that Kafka holds"
             raise PredictionsIncomplete(msg, batch=token.batch_id, partition=part.partition)
@@ -108,6 +109,7 @@ def _write(connection: Connection, token: Token, census: Sequence[Census]) -> No
         )
         .values(
             seen_to=bindparam("to"),
+            seen_from=bindparam("begin"),
             record_count=bindparam("count"),
             offsets_digest=bindparam("digest"),
         ),
@@ -116,6 +118,7 @@ def _write(connection: Connection, token: Token, census: Sequence[Census]) -> No
                 "of_partition": part.partition,
                 "from_offset": part.start,
                 "to": part.seen_to,
+                "begin": part.seen_from,
                 "count": part.count,
                 "digest": part.digest,
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sqlalchemy import Connection, select
 
@@ -25,14 +25,24 @@ def read_links(connection: Connection, known: Known) -> list[OffsetRange]:
             batch.c.delivered_at.is_not(None),
         )
     )
-    accepted = select(gap.c.partition, gap.c.start_offset, gap.c.end_offset).where(
-        gap.c.pipeline_id == known.id,
-        gap.c.generation == known.generation,
-        gap.c.accepted_by.is_not(None),
-    )
-    return [
-        OffsetRange(*row) for query in (finished, accepted) for row in connection.execute(query)
-    ]
+    gaps = select(
+        gap.c.partition, gap.c.start_offset, gap.c.end_offset, gap.c.accepted_by.is_not(None)
+    ).where(gap.c.pipeline_id == known.id, gap.c.generation == known.generation)
+    lost = [(OffsetRange(*place), accepted) for *place, accepted in connection.execute(gaps)]
+    whole = [OffsetRange(*row) for row in connection.execute(finished)]
+    links = [link for part in whole for link in _around(part, [place for place, _ in lost])]
+    return [*links, *(place for place, accepted in lost if accepted)]
+
+
+def _around(part: OffsetRange, gaps: Iterable[OffsetRange]) -> Iterator[OffsetRange]:
+    """Cut a finished range at the gaps within it: what Kafka lost after the range was judged."""
+    start = part.start
+    for lost in sorted(one for one in gaps if part.overlaps(one)):
+        if start < lost.start:
+            yield OffsetRange(part.partition, start, lost.start)
+        start = max(start, lost.end)
+    if start < part.end:
+        yield OffsetRange(part.partition, start, part.end)
 
 
 def follow(committed: Mapping[int, int], links: Iterable[OffsetRange]) -> dict[int, int]:

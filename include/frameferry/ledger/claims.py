@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select, update
 
-from frameferry.domain.batch import Batch, Token
+from frameferry.domain.batch import Batch, Token, Trouble
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import BatchOwned, Fenced, LedgerConflict
+from frameferry.ledger import judgings
 from frameferry.ledger.bulk import as_set
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import AnyRow
@@ -65,6 +66,7 @@ def claim(connection: Connection, batch_id: int, *, owner: str, lease_seconds: f
 def renew(connection: Connection, token: Token, lease_seconds: float) -> None:
     """Prolong the lease of the newest attempt; see `Ledger.renew`."""
     fence(connection, token, leased_until=from_now(lease_seconds))
+    judgings.renew(connection, token, lease_seconds)
 
 
 def release(connection: Connection, token: Token) -> None:
@@ -79,6 +81,18 @@ def record_failure(
 ) -> None:
     """Remember why an attempt failed and when to try again; see `Ledger.record_failure`."""
     fence(connection, token, last_error=storable(error), retry_at=from_now(retry_after_seconds))
+
+
+def count_failure(
+    connection: Connection, token: Token, counts_as: str, *, error: str, times: int
+) -> None:
+    """Count a failed judging; see `Ledger.count_failure`."""
+    counted: dict[str, Any] = {
+        "failure": {"failures": batch.c.failures + times},
+        "proof": {"proofs": batch.c.proofs + times},
+        "company": {"is_suspect": True},
+    }
+    fence(connection, token, last_error=storable(error), **counted[counts_as])
 
 
 def _batches() -> Select[Any]:
@@ -105,6 +119,8 @@ def _as_batch(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> Batch:
         delivered_at=row.delivered_at,
         committed_at=row.committed_at,
         split_at=row.split_at,
+        trouble=Trouble(row.failures, row.charges, row.proofs, row.is_suspect),
+        last_error=row.last_error,
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from frameferry.domain.batch import Token
 from frameferry.domain.records import Census, Consignment, Intent, Receipt, Refusal
 from frameferry.ledger import census as censuses
-from frameferry.ledger import intents
+from frameferry.ledger import intents, losses
 from frameferry.ledger import receipts as receipt_rows
 from frameferry.ledger.transactions import Transactions, write_names
 
@@ -89,15 +89,40 @@ class Delivering:
         with self._transactions.write() as connection:
             receipt_rows.record_receipts(connection, token, receipts)
 
-    def record_refusals(self, token: Token, refusals: Sequence[Refusal]) -> None:
+    def record_refusals(
+        self, token: Token, refusals: Sequence[Refusal], *, max_quarantine: int | None = None
+    ) -> None:
         """
         Quarantine records that the server refuses for good; open intents are withdrawn before.
+
+        Args:
+            token: The attempt that delivers.
+            refusals: The server's words, one a record.
+            max_quarantine: As for `record_predictions`.
 
         Raises:
             Fenced: A newer attempt, a split or a restore owns the batch.
         """
         with self._transactions.write() as connection:
-            intents.record_refusals(connection, token, refusals)
+            intents.record_refusals(connection, token, refusals, max_quarantine)
+
+    def record_losses(self, token: Token, held_from: Mapping[int, int], *, cause: str) -> int:
+        """
+        End rows whose bytes Kafka lost before they were delivered, in a gap; say how many.
+
+        The gap holds back the committed offset until a person accepts it. Rows of a replay are
+        dropped: what they would have sent again stands as it is.
+
+        Args:
+            token: The attempt that delivers; it has settled all intents.
+            held_from: The first offset that Kafka still holds, by partition.
+            cause: Of the gap.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.write() as connection:
+            return losses.record_losses(connection, token, held_from, cause=cause)
 
     def record_census(self, token: Token, census: Sequence[Census], *, seconds: float) -> None:
         """

@@ -23,14 +23,19 @@ def record_gap(
     known = need_pipeline(connection, name)
     lost = OffsetRange(partition, start, end)
     move_planned(connection, known, [lost], name)
+    return insert_gap(connection, known, lost, cause)
+
+
+def insert_gap(connection: Connection, known: Known, lost: OffsetRange, cause: str) -> int:
+    """Write a gap down, unaccepted, and return its id."""
     statement = (
         insert(gap)
         .values(
             pipeline_id=known.id,
             generation=known.generation,
-            partition=partition,
-            start_offset=start,
-            end_offset=end,
+            partition=lost.partition,
+            start_offset=lost.start,
+            end_offset=lost.end,
             cause=storable(cause),
             found_at=from_now(),
         )

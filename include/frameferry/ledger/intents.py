@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select, update
 from frameferry.domain.batch import Token
 from frameferry.domain.records import Consignment, Intent, Refusal
 from frameferry.errors import LedgerConflict
+from frameferry.ledger.breaker import trip
 from frameferry.ledger.bulk import among, as_pairs, as_set
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.fence import check, fence
@@ -99,9 +100,14 @@ def withdraw_intents(connection: Connection, token: Token, record_ids: Sequence[
     )
 
 
-def record_refusals(connection: Connection, token: Token, refusals: Sequence[Refusal]) -> None:
+def record_refusals(
+    connection: Connection,
+    token: Token,
+    refusals: Sequence[Refusal],
+    max_quarantine: int | None,
+) -> None:
     """Quarantine what the server refuses for good; see `Ledger.record_refusals`."""
-    fence(connection, token)
+    held = fence(connection, token)
     ids = [refusal.record_id for refusal in refusals]
     refused = connection.execute(
         update(record)
@@ -117,6 +123,8 @@ def record_refusals(connection: Connection, token: Token, refusals: Sequence[Ref
     if refusals:
         rows = [(refusal.record_id, refusal.reason, refusal.detail) for refusal in refusals]
         write_quarantine(connection, "deliver", rows)
+        if max_quarantine is not None:
+            trip(connection, held, max_quarantine)
 
 
 def _demand(done: int, wanted: int, token: Token, what: str) -> None:

@@ -149,14 +149,14 @@ def last_batches(connection: Connection, name: str, limit: int) -> list[BatchRow
 
 
 def unfinished(connection: Connection, name: str, batch_ids: Sequence[int]) -> list[int]:
-    """Pick the batches without a standing census; see `Ledger.unfinished`."""
+    """Pick the batches without a standing census, or pieces; see `Ledger.unfinished`."""
     known = find_pipeline(connection, name)
     if known is None:
         return list(batch_ids)
     query = select(batch.c.id).where(
         batch.c.id.in_(as_set(connection, batch_ids)),
         batch.c.pipeline_id == known.id,
-        batch.c.delivered_at.is_not(None),
+        batch.c.delivered_at.is_not(None) | batch.c.split_at.is_not(None),
     )
     done = set(connection.scalars(query))
     return [batch_id for batch_id in batch_ids if batch_id not in done]

@@ -87,7 +87,12 @@ def unblock(connection: Connection, name: str, *, who: str) -> bool:
     freed = connection.execute(
         update(pipeline)
         .where(pipeline.c.id == known.id, pipeline.c.blocked_at.is_not(None))
-        .values(blocked_reason=None, blocked_digest=None, blocked_at=None)
+        .values(
+            blocked_reason=None,
+            blocked_digest=None,
+            blocked_at=None,
+            quarantine_counts_from=from_now(),
+        )
     )
     if freed.rowcount:
         # What backs off does so for the very trouble that was just put right.

@@ -11,6 +11,7 @@ from frameferry.domain.batch import Token
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction
 from frameferry.errors import PredictionsIncomplete
+from frameferry.ledger.breaker import trip
 from frameferry.ledger.bulk import insert_rows
 from frameferry.ledger.claims import ranges_of
 from frameferry.ledger.clock import from_now
@@ -40,6 +41,7 @@ def record_predictions(
     destination: str,
     judge_digest: str | None,
     seconds: float,
+    max_quarantine: int | None,
 ) -> None:
     """Write all rows of a batch; see `Ledger.record_predictions`."""
     held = fence(
@@ -68,6 +70,8 @@ def record_predictions(
     drafts = [_draft(row, keys[id(row)], base, holders, str(name)) for row in fresh]
     _insert(connection, token.batch_id, drafts)
     _stand(connection, token.batch_id)
+    if max_quarantine is not None:
+        trip(connection, held, max_quarantine)
 
 
 def _refuse_strays(

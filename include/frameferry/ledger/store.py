@@ -6,11 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection
-
 from frameferry.domain.batch import Batch, ReplayMode, Token
 from frameferry.domain.offsets import OffsetRange
-from frameferry.domain.records import NamedPrediction
 from frameferry.errors import LedgerUnavailable
 from frameferry.ledger import (
     claims,
@@ -19,20 +16,19 @@ from frameferry.ledger import (
     logins,
     pipelines,
     plans,
-    predictions,
     replays,
-    withdrawals,
 )
 from frameferry.ledger.delivering import Delivering
+from frameferry.ledger.judging import Judging
 from frameferry.ledger.reading import Reading
-from frameferry.ledger.transactions import Transactions, write_names
+from frameferry.ledger.transactions import Transactions
 
 LOGIN_PATIENCE_SECONDS: Final = 20.0
 """How long a log-in waits for another's to end before it gives way."""
 _LOGIN_POLL_SECONDS: Final = 0.1
 
 
-class Ledger(Reading, Delivering):
+class Ledger(Reading, Judging, Delivering):
     """
     All that is known for sure. Threads may share it; a forked process opens its own.
 
@@ -188,62 +184,6 @@ class Ledger(Reading, Delivering):
             claims.record_failure(
                 connection, token, error=error, retry_after_seconds=retry_after_seconds
             )
-
-    # Judging
-
-    def record_predictions(
-        self,
-        token: Token,
-        rows: Sequence[NamedPrediction],
-        *,
-        destination: str,
-        judge_digest: str | None,
-        seconds: float,
-    ) -> None:
-        """
-        Freeze what the judge said, once per batch: rows, final names, quarantines.
-
-        A name that another record holds (compared without case) makes the row its *duplicate*
-        where the bytes are the same, and quarantines it as "name taken" where they are not. A
-        replay's row takes the name over with its receipt. Rows that stand in the batch already,
-        since they were delivered before a withdrawal, are left as they are.
-
-        Args:
-            token: The attempt that judged.
-            rows: One for each record of the batch's ranges, in any order.
-            destination: The server and account that the paths are on.
-            judge_digest: The model that was loaded; None without a model.
-            seconds: How long judging took.
-
-        Raises:
-            Fenced: A newer attempt, a split or a restore owns the batch.
-            LedgerConflict: The batch is judged already.
-            PredictionsIncomplete: A row lies outside the ranges, or two are of one record.
-        """
-
-        def record(connection: Connection) -> None:
-            predictions.record_predictions(
-                connection,
-                token,
-                rows,
-                destination=destination,
-                judge_digest=judge_digest,
-                seconds=seconds,
-            )
-
-        write_names(self._transactions, record)
-
-    def withdraw_predictions(self, token: Token, *, error: str) -> None:
-        """
-        Take back rows that turned out not to be the records of the range, and charge the batch.
-
-        Rows with a receipt, or with an intent that is still open, stay.
-
-        Raises:
-            Fenced: A newer attempt, a split or a restore owns the batch.
-        """
-        with self._transactions.write() as connection:
-            withdrawals.withdraw_predictions(connection, token, error=error)
 
     # Committing
 

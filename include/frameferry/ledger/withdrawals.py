@@ -22,7 +22,8 @@ def withdraw_predictions(connection: Connection, token: Token, *, error: str) ->
         infer_seconds=None,
         record_count=None,
         byte_count=None,
-        charges=batch.c.charges + 1,
+        failures=batch.c.failures + 1,
+        proofs=batch.c.proofs + 1,
         last_error=storable(error),
     )
     _free_duplicates(connection, token.batch_id)

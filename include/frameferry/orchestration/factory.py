@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, TriggerRule, get_parsing_context, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
 from frameferry.config.home import pipelines_folder
 from frameferry.config.pools import SPARK_POOL, ftp_pool
@@ -107,9 +108,11 @@ def plan(pipeline: str) -> list[int]:
 
 @task(pool=SPARK_POOL, map_index_template="{{ label }}")
 def infer(pipeline: str, batch_id: int) -> None:
-    """Judge the batch once."""
+    """Judge the batch once; one that ends in a split has nothing to deliver."""
     label_map_index(f"batch {batch_id}")
-    call_step(pipeline, lambda ctx: steps.infer(ctx, batch_id))
+    if call_step(pipeline, lambda ctx: steps.infer(ctx, batch_id)) == "split":
+        msg = f"batch {batch_id} was split: the next run carries its pieces"
+        raise AirflowSkipException(msg)
 
 
 @task(map_index_template="{{ label }}")

@@ -50,6 +50,7 @@ class Context:
     judge: Callable[..., Judged] = route.judge
     control: Callable[..., None] = route.control
     kafka_timeout_seconds: float = 10
+    company_patience_seconds: float = 120
 
     @property
     def pipeline(self) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import NamedTuple
 
 import structlog
 
@@ -12,17 +14,26 @@ from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.publisher import Publisher, Staged
 from frameferry.domain.batch import Batch, Token
 from frameferry.domain.offsets import OffsetRange
-from frameferry.domain.records import Census, Consignment, ImageRecord, sha256_hex
+from frameferry.domain.records import (
+    Census,
+    Consignment,
+    ImageRecord,
+    Refusal,
+    sha256_hex,
+)
 from frameferry.errors import (
     DeliveryRefused,
     Fenced,
     FrameferryError,
     LoginRefused,
+    OffsetsLost,
     PipelineBlocked,
     PredictionsIncomplete,
     RecordChanged,
 )
+from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.reader import RangeReader
+from frameferry.pipeline import losing, world
 from frameferry.pipeline.context import Context
 
 GROUP_RECORDS = 200
@@ -38,9 +49,9 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
     """
     Publish every image of the batch that is due, and write the census.
 
-    1. Settle open intents by their parts. 2. Read each range to its end by position, checking
-    size and sha256 against the judged rows. 3. Per group: stage, intents, rename, receipts.
-    4. Record the census, which finishes the batch.
+    1. Settle open intents by their parts. 2. End in gaps what Kafka lost meanwhile. 3. Read each
+    range to its end by position, checking size and sha256 against the judged rows. 4. Per group:
+    stage, intents, rename, receipts. 5. Record the census, which finishes the batch.
 
     Raises:
         PredictionsIncomplete: The rows are not the records of the range; they were withdrawn.
@@ -51,40 +62,74 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
     with ExitStack() as stack:
         publisher = _LazyPublisher(ctx, batch, stack)
         _settle(ctx, batch.token, publisher)
-        due = {(row.partition, row.offset): row for row in ctx.ledger.consignments(batch.token)}
-        judged = {
-            partition: set(offsets)
-            for partition, offsets in ctx.ledger.recorded_offsets(batch.token).items()
-        }
-        census = [
-            _deliver_range(
-                ctx, batch.token, wanted, due, judged.get(wanted.partition, set()), publisher
-            )
-            for wanted in batch.ranges
-        ]
+        census = _delivered(ctx, batch, publisher)
+    # What was read must have been this topic's to the end.
+    world.look(ctx)
     ctx.ledger.record_census(batch.token, census, seconds=time.monotonic() - started)
     log.info(
         "batch.delivered",
         pipeline=ctx.pipeline,
         batch=batch.id,
-        files=len(due),
+        records=sum(part.count for part in census),
         seconds=round(time.monotonic() - started, 2),
     )
+
+
+def _delivered(ctx: Context, batch: Batch, publisher: _LazyPublisher) -> list[Census]:
+    """Deliver all ranges, from where Kafka still holds them; again where that moves meanwhile."""
+    lows = losing.give_up_lost(ctx, batch)
+    while True:
+        try:
+            return _read_all(ctx, batch, publisher, lows)
+        except OffsetsLost:
+            before, lows = lows, losing.give_up_lost(ctx, batch)
+            if lows == before:
+                raise
+
+
+def _read_all(
+    ctx: Context, batch: Batch, publisher: _LazyPublisher, lows: Mapping[int, int]
+) -> list[Census]:
+    due = {(row.partition, row.offset): row for row in ctx.ledger.consignments(batch.token)}
+    recorded = ctx.ledger.recorded_offsets(batch.token)
+    return [
+        _deliver_range(
+            ctx,
+            batch.token,
+            wanted,
+            _Judged(due, set(recorded.get(wanted.partition, []))),
+            publisher,
+            held_from=lows.get(wanted.partition, 0),
+        )
+        for wanted in batch.ranges
+    ]
+
+
+class _Judged(NamedTuple):
+    """What the judge said exists: the rows still due, and every row's offset."""
+
+    due: dict[tuple[int, int], Consignment]
+    offsets: set[int]
 
 
 def _deliver_range(
     ctx: Context,
     token: Token,
     wanted: OffsetRange,
-    due: dict[tuple[int, int], Consignment],
-    judged: set[int],
+    judged: _Judged,
     publisher: _LazyPublisher,
+    *,
+    held_from: int,
 ) -> Census:
-    reader = ctx.reader(wanted)
+    begin = max(wanted.start, held_from)
+    if begin >= wanted.end:
+        return replace(CensusTaker(wanted).census(), seen_from=wanted.end, seen_to=wanted.end)
+    left = OffsetRange(wanted.partition, begin, wanted.end)
+    reader = ctx.reader(left)
     met: set[int] = set()
-    for group in _groups(_checked(ctx, token, reader, due, judged, met)):
+    for group in _groups(_checked(ctx, token, reader, judged, met)):
         _publish_group(ctx, token, group, publisher.open())
-    stray = {offset for offset in judged if offset in wanted} - met
+    stray = {offset for offset in judged.offsets if offset in left} - met
     if stray:
         _send_back(
             ctx,
@@ -93,21 +138,22 @@ def _deliver_range(
             min(stray),
             "the judge returned a row for an offset that holds no record",
         )
-    return reader.census()
+    return replace(
+        reader.census(), start=wanted.start, seen_from=None if begin == wanted.start else begin
+    )
 
 
 def _checked(
     ctx: Context,
     token: Token,
     reader: RangeReader,
-    due: dict[tuple[int, int], Consignment],
-    judged: set[int],
+    judged: _Judged,
     met: set[int],
 ) -> Iterator[Item]:
     """Yield what is due, having compared every record met with what was judged."""
     for record in reader:
         met.add(record.offset)
-        if record.offset not in judged:
+        if record.offset not in judged.offsets:
             _send_back(
                 ctx,
                 token,
@@ -115,7 +161,7 @@ def _checked(
                 record.offset,
                 "the judge returned no row for this record",
             )
-        row = due.get((record.partition, record.offset))
+        row = judged.due.get((record.partition, record.offset))
         if row is not None:
             _refuse_changed(ctx, record, row)
             yield row, record.value
@@ -164,15 +210,20 @@ def _groups(items: Iterator[Item]) -> Iterator[Sequence[Item]]:
 def _publish_group(ctx: Context, token: Token, group: Sequence[Item], publisher: Publisher) -> None:
     staged = publisher.stage(group)
     if staged.refused:
-        ctx.ledger.record_refusals(token, staged.refused)
+        _refuse(ctx, token, staged.refused)
     _intend(ctx, token, staged.staged, publisher)
     published = publisher.publish(staged.staged)
     if published.refused:
         refused = {refusal.record_id for refusal in published.refused}
         ctx.ledger.withdraw_intents(token, sorted(refused))
-        ctx.ledger.record_refusals(token, published.refused)
+        _refuse(ctx, token, published.refused)
         publisher.discard([part for part in staged.staged if part.record_id in refused])
     ctx.ledger.record_receipts(token, published.receipts)
+
+
+def _refuse(ctx: Context, token: Token, refusals: Sequence[Refusal]) -> None:
+    limit = ctx.settings.batch.max_quarantine
+    ctx.ledger.record_refusals(token, refusals, max_quarantine=limit)
 
 
 def _intend(ctx: Context, token: Token, parts: Sequence[Staged], publisher: Publisher) -> None:
@@ -197,7 +248,7 @@ def _settle(ctx: Context, token: Token, publisher: _LazyPublisher) -> None:
     ctx.ledger.record_receipts(token, settled.receipts)
     refused = [refusal.record_id for refusal in settled.refused]
     ctx.ledger.withdraw_intents(token, [*settled.resend, *refused])
-    ctx.ledger.record_refusals(token, settled.refused)
+    _refuse(ctx, token, settled.refused)
     publisher.open().discard_parts(settled.leftovers)
     log.info(
         "intents.settled",

@@ -12,28 +12,74 @@ from frameferry.config.settings import ModelSettings, PipelineSettings
 from frameferry.domain.batch import Batch
 from frameferry.domain.naming import NameFields, join_base, remote_name
 from frameferry.domain.records import UNJUDGED, Judged, NamedPrediction, Prediction, sha256_hex
+from frameferry.errors import BatchTooBig
 from frameferry.kafka.options import spark_options
+from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
-from frameferry.spark.job import JudgeJob
+from frameferry.spark.job import ControlJob, JudgeJob
 
-DEADLINE_BASE_SECONDS = 240.0
-"""A cold start of Spark and TensorFlow on a busy machine, with room."""
+CANNOT_BE_JUDGED = "cannot be judged"
 _DEADLINE_FACTOR = 10.0
 _UNKNOWN_SECONDS_PER_OFFSET = 0.5
+_WARM_SECONDS = 30.0
+"""What a call may take at least, whatever the control before it took."""
 
 log = structlog.get_logger()
 
 
-def judge_and_record(ctx: Context, batch: Batch) -> None:
+def judge_and_record(ctx: Context, batch: Batch, *, startup_seconds: float) -> None:
     """
     Judge the batch on its route and record all rows in one fenced transaction.
 
+    Args:
+        ctx: The pipeline.
+        batch: A claimed batch without predictions.
+        startup_seconds: What Spark and the model may take before the first picture.
+
     Raises:
         JudgingFailed, SparkUnavailable: The route failed; nothing was recorded.
+        BatchTooBig: It holds more than `batch.max_bytes`; says where that is passed.
+        TopicChanged: What was read came from another topic than the batch.
     """
     started = time.monotonic()
-    judged = _judged(ctx, batch)
+    judged = _judged(ctx, batch, startup_seconds)
+    world.look(ctx)
+    _record(ctx, batch, judged, time.monotonic() - started)
+
+
+def run_control(ctx: Context, batch: Batch) -> float:
+    """
+    Judge the pictures of the model's card on the batch's route; say what to allow for a start.
+
+    Returns:
+        Seconds that Spark and the model may take to start, as far as the control tells.
+
+    Raises:
+        ControlFailed, SparkUnavailable, JudgingFailed, ModelMismatch, ConfigError: It is the world.
+    """
+    model = ctx.settings.model
+    if model == "none":
+        return 0.0
+    job = ControlJob(ctx.pipeline, model, batch.id, batch.token.attempt)
+    started = time.monotonic()
+    ctx.control(job, ctx.spark(), deadline_seconds=ctx.settings.spark.startup_seconds)
     seconds = time.monotonic() - started
+    log.info("control.passed", pipeline=ctx.pipeline, batch=batch.id, seconds=round(seconds, 2))
+    return min(ctx.settings.spark.startup_seconds, _WARM_SECONDS + _DEADLINE_FACTOR * seconds)
+
+
+def quarantine_unjudged(ctx: Context, batch: Batch, *, why: str) -> None:
+    """Record a batch whose images cannot be judged, by their bytes as Kafka holds them."""
+    started = time.monotonic()
+    rows = tuple(
+        replace(row, label=None, reason=CANNOT_BE_JUDGED, detail=why)
+        for row in _unjudged(ctx, batch, max_bytes=None)
+    )
+    log.warning("record.convicted", pipeline=ctx.pipeline, batch=batch.id, why=why)
+    _record(ctx, batch, Judged(rows, ""), time.monotonic() - started)
+
+
+def _record(ctx: Context, batch: Batch, judged: Judged, seconds: float) -> None:
     rows = [_named(ctx.settings, batch, prediction) for prediction in judged.predictions]
     ctx.ledger.record_predictions(
         batch.token,
@@ -41,6 +87,7 @@ def judge_and_record(ctx: Context, batch: Batch) -> None:
         destination=ctx.ftp().destination,
         judge_digest=judged.judge_digest or None,
         seconds=seconds,
+        max_quarantine=ctx.settings.batch.max_quarantine,
     )
     log.info(
         "batch.judged",
@@ -52,13 +99,13 @@ def judge_and_record(ctx: Context, batch: Batch) -> None:
     )
 
 
-def _judged(ctx: Context, batch: Batch) -> Judged:
+def _judged(ctx: Context, batch: Batch, startup_seconds: float) -> Judged:
     model = ctx.settings.model
     if model == "none":
-        return Judged(tuple(_unjudged(ctx, batch)), "")
-    return ctx.judge(
-        _job(ctx, batch, model), ctx.spark(), deadline_seconds=_deadline_seconds(ctx, batch)
-    )
+        limit = int(ctx.settings.batch.max_bytes)
+        return Judged(tuple(_unjudged(ctx, batch, max_bytes=limit)), "")
+    deadline = startup_seconds + _DEADLINE_FACTOR * _pace(ctx) * batch.offsets
+    return ctx.judge(_job(ctx, batch, model), ctx.spark(), deadline_seconds=deadline)
 
 
 def _job(ctx: Context, batch: Batch, model: ModelSettings) -> JudgeJob:
@@ -76,19 +123,23 @@ def _job(ctx: Context, batch: Batch, model: ModelSettings) -> JudgeJob:
     )
 
 
-def _deadline_seconds(ctx: Context, batch: Batch) -> float:
-    """Ten times what the last batches' pace says, on top of a cold start."""
+def _pace(ctx: Context) -> float:
+    """Seconds per offset that the last batches took, or a guess with room."""
     state = ctx.ledger.pipeline_state(ctx.pipeline)
     rates = state.rates if state else None
-    pace = rates.infer_seconds_per_record if rates else _UNKNOWN_SECONDS_PER_OFFSET
-    offsets = sum(wanted.length for wanted in batch.ranges)
-    return DEADLINE_BASE_SECONDS + _DEADLINE_FACTOR * pace * offsets
+    return rates.infer_seconds_per_record if rates else _UNKNOWN_SECONDS_PER_OFFSET
 
 
-def _unjudged(ctx: Context, batch: Batch) -> Iterator[Prediction]:
-    """Make the rows of a pipeline without a model: sizes and digests straight from Kafka."""
+def _unjudged(ctx: Context, batch: Batch, *, max_bytes: int | None) -> Iterator[Prediction]:
+    """Make the rows of images that no model has seen: sizes and digests straight from Kafka."""
+    read_bytes = 0
     for wanted in batch.ranges:
         for record in ctx.reader(wanted):
+            if max_bytes is not None and read_bytes and read_bytes + len(record.value) > max_bytes:
+                msg = f"the batch passes its bound of {max_bytes} bytes here"
+                place = {"partition": record.partition, "offset": record.offset}
+                raise BatchTooBig(msg, remedy="It is split", **place)
+            read_bytes += len(record.value)
             yield Prediction(
                 partition=record.partition,
                 offset=record.offset,

@@ -32,11 +32,12 @@ def run_once(ctx: Context, *, on_batch: Callable[[int, str], None] | None = None
 def run_batch(
     ctx: Context, batch_id: int, *, on_batch: Callable[[int, str], None] | None = None
 ) -> None:
-    """Carry one batch through infer, deliver and commit."""
+    """Carry one batch through infer, deliver and commit; one that is split ends there."""
     for step in (steps.infer, steps.deliver, steps.commit):
         if on_batch is not None:
             on_batch(batch_id, step.__name__)
-        step(ctx, batch_id)
+        if step(ctx, batch_id) == "split":
+            return
 
 
 def run_until_caught_up(

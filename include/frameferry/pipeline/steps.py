@@ -16,10 +16,11 @@ import structlog
 
 from frameferry.errors import BatchUnfinished
 from frameferry.kafka.cluster import TopicView
-from frameferry.pipeline import delivering, judging, world
+from frameferry.pipeline import delivering, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.lease import held
 from frameferry.pipeline.proposing import Proposal, propose
+from frameferry.pipeline.trial import Outcome, judge_batch
 from frameferry.planning.gaps import find_gaps
 from frameferry.planning.readiness import Readiness, leaves_to_take, readiness
 
@@ -98,18 +99,25 @@ def _proposal(ctx: Context, view: TopicView) -> Proposal | None:
     )
 
 
-def infer(ctx: Context, batch_id: int) -> None:
+def infer(ctx: Context, batch_id: int) -> Outcome:
     """
     Judge a batch once: all its rows, each with its frozen remote path, in one transaction.
 
-    Does nothing where the rows already stand.
+    Does nothing where the rows already stand. A batch that cannot be judged, or of which Kafka lost
+    a part, ends in favour of its pieces.
+
+    Returns:
+        "split" where the batch has ended: the next plan returns its pieces.
     """
-    if ctx.ledger.batch(batch_id).inferred_at is not None:
+    found = ctx.ledger.batch(batch_id)
+    if found.split_at is not None:
+        return "split"
+    if found.inferred_at is not None:
         log.info("batch.already_judged", pipeline=ctx.pipeline, batch=batch_id)
-        return
+        return "judged"
+    world.refuse_if_blocked(ctx)
     with held(ctx, batch_id) as batch:
-        if batch.inferred_at is None:
-            judging.judge_and_record(ctx, batch)
+        return judge_batch(ctx, batch) if batch.inferred_at is None else "judged"
 
 
 def deliver(ctx: Context, batch_id: int) -> None:
@@ -121,6 +129,7 @@ def deliver(ctx: Context, batch_id: int) -> None:
     if ctx.ledger.batch(batch_id).delivered_at is not None:
         log.info("batch.already_delivered", pipeline=ctx.pipeline, batch=batch_id)
         return
+    world.refuse_if_blocked(ctx)
     with held(ctx, batch_id) as batch:
         if batch.delivered_at is None:
             delivering.deliver_batch(ctx, batch)
@@ -138,7 +147,11 @@ def commit(ctx: Context, batch_id: int) -> dict[int, int]:
     Raises:
         BatchUnfinished: The batch itself has no census yet.
     """
-    if ctx.ledger.batch(batch_id).committed_at is not None:
+    found = ctx.ledger.batch(batch_id)
+    if found.split_at is not None:
+        log.info("batch.was_split", pipeline=ctx.pipeline, batch=batch_id)
+        return ctx.ledger.committed_offsets(ctx.pipeline)
+    if found.committed_at is not None:
         log.info("batch.already_committed", pipeline=ctx.pipeline, batch=batch_id)
         return ctx.ledger.committed_offsets(ctx.pipeline)
     committed = ctx.ledger.commit(batch_id)

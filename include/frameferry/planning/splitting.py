@@ -27,6 +27,30 @@ def split(ranges: Sequence[OffsetRange]) -> tuple[Ranges, Ranges]:
     return _before(ranges, total // 2), _after(ranges, total // 2)
 
 
+def split_at(ranges: Sequence[OffsetRange], partition: int, offset: int) -> tuple[Ranges, Ranges]:
+    """
+    Cut a batch before one of its offsets, in the order of *ranges*; the halves tile it.
+
+    Where that leaves nothing before it, the cut is behind the offset.
+
+    Raises:
+        ValueError: The offset is none of the batch's, or its only one.
+    """
+    before = 0
+    for one in ranges:
+        if one.partition == partition and offset in one:
+            count = max(before + offset - one.start, 1)
+            break
+        before += one.length
+    else:
+        msg = f"offset {partition}:{offset} is not in the batch"
+        raise ValueError(msg)
+    if count >= total_offsets(ranges):
+        msg = "a batch of 1 offset cannot be split"
+        raise ValueError(msg)
+    return _before(ranges, count), _after(ranges, count)
+
+
 def can_split(ranges: Iterable[OffsetRange]) -> bool:
     """Say whether a batch holds more than one offset."""
     return total_offsets(ranges) > 1

@@ -19,7 +19,13 @@ from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: TID253
 from pyspark.sql.connect.session import SparkSession  # noqa: TID253
 
 from frameferry.config.connections import SparkConnection
-from frameferry.errors import FrameferryError, JudgingFailed, JudgingTimedOut, SparkUnavailable
+from frameferry.errors import (
+    FrameferryError,
+    JudgingFailed,
+    JudgingTimedOut,
+    SparkLost,
+    SparkUnavailable,
+)
 from frameferry.spark.failures import failure
 from frameferry.spark.frame import SESSION_CONF, job_table
 from frameferry.spark.identity import code_version, session_id
@@ -59,7 +65,7 @@ class ConnectCall:
         Judge the job.
 
         Raises:
-            SparkUnavailable: The server opened no session, or went away.
+            SparkUnavailable: The server opened no session; SparkLost: it went away afterwards.
             JudgingFailed: The job raised, or passed its deadline (it is interrupted then).
             KafkaUnavailable, OffsetsLost, ModelMismatch: What the job met.
         """
@@ -90,6 +96,14 @@ class ConnectCall:
             raise JudgingTimedOut(msg) from None
 
     def _judged(self) -> pa.Table:
+        try:
+            return self._run()
+        except SparkUnavailable as error:
+            if self._session is None:
+                raise
+            raise SparkLost(error.what, remedy=error.remedy) from None
+
+    def _run(self) -> pa.Table:
         with _translated(self.job, self.connection), self._open() as session:
             self._session = session
             for attempt in range(max(1, self.job.attempt - _OLDER_ATTEMPTS), self.job.attempt):

@@ -1,0 +1,149 @@
+"""
+Judge a batch, and when that fails find out why: the world, a gap, too much at once, or an image.
+
+The symptom does not tell: one image may take the whole Spark server with it. So the world is asked
+again first, then pictures with a known answer are judged on the same route; only what fails where
+they pass is charged, split, and in the end convicted. What to do next is decided by what the ledger
+remembers, so that a crash at any point only repeats a trial.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import structlog
+
+from frameferry.domain.batch import Batch
+from frameferry.errors import (
+    BatchTooBig,
+    FrameferryError,
+    JudgingFailed,
+    JudgingTimedOut,
+    OffsetsLost,
+    SparkLost,
+)
+from frameferry.ledger.judging import CountsAs
+from frameferry.pipeline import losing
+from frameferry.pipeline.company import company
+from frameferry.pipeline.context import Context
+from frameferry.pipeline.judging import judge_and_record, quarantine_unjudged, run_control
+from frameferry.planning.splitting import Ranges, split, split_at
+from frameferry.planning.trials import Trial, next_trial
+
+Outcome = Literal["judged", "split"]
+
+log = structlog.get_logger()
+
+
+def judge_batch(ctx: Context, batch: Batch) -> Outcome:
+    """
+    Bring a claimed batch without predictions to its rows, or to its pieces.
+
+    Returns:
+        "split" where it ended in favour of its pieces, which later runs carry.
+
+    Raises:
+        FrameferryError: It is the world's trouble, or the batch may be tried once more first.
+    """
+    if losing.cut_lost(ctx, batch):
+        return "split"
+    while True:
+        trial = _next(ctx, batch)
+        if trial is Trial.JUDGE:
+            startup = ctx.settings.spark.startup_seconds
+        else:
+            startup = _controlled(ctx, batch)
+        if trial is Trial.CONTROL_THEN_SPLIT:
+            return _halved(ctx, batch)
+        if trial is Trial.CONTROL_THEN_QUARANTINE:
+            quarantine_unjudged(ctx, batch, why=batch.last_error or "it failed alone, twice")
+            return "judged"
+        outcome = _tried(ctx, batch, startup, is_proof=trial is Trial.CONTROL_THEN_JUDGE)
+        if outcome is not None:
+            return outcome
+        batch = _afresh(ctx, batch)
+
+
+def _next(ctx: Context, batch: Batch) -> Trial:
+    return next_trial(
+        batch.trouble,
+        offsets=batch.offsets,
+        failures_before_split=ctx.settings.batch.failures_before_split,
+    )
+
+
+def _controlled(ctx: Context, batch: Batch) -> float:
+    with company(ctx, batch, is_alone=batch.trouble.is_suspect):
+        return run_control(ctx, batch)
+
+
+def _tried(ctx: Context, batch: Batch, startup: float, *, is_proof: bool) -> Outcome | None:
+    """
+    Judge once.
+
+    Returns:
+        None where it failed so that something is to be done about it at once.
+    """
+    around = company(ctx, batch, is_alone=batch.trouble.is_suspect)
+    try:
+        with around as others:
+            judge_and_record(ctx, batch, startup_seconds=startup)
+    except BatchTooBig as error:
+        return _parted(ctx, batch, error)
+    except (JudgingFailed, SparkLost, OffsetsLost) as error:
+        if losing.cut_lost(ctx, batch):
+            return "split"
+        if isinstance(error, OffsetsLost):
+            raise
+        _count(ctx, batch, error, was_shared=others.was_shared, is_proof=is_proof)
+        if _next(ctx, _afresh(ctx, batch)) is Trial.JUDGE or others.was_shared:
+            raise
+        return None
+    return "judged"
+
+
+def _count(
+    ctx: Context, batch: Batch, error: FrameferryError, *, was_shared: bool, is_proof: bool
+) -> None:
+    times = 1
+    if was_shared:
+        counts_as: CountsAs = "company"
+    elif is_proof and batch.offsets == 1:
+        counts_as = "proof"
+    else:
+        counts_as = "failure"
+        if isinstance(error, JudgingTimedOut):
+            # To wait as long for the same once more is the one thing that cannot help.
+            times = ctx.settings.batch.failures_before_split
+    ctx.ledger.count_failure(batch.token, counts_as, times=times, error=str(error))
+    log.warning(
+        "judging.failed",
+        pipeline=ctx.pipeline,
+        batch=batch.id,
+        counts_as=counts_as,
+        error=str(error),
+    )
+
+
+def _afresh(ctx: Context, batch: Batch) -> Batch:
+    """Read what the ledger counts by now, and keep our own token: it may be overtaken."""
+    return replace(ctx.ledger.batch(batch.id), token=batch.token)
+
+
+def _halved(ctx: Context, batch: Batch) -> Outcome:
+    why = f"it failed {batch.trouble.failures} times where a control passed: {batch.last_error}"
+    return _split(ctx, batch, split(batch.ranges), why, is_charged=True)
+
+
+def _parted(ctx: Context, batch: Batch, error: BatchTooBig) -> Outcome:
+    place = int(error.where["partition"]), int(error.where["offset"])
+    return _split(ctx, batch, split_at(batch.ranges, *place), error.what, is_charged=False)
+
+
+def _split(
+    ctx: Context, batch: Batch, pieces: tuple[Ranges, ...], why: str, *, is_charged: bool
+) -> Outcome:
+    children = ctx.ledger.split_batch(batch.token, pieces=pieces, is_charged=is_charged, why=why)
+    log.warning("batch.split", pipeline=ctx.pipeline, batch=batch.id, children=children, why=why)
+    return "split"
