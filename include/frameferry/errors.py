@@ -23,7 +23,9 @@ FrameferryError
     ├── ConfigError               a pipeline file, a form or an argument is wrong
     ├── ConnectionMissing         a connection id resolves to nothing, or to nonsense
     ├── TopicMissing              the topic, or one of its partitions, does not exist
-    ├── TopicChanged              the topic was created anew, or is compacted
+    ├── TopicCompacted            records vanish from the topic before they are read
+    ├── TopicChanged              the topic was created anew, or the cluster is another
+    │   └── LogTruncated              a partition's log was cut short: others take its offsets
     ├── OffsetsLost               a range to be read lies below the low watermark
     ├── ModelMismatch             the model does not fit its card, or changed under a batch
     ├── RecordChanged             Kafka returned other bytes than were judged
@@ -153,8 +155,16 @@ class TopicMissing(TerminalError):
     """The topic, or one of its partitions, does not exist."""
 
 
+class TopicCompacted(TerminalError):
+    """Records vanish from the topic before they are read."""
+
+
 class TopicChanged(TerminalError):
-    """The topic was created anew, or is compacted."""
+    """The topic was created anew, or the cluster is another."""
+
+
+class LogTruncated(TopicChanged):
+    """A partition's log was cut short: others take its offsets."""
 
 
 class OffsetsLost(TerminalError):

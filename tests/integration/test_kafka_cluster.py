@@ -16,7 +16,7 @@ from fixtures.polling import poll
 from frameferry.config.connections import KafkaConnection
 from frameferry.config.settings import KafkaSettings, Start
 from frameferry.domain.offsets import Watermarks
-from frameferry.errors import ConfigError, KafkaUnavailable, TopicChanged, TopicMissing
+from frameferry.errors import ConfigError, KafkaUnavailable, TopicCompacted, TopicMissing
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.start import start_offsets
 
@@ -82,7 +82,7 @@ def test_a_compacted_topic_is_refused(
 ) -> None:
     topic = kafka_server.create_topic(config={"cleanup.policy": policy})
     with pytest.raises(
-        TopicChanged, match=r"vanish before they are read.*cleanup.policy to delete"
+        TopicCompacted, match=r"vanish before they are read.*cleanup.policy to delete"
     ):
         cluster.look(topic, None)
 

@@ -29,7 +29,9 @@ def mark():
 
 
 def start():
-    argv = [layout.program("frameferry"), "stack", "up", "--only", "kafka,ftp"]
+    up = [layout.program("frameferry"), "stack", "up", "--only", "kafka,ftp"]
+    # A shell's background job, as which these tests may run, hands down that it ignores interrupts.
+    argv = ["env", "--default-signal=INT", *up]
     return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

@@ -8,7 +8,7 @@ import sys
 import structlog
 import typer
 
-from frameferry.cli import airflow, demo, listings, operations, stack
+from frameferry.cli import acceptance, airflow, demo, listings, operations, stack
 from frameferry.cli.session import use_stack_connections
 from frameferry.cli.terminal import show_error
 from frameferry.errors import FrameferryError
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.add_typer(stack.app, name="stack")
 app.add_typer(airflow.app, name="airflow")
+app.add_typer(acceptance.gaps_app, name="gaps")
+app.add_typer(acceptance.topic_app, name="topic")
 operations.register(app)
 listings.register(app)
 demo.register(app)

@@ -47,12 +47,14 @@ class Watermarks:
     One partition's log as a `read_committed` reader sees it.
 
     `low` is the oldest offset still held; `end` the last stable offset (exclusive);
-    `high` the high watermark, beyond `end` while a transaction is open.
+    `high` the high watermark, beyond `end` while a transaction is open. `leader_epoch` counts the
+    leaders that the log has had; None where the broker does not say.
     """
 
     low: int
     end: int
     high: int
+    leader_epoch: int | None = None
 
     @property
     def held_back(self) -> int:
@@ -62,8 +64,15 @@ class Watermarks:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one partition is planned and committed: the *next* offset, in both."""
+    """
+    How far one partition is planned and committed: the *next* offset, in both.
+
+    `leader_epoch` is that of the log's leader when it was last found to be the same log; `last` the
+    offset and sha256 of the last committed record, by which it is recognised.
+    """
 
     partition: int
     planned: int
     committed: int
+    leader_epoch: int | None = None
+    last: tuple[int, str] | None = None

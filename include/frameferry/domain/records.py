@@ -118,7 +118,8 @@ class Census:
     `seen_to` is the position at the end of the read (equal to the range's end when whole);
     `count` the records met; `digest` the sha256 over their offsets in ascending order, each as
     decimal text followed by a newline. `seen_from` is where the read began: beyond the range's
-    start where Kafka no longer held what is below; None for its start.
+    start where Kafka no longer held what is below; None for its start. `held_to` is where it ended
+    for the same reason, before the range's end: above it the log holds other records; None: not.
     """
 
     partition: int
@@ -128,3 +129,4 @@ class Census:
     count: int
     digest: str
     seen_from: int | None = None
+    held_to: int | None = None

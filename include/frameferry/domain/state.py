@@ -29,7 +29,8 @@ class OpenBatch:
     A leaf that is not committed yet.
 
     `held_by_gap` says that it is finished and waits only for a gap to be accepted, or for an
-    earlier batch. `retry_at` and `leased_until` are None where nothing holds it back.
+    earlier batch. `retry_at` and `leased_until` are None where nothing holds it back. `is_piece`
+    says that a split made it.
     """
 
     id: int
@@ -43,6 +44,7 @@ class OpenBatch:
     leased_until: datetime | None
     last_error: str | None
     sentence: str
+    is_piece: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,5 +2,5 @@
 ASK and READ: watermarks of a topic; one offset range, read to its end by position; group mirror.
 
 In: KafkaConnection, topic, OffsetRange. Out: TopicView, ImageRecord, Census, Spark's options.
-Can fail: KafkaUnavailable (says what really happened), TopicMissing, TopicChanged, OffsetsLost.
+Can fail: KafkaUnavailable (says what really happened), TopicMissing, TopicCompacted, OffsetsLost.
 """

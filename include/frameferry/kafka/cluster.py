@@ -21,7 +21,7 @@ from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType, Topi
 
 from frameferry.config.connections import KafkaConnection
 from frameferry.domain.offsets import Watermarks
-from frameferry.errors import TopicChanged, TopicMissing
+from frameferry.errors import TopicCompacted, TopicMissing
 from frameferry.kafka import codes
 from frameferry.kafka.client import (
     RETRY_SECONDS,
@@ -88,7 +88,7 @@ class Cluster:
         Raises:
             KafkaUnavailable: No broker answered in time, or a partition has no leader.
             TopicMissing: The topic or a wanted partition does not exist.
-            TopicChanged: The topic is compacted: records vanish from it that nobody has read.
+            TopicCompacted: The topic is compacted: records vanish from it that nobody has read.
             ConfigError: The broker forbids the question, or the name is none.
         """
         deadline = Deadline(self._timeout_seconds)
@@ -193,11 +193,11 @@ class Cluster:
     ) -> dict[int, Watermarks]:
         low = self._offsets(topic, partitions, OffsetSpec.earliest(), deadline)
         end = self._offsets(topic, partitions, OffsetSpec.latest(), deadline)
-        high = self._offsets(
+        high = self._ends(
             topic, partitions, OffsetSpec.latest(), deadline, IsolationLevel.READ_UNCOMMITTED
         )
         return {
-            partition: Watermarks(low[partition], end[partition], high[partition])
+            partition: Watermarks(low[partition], end[partition], *high[partition])
             for partition in partitions
         }
 
@@ -207,21 +207,30 @@ class Cluster:
         partitions: tuple[int, ...],
         spec: OffsetSpec,
         deadline: Deadline,
-        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
     ) -> dict[int, int]:
+        found = self._ends(topic, partitions, spec, deadline, IsolationLevel.READ_COMMITTED)
+        return {partition: offset for partition, (offset, _) in found.items()}
+
+    def _ends(
+        self,
+        topic: str,
+        partitions: tuple[int, ...],
+        spec: OffsetSpec,
+        deadline: Deadline,
+        isolation: IsolationLevel,
+    ) -> dict[int, tuple[int, int | None]]:
+        """Ask for an offset of each partition, with the epoch of the leader that says so."""
         if not partitions:
             return {}
 
-        def question() -> dict[int, int]:
+        def question() -> dict[int, tuple[int, int | None]]:
             asked = self._client.list_offsets(
                 {TopicPartition(topic, partition): spec for partition in partitions},
                 isolation_level=isolation,
                 **_within(deadline),
             )
-            return {
-                place.partition: self._result(future, deadline).offset
-                for place, future in asked.items()
-            }
+            found = {place: self._result(future, deadline) for place, future in asked.items()}
+            return {place.partition: (one.offset, one.leader_epoch) for place, one in found.items()}
 
         return self._patiently(question, deadline, f"offsets of topic {topic!r}")
 
@@ -283,4 +292,4 @@ def _refuse_compacted(topic: str, settings: Mapping[str, str]) -> None:
     policy = settings["cleanup.policy"]
     if "compact" in policy:
         msg = f"topic {topic!r} has cleanup.policy={policy}: pictures vanish before they are read"
-        raise TopicChanged(msg, remedy="Set its cleanup.policy to delete")
+        raise TopicCompacted(msg, remedy="Set its cleanup.policy to delete")

@@ -73,7 +73,8 @@ def _refuse_mismatch(connection: Connection, token: Token, census: Sequence[Cens
     for part in census:
         all_mine = offsets[part.partition]
         begin = part.start if part.seen_from is None else part.seen_from
-        mine = all_mine[bisect_left(all_mine, begin) : bisect_left(all_mine, part.end)]
+        end = part.end if part.held_to is None else part.held_to
+        mine = all_mine[bisect_left(all_mine, begin) : bisect_left(all_mine, end)]
         if (len(mine), offsets_digest(mine)) != (part.count, part.digest):
             msg = f"the judge's {len(mine)} rows are not the {part.count} records that Kafka holds"
             raise PredictionsIncomplete(msg, batch=token.batch_id, partition=part.partition)

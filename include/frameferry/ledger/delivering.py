@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from frameferry.domain.batch import Token
+from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, Consignment, Intent, Receipt, Refusal
 from frameferry.ledger import census as censuses
 from frameferry.ledger import intents, losses
@@ -106,23 +107,22 @@ class Delivering:
         with self._transactions.write() as connection:
             intents.record_refusals(connection, token, refusals, max_quarantine)
 
-    def record_losses(self, token: Token, held_from: Mapping[int, int], *, cause: str) -> int:
+    def record_losses(self, token: Token, lost: Sequence[tuple[OffsetRange, str]]) -> int:
         """
-        End rows whose bytes Kafka lost before they were delivered, in a gap; say how many.
+        End rows whose bytes Kafka lost before they were delivered, in gaps; say how many.
 
-        The gap holds back the committed offset until a person accepts it. Rows of a replay are
+        A gap holds back the committed offset until a person accepts it. Rows of a replay are
         dropped: what they would have sent again stands as it is.
 
         Args:
             token: The attempt that delivers; it has settled all intents.
-            held_from: The first offset that Kafka still holds, by partition.
-            cause: Of the gap.
+            lost: Offsets of the batch that Kafka no longer holds, each with its cause.
 
         Raises:
             Fenced: A newer attempt, a split or a restore owns the batch.
         """
         with self._transactions.write() as connection:
-            return losses.record_losses(connection, token, held_from, cause=cause)
+            return losses.record_losses(connection, token, lost)
 
     def record_census(self, token: Token, census: Sequence[Census], *, seconds: float) -> None:
         """

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select, update
 
 from frameferry.domain.batch import Token
 from frameferry.domain.offsets import OffsetRange
 from frameferry.ledger.bulk import as_set
-from frameferry.ledger.claims import ranges_of
 from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.fence import Held, fence
 from frameferry.ledger.gaps import insert_gap
@@ -18,31 +17,30 @@ from frameferry.ledger.tables import batch, current, record
 
 
 def record_losses(
-    connection: Connection, token: Token, held_from: Mapping[int, int], *, cause: str
+    connection: Connection, token: Token, lost: Sequence[tuple[OffsetRange, str]]
 ) -> int:
-    """Give rows below what Kafka holds their outcome; see `Ledger.record_losses`."""
+    """Give rows that Kafka no longer holds their outcome; see `Ledger.record_losses`."""
     held = fence(
         connection,
         token,
         only_if=batch.c.inferred_at.is_not(None) & batch.c.delivered_at.is_(None),
         otherwise="only a batch that is judged and not delivered can lose images",
     )
-    lost = 0
-    for wanted in ranges_of(connection, [held.id])[held.id]:
-        end = min(held_from.get(wanted.partition, 0), wanted.end)
-        rows = _undone(connection, held, wanted, end) if end > wanted.start else []
-        if rows:
-            _end(connection, held, OffsetRange(wanted.partition, rows[0].offset, end), rows, cause)
-            lost += len(rows)
-    return lost
+    count = 0
+    for part, cause in lost:
+        if rows := _undone(connection, held, part):
+            narrow = OffsetRange(part.partition, rows[0].offset, part.end)
+            _end(connection, held, narrow, rows, cause)
+            count += len(rows)
+    return count
 
 
-def _undone(connection: Connection, held: Held, wanted: OffsetRange, end: int) -> Sequence[AnyRow]:
+def _undone(connection: Connection, held: Held, part: OffsetRange) -> Sequence[AnyRow]:
     query = select(record.c.id, record.c.offset).where(
         record.c.batch_id == held.id,
-        record.c.partition == wanted.partition,
-        record.c.offset >= wanted.start,
-        record.c.offset < end,
+        record.c.partition == part.partition,
+        record.c.offset >= part.start,
+        record.c.offset < part.end,
         record.c.outcome.is_(None),
         record.c.part_path.is_(None),
     )

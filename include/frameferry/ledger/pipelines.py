@@ -68,7 +68,7 @@ def register_pipeline(
     row = connection.execute(select(pipeline).where(pipeline.c.name == name)).one()
     _refuse_other_topic(row, name, cluster_id, topic_id)
     _refuse_owned(connection, row, starts)
-    _add_partitions(connection, row, starts)
+    add_partitions(connection, row, starts)
 
 
 def block(connection: Connection, name: str, *, reason: str, digest: str | None) -> None:
@@ -115,7 +115,8 @@ def _refuse_other_topic(row: AnyRow, name: str, cluster_id: str, topic_id: str) 
     )
     raise TopicChanged(
         msg,
-        remedy="Its offsets mean other pictures: use a new pipeline name for a new topic",
+        remedy=f"Its offsets mean other images. Was it created anew on purpose? Then run: "
+        f"frameferry topic accept {name} --reason …",
         pipeline=name,
     )
 
@@ -140,7 +141,8 @@ def _refuse_owned(connection: Connection, row: AnyRow, starts: Mapping[int, int]
             raise LedgerConflict(msg, remedy=remedy, pipeline=row.name, partition=partition)
 
 
-def _add_partitions(connection: Connection, row: AnyRow, starts: Mapping[int, int]) -> None:
+def add_partitions(connection: Connection, row: AnyRow, starts: Mapping[int, int]) -> None:
+    """Give a pipeline's newest generation the partitions that it has not yet."""
     if not starts:
         return
     key = [progress.c.pipeline_id, progress.c.generation, progress.c.partition]
@@ -155,6 +157,7 @@ def _add_partitions(connection: Connection, row: AnyRow, starts: Mapping[int, in
                 "topic_id": row.topic_id,
                 "planned_offset": start,
                 "committed_offset": start,
+                "start_offset": start,
             }
             for partition, start in sorted(starts.items())
         ],

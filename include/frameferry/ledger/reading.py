@@ -14,7 +14,7 @@ from frameferry.domain.state import (
     QuarantineRow,
     RecordRow,
 )
-from frameferry.ledger import claims, commits, gaps, listings, logins, states
+from frameferry.ledger import claims, commits, gaps, listings, logins, states, topics
 from frameferry.ledger.transactions import Transactions
 
 
@@ -105,3 +105,22 @@ class Reading:
         """Pick those of the batches that have no census, in the order given."""
         with self._transactions.read() as connection:
             return listings.unfinished(connection, pipeline, batch_ids)
+
+    def superseded_from(self, pipeline: str, generation: int) -> dict[int, int]:
+        """
+        Find from which offset on a generation's partitions hold other records by now.
+
+        Empty for the newest generation. 0 where the topic is another; a partition of the same
+        topic whose log was not truncated is held to where it was planned.
+        """
+        with self._transactions.read() as connection:
+            return topics.superseded_from(connection, pipeline, generation)
+
+    def last_recorded(
+        self, pipeline: str, *, partition: int, start: int, end: int
+    ) -> tuple[int, str] | None:
+        """Find offset and sha256 of the last standing row in `[start, end)`; None without one."""
+        with self._transactions.read() as connection:
+            return topics.last_recorded(
+                connection, pipeline, partition=partition, start=start, end=end
+            )

@@ -28,15 +28,14 @@ def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
     if row is None:
         return None
     known = Known(row.id, row.generation)
-    now_at = _progress(connection, known)
     return PipelineState(
         name=name,
         generation=row.generation,
         cluster_id=row.cluster_id,
         topic_id=row.topic_id,
         blocked=None if row.blocked_at is None else _block(row),
-        progress=now_at,
-        open_batches=_open_batches(connection, known, now_at),
+        progress=_progress(connection, known),
+        open_batches=_open_batches(connection, known.id),
         rates=_rates(connection, known),
         now=row.now,
     )
@@ -47,34 +46,40 @@ def _block(row: AnyRow) -> Block:
 
 
 def _progress(connection: Connection, known: Known) -> dict[int, Progress]:
-    query = select(
-        progress.c.partition, progress.c.planned_offset, progress.c.committed_offset
-    ).where(progress.c.pipeline_id == known.id, progress.c.generation == known.generation)
+    query = select(progress).where(
+        progress.c.pipeline_id == known.id, progress.c.generation == known.generation
+    )
     rows = connection.execute(query.order_by(progress.c.partition))
-    return {row.partition: Progress(*row) for row in rows}
+    return {row.partition: _as_progress(row) for row in rows}
 
 
-def _open_batches(
-    connection: Connection, known: Known, now_at: Mapping[int, Progress]
-) -> tuple[OpenBatch, ...]:
+def _as_progress(row: AnyRow) -> Progress:
+    last = None if row.last_offset is None else (row.last_offset, row.last_sha256)
+    return Progress(row.partition, row.planned_offset, row.committed_offset, row.leader_epoch, last)
+
+
+def _open_batches(connection: Connection, pipeline_id: int) -> tuple[OpenBatch, ...]:
+    """Read the open leaves of all generations: a generation that was left ends by its own work."""
     query = select(batch).where(
-        batch.c.pipeline_id == known.id,
-        batch.c.generation == known.generation,
+        batch.c.pipeline_id == pipeline_id,
         batch.c.committed_at.is_(None),
         batch.c.split_at.is_(None),
     )
     leaves = connection.execute(query.order_by(batch.c.id)).all()
     ranges = ranges_of(connection, [leaf.id for leaf in leaves])
-    reached = _reached(connection, known, now_at, leaves)
-    return tuple(_open_batch(leaf, ranges[leaf.id], reached) for leaf in leaves)
+    reached = {
+        generation: _reached(connection, Known(pipeline_id, generation), leaves)
+        for generation in {leaf.generation for leaf in leaves}
+    }
+    return tuple(_open_batch(leaf, ranges[leaf.id], reached[leaf.generation]) for leaf in leaves)
 
 
-def _reached(
-    connection: Connection, known: Known, now_at: Mapping[int, Progress], leaves: Sequence[AnyRow]
-) -> dict[int, int]:
+def _reached(connection: Connection, known: Known, leaves: Sequence[AnyRow]) -> dict[int, int]:
     """Find where a commit now would take the committed offsets."""
+    now_at = _progress(connection, known)
     committed = {partition: at.committed for partition, at in now_at.items()}
-    if all(leaf.delivered_at is None for leaf in leaves):
+    mine = [leaf for leaf in leaves if leaf.generation == known.generation]
+    if all(leaf.delivered_at is None for leaf in mine):
         return committed
     return follow(committed, read_links(connection, known))
 
@@ -96,6 +101,7 @@ def _open_batch(
         leased_until=leaf.leased_until,
         last_error=leaf.last_error,
         sentence=leaf.sentence,
+        is_piece=leaf.parent_id is not None,
     )
 
 

@@ -17,6 +17,7 @@ from frameferry.ledger import (
     pipelines,
     plans,
     replays,
+    topics,
 )
 from frameferry.ledger.delivering import Delivering
 from frameferry.ledger.judging import Judging
@@ -138,6 +139,54 @@ class Ledger(Reading, Judging, Delivering):
         """Free a pipeline and its batches' back-offs; say whether it was blocked. Recorded."""
         with self._transactions.write() as connection:
             return pipelines.unblock(connection, pipeline, who=who)
+
+    # Topics that are no longer what they were
+
+    def accept_topic(
+        self,
+        pipeline: str,
+        *,
+        generation: int,
+        cluster_id: str,
+        topic_id: str,
+        starts: Mapping[int, int],
+        who: str,
+        reason: str,
+    ) -> None:
+        """
+        Begin the next generation on a person's word, and free the pipeline.
+
+        Offsets mean other records in it, so that files get other names. Open batches of the old
+        generation go on, as far as the log still holds what they were planned from.
+
+        Args:
+            pipeline: The pipeline.
+            generation: The one that is left; another call may have left it already.
+            cluster_id: Of the topic as it is now.
+            topic_id: Of the topic as it is now.
+            starts: The first offset of the new generation, for each partition.
+            who: The person.
+            reason: In the person's words.
+
+        Raises:
+            LedgerConflict: The generation was left already.
+        """
+        with self._transactions.write() as connection:
+            topics.accept_topic(
+                connection,
+                pipeline,
+                generation=generation,
+                cluster_id=cluster_id,
+                topic_id=topic_id,
+                starts=starts,
+                who=who,
+                reason=reason,
+            )
+
+    def note_leader_epochs(self, pipeline: str, epochs: Mapping[int, int]) -> None:
+        """Remember under which leaders the logs were found to be the ones we know."""
+        with self._transactions.write() as connection:
+            topics.note_leader_epochs(connection, pipeline, epochs)
 
     # Claims
 

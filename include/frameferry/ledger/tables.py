@@ -127,6 +127,7 @@ progress = Table(
     _number("last_offset", nullable=True),
     _text("last_sha256", nullable=True),
     _time("retired_at"),
+    _number("start_offset", nullable=True),
     _check("partition_valid", '"partition" >= 0'),
     _check(
         "committed_below_planned", "0 <= committed_offset AND committed_offset <= planned_offset"

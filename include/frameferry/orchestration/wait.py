@@ -45,11 +45,8 @@ class BacklogTrigger(BaseTrigger):
         try:
             while not (await ask(self.pipeline)).now:  # noqa: ASYNC110 - Kafka and the ledger ring no event
                 await asyncio.sleep(POLL_SECONDS)
-        except AirflowFailException as error:
-            yield TriggerEvent({"error": str(error), "retry": False})
-            return
         except AirflowException as error:
-            yield TriggerEvent({"error": str(error), "retry": True})
+            yield TriggerEvent({"error": str(error)})
             return
         await asyncio.sleep(self.linger_seconds)
         yield TriggerEvent({})
@@ -79,8 +76,16 @@ class WaitForBacklog(BaseOperator):
     def resume(self, context: Context, event: dict[str, Any]) -> None:  # noqa: ARG002 - Airflow's own signature
         """Go on after the trigger fired; raise what it could not ask."""
         if "error" in event:
-            raise (AirflowException if event["retry"] else AirflowFailException)(event["error"])
+            raise AirflowException(event["error"])
 
 
 def _readiness(pipeline: str) -> Readiness:
-    return call_step(pipeline, steps.wait)
+    """
+    Ask, and let every trouble be tried again later, also one that waits for a person.
+
+    A task that failed at once would end its run, and the next one would begin at once.
+    """
+    try:
+        return call_step(pipeline, steps.wait)
+    except AirflowFailException as error:
+        raise AirflowException(str(error)) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -76,33 +76,49 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
 
 
 def _delivered(ctx: Context, batch: Batch, publisher: _LazyPublisher) -> list[Census]:
-    """Deliver all ranges, from where Kafka still holds them; again where that moves meanwhile."""
-    lows = losing.give_up_lost(ctx, batch)
+    """Deliver what Kafka still holds of the ranges; again where that gets less meanwhile."""
+    held = losing.give_up_lost(ctx, batch)
     while True:
         try:
-            return _read_all(ctx, batch, publisher, lows)
+            return _read_all(ctx, batch, publisher, held)
         except OffsetsLost:
-            before, lows = lows, losing.give_up_lost(ctx, batch)
-            if lows == before:
+            before, held = held, losing.give_up_lost(ctx, batch)
+            if held == before:
                 raise
 
 
 def _read_all(
-    ctx: Context, batch: Batch, publisher: _LazyPublisher, lows: Mapping[int, int]
+    ctx: Context, batch: Batch, publisher: _LazyPublisher, held: Sequence[OffsetRange]
 ) -> list[Census]:
     due = {(row.partition, row.offset): row for row in ctx.ledger.consignments(batch.token)}
     recorded = ctx.ledger.recorded_offsets(batch.token)
-    return [
-        _deliver_range(
-            ctx,
-            batch.token,
-            wanted,
-            _Judged(due, set(recorded.get(wanted.partition, []))),
-            publisher,
-            held_from=lows.get(wanted.partition, 0),
-        )
-        for wanted in batch.ranges
-    ]
+    census = []
+    for wanted in batch.ranges:
+        judged = _Judged(due, set(recorded.get(wanted.partition, [])))
+        left = next((part for part in held if part.overlaps(wanted)), None)
+        if left is None:
+            census.append(_nothing_held(wanted))
+        else:
+            met = _deliver_range(ctx, batch.token, left, judged, publisher)
+            census.append(_of_whole(met, wanted))
+    return census
+
+
+def _nothing_held(wanted: OffsetRange) -> Census:
+    """Take the census of a range of which Kafka holds nothing any more."""
+    return replace(CensusTaker(wanted).census(), seen_to=wanted.end, seen_from=wanted.end)
+
+
+def _of_whole(met: Census, wanted: OffsetRange) -> Census:
+    """State the census of what was left of a range as that of the range."""
+    return replace(
+        met,
+        start=wanted.start,
+        end=wanted.end,
+        seen_from=None if met.start == wanted.start else met.start,
+        held_to=None if met.end == wanted.end else met.end,
+        seen_to=met.seen_to if met.seen_to < met.end else max(met.seen_to, wanted.end),
+    )
 
 
 class _Judged(NamedTuple):
@@ -118,18 +134,12 @@ def _deliver_range(
     wanted: OffsetRange,
     judged: _Judged,
     publisher: _LazyPublisher,
-    *,
-    held_from: int,
 ) -> Census:
-    begin = max(wanted.start, held_from)
-    if begin >= wanted.end:
-        return replace(CensusTaker(wanted).census(), seen_from=wanted.end, seen_to=wanted.end)
-    left = OffsetRange(wanted.partition, begin, wanted.end)
-    reader = ctx.reader(left)
+    reader = ctx.reader(wanted)
     met: set[int] = set()
     for group in _groups(_checked(ctx, token, reader, judged, met)):
         _publish_group(ctx, token, group, publisher.open())
-    stray = {offset for offset in judged.offsets if offset in left} - met
+    stray = {offset for offset in judged.offsets if offset in wanted} - met
     if stray:
         _send_back(
             ctx,
@@ -138,9 +148,7 @@ def _deliver_range(
             min(stray),
             "the judge returned a row for an offset that holds no record",
         )
-    return replace(
-        reader.census(), start=wanted.start, seen_from=None if begin == wanted.start else begin
-    )
+    return reader.census()
 
 
 def _checked(
@@ -187,7 +195,8 @@ def _refuse_changed(ctx: Context, record: ImageRecord, row: Consignment) -> None
     )
     raise RecordChanged(
         msg,
-        remedy="Was the topic created anew? Nothing of this record was delivered",
+        remedy="Was its log truncated? Nothing of this record was delivered. To go on with what "
+        f"Kafka holds now, run: frameferry topic accept {ctx.pipeline} --reason …",
         pipeline=ctx.pipeline,
         partition=record.partition,
         offset=record.offset,

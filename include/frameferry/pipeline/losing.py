@@ -1,8 +1,8 @@
-"""What Kafka lost of an open batch: retention overtook its frozen ranges."""
+"""What Kafka lost of an open batch: retention overtook it, or another log has its offsets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import structlog
 
@@ -10,14 +10,14 @@ from frameferry.domain.batch import Batch
 from frameferry.domain.offsets import OffsetRange
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
-from frameferry.planning.gaps import RETENTION, cut_at_low
+from frameferry.planning.gaps import REPLACED, Gap, cut_at_end, cut_at_low
 
 log = structlog.get_logger()
 
 
 def cut_lost(ctx: Context, batch: Batch) -> bool:
     """
-    Split a batch without predictions at the low watermarks: below gaps, above what goes on.
+    Split a batch without predictions where Kafka lost a part of it: gaps, and what goes on.
 
     Returns:
         Whether anything was lost, and the batch so has ended.
@@ -25,33 +25,41 @@ def cut_lost(ctx: Context, batch: Batch) -> bool:
     Raises:
         KafkaUnavailable, TopicChanged: Nobody can say what is lost.
     """
-    lost, left = cut_at_low(batch.ranges, world.look(ctx).watermarks)
+    lost, left = _lost_and_left(ctx, batch)
     if not lost:
         return False
     words = ", ".join(map(str, lost))
     children = ctx.ledger.split_batch(
-        batch.token,
-        pieces=[left],
-        lost=[(OffsetRange(gap.partition, gap.start, gap.end), gap.cause) for gap in lost],
-        is_charged=False,
-        why=words,
+        batch.token, pieces=[left], lost=_causes(lost), is_charged=False, why=words
     )
     log.warning("batch.cut", pipeline=ctx.pipeline, batch=batch.id, lost=words, children=children)
     return True
 
 
-def give_up_lost(ctx: Context, batch: Batch) -> Mapping[int, int]:
+def give_up_lost(ctx: Context, batch: Batch) -> Sequence[OffsetRange]:
     """
     End the rows of a judged batch whose bytes Kafka no longer holds, in gaps.
 
     Returns:
-        Where each partition's log begins now: what is read from there on is all there is.
+        What is left of its ranges to be read.
 
     Raises:
         KafkaUnavailable, TopicChanged: Nobody can say what is lost.
     """
-    lows = {partition: marks.low for partition, marks in world.look(ctx).watermarks.items()}
-    if any(lows.get(wanted.partition, 0) > wanted.start for wanted in batch.ranges):
-        lost = ctx.ledger.record_losses(batch.token, lows, cause=RETENTION)
-        log.warning("batch.lost_images", pipeline=ctx.pipeline, batch=batch.id, images=lost)
-    return lows
+    lost, left = _lost_and_left(ctx, batch)
+    if lost:
+        images = ctx.ledger.record_losses(batch.token, _causes(lost))
+        log.warning("batch.lost_images", pipeline=ctx.pipeline, batch=batch.id, images=images)
+    return left
+
+
+def _lost_and_left(ctx: Context, batch: Batch) -> tuple[tuple[Gap, ...], tuple[OffsetRange, ...]]:
+    view = world.look(ctx)
+    ends = ctx.ledger.superseded_from(ctx.pipeline, batch.generation)
+    replaced, still = cut_at_end(batch.ranges, ends, cause=REPLACED)
+    expired, left = cut_at_low(still, view.watermarks)
+    return (*replaced, *expired), left
+
+
+def _causes(lost: Sequence[Gap]) -> list[tuple[OffsetRange, str]]:
+    return [(OffsetRange(gap.partition, gap.start, gap.end), gap.cause) for gap in lost]

@@ -113,7 +113,8 @@ def _advice(
     ]
     advice += [
         f"{gap.end - gap.start} offsets of partition {gap.partition} from {gap.start} on "
-        f"are lost ({gap.cause})"
+        f"are lost ({gap.cause}). If that is all right, run: "
+        f"frameferry gaps accept {gap.id} --reason …"
         for gap in ctx.ledger.gaps(ctx.pipeline)
         if gap.accepted_by is None
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from frameferry.errors import BatchUnfinished
+from frameferry.errors import BatchUnfinished, RecordChanged, TopicChanged, TopicCompacted
 from frameferry.kafka.cluster import TopicView
 from frameferry.pipeline import delivering, world
 from frameferry.pipeline.context import Context
@@ -41,8 +41,11 @@ def wait(ctx: Context) -> Readiness:
 
     Backlog that a block, a back-off, a lease or a gap holds is none.
     """
-    view = world.look(ctx)
     world.free_if_credential_changed(ctx)
+    try:
+        view = world.look_or_block(ctx)
+    except (TopicChanged, TopicCompacted) as changed:
+        return Readiness(now=False, reason=str(changed), retry_in_seconds=None)
     return readiness(world.state(ctx), view.watermarks, max_open=ctx.settings.batch.max_open)
 
 
@@ -57,8 +60,8 @@ def plan(ctx: Context) -> Planned:
         PipelineBlocked: A person or a new credential has to free the pipeline first.
         PlanStale: Another planner was faster; its batches are found at the next try.
     """
-    view = world.look(ctx)
     world.refuse_if_blocked(ctx)
+    view = world.look_or_block(ctx)
     for gap in find_gaps(world.state(ctx).progress, view.watermarks):
         ctx.ledger.record_gap(
             ctx.pipeline, partition=gap.partition, start=gap.start, end=gap.end, cause=gap.cause
@@ -132,7 +135,12 @@ def deliver(ctx: Context, batch_id: int) -> None:
     world.refuse_if_blocked(ctx)
     with held(ctx, batch_id) as batch:
         if batch.delivered_at is None:
-            delivering.deliver_batch(ctx, batch)
+            try:
+                delivering.deliver_batch(ctx, batch)
+            except RecordChanged as changed:
+                # Only a person can say which of the two is the image that was meant.
+                world.block(ctx, changed)
+                raise
 
 
 def commit(ctx: Context, batch_id: int) -> dict[int, int]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import structlog
 
 from frameferry.domain.state import PipelineState
-from frameferry.errors import LedgerConflict, PipelineBlocked
+from frameferry.errors import FrameferryError, LedgerConflict, PipelineBlocked, TopicChanged
 from frameferry.kafka.cluster import Cluster, TopicView
 from frameferry.kafka.start import start_offsets
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.truncation import refuse_truncated
 
 log = structlog.get_logger()
 
@@ -22,14 +23,15 @@ def look(ctx: Context) -> TopicView:
     Raises:
         KafkaUnavailable: No broker answered in time.
         TopicMissing: The topic or a partition does not exist.
-        TopicChanged: Another topic now has this name, or it is compacted.
+        TopicChanged: Another topic now has this name, or its log was truncated.
+        TopicCompacted: Records vanish from it unread.
     """
     wanted = ctx.settings.kafka.partitions
     with ctx.cluster() as cluster:
         view = cluster.look(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
         known = ctx.ledger.pipeline_state(ctx.pipeline)
         starts = _starts(ctx, cluster, view, known)
-    if starts:
+    if starts or is_other_topic(known, view):
         ctx.ledger.register_pipeline(
             ctx.pipeline,
             cluster_id=view.cluster_id,
@@ -37,7 +39,39 @@ def look(ctx: Context) -> TopicView:
             topic_id=view.topic_id,
             starts=starts,
         )
+    if known is not None:
+        refuse_truncated(ctx, known, view)
     return view
+
+
+def look_or_block(ctx: Context) -> TopicView:
+    """
+    Look before anything is planned; what a person must accept first blocks the pipeline.
+
+    Raises:
+        TopicChanged: As `look`; nothing runs until the person has.
+    """
+    try:
+        return look(ctx)
+    except TopicChanged as error:
+        block(ctx, error)
+        raise
+
+
+def block(ctx: Context, error: FrameferryError) -> None:
+    """Let nothing run until a person acts; a pipeline that was never planned has nothing to run."""
+    known = ctx.ledger.pipeline_state(ctx.pipeline)
+    words = f"{error.what}. {error.remedy}" if error.remedy else error.what
+    if known is not None and (known.blocked is None or known.blocked.reason != words):
+        ctx.ledger.block(ctx.pipeline, reason=words, digest=None)
+
+
+def is_other_topic(known: PipelineState | None, view: TopicView) -> bool:
+    """Say whether the topic or cluster is another than the ledger's."""
+    return known is not None and (known.topic_id, known.cluster_id) != (
+        view.topic_id,
+        view.cluster_id,
+    )
 
 
 def _starts(
@@ -45,10 +79,7 @@ def _starts(
 ) -> dict[int, int]:
     if known is None:
         return start_offsets(ctx.settings.kafka, cluster, view)
-    fresh = {partition: 0 for partition in view.watermarks if partition not in known.progress}
-    if known.topic_id != view.topic_id or known.cluster_id != view.cluster_id:
-        return fresh or dict.fromkeys(view.watermarks, 0)
-    return fresh
+    return {partition: 0 for partition in view.watermarks if partition not in known.progress}
 
 
 def state(ctx: Context) -> PipelineState:

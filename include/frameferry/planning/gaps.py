@@ -9,6 +9,8 @@ from frameferry.domain.offsets import OffsetRange, Progress, Watermarks
 
 RETENTION = "retention"
 """The cause of a gap below the low watermark: expired, or deleted by hand."""
+REPLACED = "another log"
+"""The cause of a gap where the topic was created anew, or its log truncated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,25 @@ def cut_at_low(
             lost.append(Gap(one.partition, one.start, cut))
         if cut < one.end:
             left.append(OffsetRange(one.partition, cut, one.end))
+    return tuple(lost), tuple(left)
+
+
+def cut_at_end(
+    ranges: Iterable[OffsetRange], ends: Mapping[int, int], *, cause: str
+) -> tuple[tuple[Gap, ...], tuple[OffsetRange, ...]]:
+    """
+    Cut frozen ranges whose upper offsets mean other records by now: what is lost, what is left.
+
+    Together they tile *ranges*. *ends* holds the first such offset by partition; a partition that
+    is missing there is left whole.
+    """
+    lost, left = [], []
+    for one in ranges:
+        cut = max(min(ends.get(one.partition, one.end), one.end), one.start)
+        if one.start < cut:
+            left.append(OffsetRange(one.partition, one.start, cut))
+        if cut < one.end:
+            lost.append(Gap(one.partition, cut, one.end, cause))
     return tuple(lost), tuple(left)
 
 

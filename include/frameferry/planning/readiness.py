@@ -56,14 +56,17 @@ def readiness(
 
 def leaves_to_take(state: PipelineState) -> tuple[OpenBatch, ...]:
     """
-    List the live leaves that nothing holds, oldest first; a replay has a run of its own.
+    List the leaves that nothing holds, oldest first.
 
-    A finished leaf is among them while it can be committed: its run died in between.
+    A replay has a run of its own, but the pieces of one that was split have none, and so are
+    among them. So is a finished leaf while it can be committed: its run died in between.
     """
     return tuple(
         leaf
         for leaf in sorted(state.open_batches, key=lambda leaf: leaf.id)
-        if leaf.kind == "live" and not leaf.held_by_gap and not _held_until(leaf, state.now)
+        if (leaf.kind == "live" or leaf.is_piece)
+        and not leaf.held_by_gap
+        and not _held_until(leaf, state.now)
     )
 
 

@@ -1,4 +1,4 @@
-"""What a failed judging leaves behind: failures, proofs, company; where a read began."""
+"""What a failed judging leaves behind: failures, proofs, company; where reads began."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def upgrade() -> None:
         "batch", sa.Column("is_suspect", sa.Boolean(), server_default=sa.false(), nullable=False)
     )
     op.add_column("batch_range", sa.Column("seen_from", sa.BigInteger(), nullable=True))
+    op.add_column("progress", sa.Column("start_offset", sa.BigInteger(), nullable=True))
     op.add_column("pipeline", sa.Column("quarantine_counts_from", TIME, nullable=True))
     op.create_table(
         "judging",

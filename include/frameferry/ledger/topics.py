@@ -1,0 +1,116 @@
+"""A topic whose offsets mean other records by now: a person accepts it, as the next generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from frameferry.errors import LedgerConflict
+from frameferry.ledger.actions import write_action
+from frameferry.ledger.clock import from_now
+from frameferry.ledger.commits import lock_progress
+from frameferry.ledger.dialects import AnyRow
+from frameferry.ledger.pipelines import Known, add_partitions, need_pipeline
+from frameferry.ledger.tables import current, pipeline, progress, record
+from frameferry.ledger.text import storable
+
+
+def accept_topic(
+    connection: Connection,
+    name: str,
+    *,
+    generation: int,
+    cluster_id: str,
+    topic_id: str,
+    starts: Mapping[int, int],
+    who: str,
+    reason: str,
+) -> None:
+    """Begin the next generation; see `Ledger.accept_topic`."""
+    known = need_pipeline(connection, name)
+    lock_progress(connection, known)
+    moved = connection.execute(
+        update(pipeline)
+        .where(pipeline.c.id == known.id, pipeline.c.generation == generation)
+        .values(
+            generation=generation + 1,
+            cluster_id=cluster_id,
+            topic_id=topic_id,
+            blocked_reason=None,
+            blocked_digest=None,
+            blocked_at=None,
+        )
+    )
+    if not moved.rowcount:
+        msg = f"the pipeline is no longer in generation {generation}"
+        raise LedgerConflict(msg, remedy=f"Look again: frameferry status {name}", pipeline=name)
+    connection.execute(
+        update(progress)
+        .where(progress.c.pipeline_id == known.id, progress.c.retired_at.is_(None))
+        .values(retired_at=from_now())
+    )
+    row = connection.execute(select(pipeline).where(pipeline.c.id == known.id)).one()
+    add_partitions(connection, row, starts)
+    detail = f"generation {generation + 1}, topic id {topic_id}: {storable(reason)}"
+    write_action(connection, who=who, what="accept topic", pipeline_id=known.id, detail=detail)
+
+
+def superseded_from(connection: Connection, name: str, generation: int) -> dict[int, int]:
+    """Find where a generation's offsets mean other records; see `Ledger.superseded_from`."""
+    known = need_pipeline(connection, name)
+    mine = _progress_of(connection, known.id, generation)
+    ends: dict[int, int] = {}
+    for newer in range(generation + 1, known.generation + 1):
+        for partition, row in _progress_of(connection, known.id, newer).items():
+            old = mine.get(partition)
+            if old is not None:
+                is_same_log = (old.cluster_id, old.topic_id) == (row.cluster_id, row.topic_id)
+                end = (row.start_offset or 0) if is_same_log else 0
+                ends[partition] = min(end, ends.get(partition, end))
+    return ends
+
+
+def _progress_of(connection: Connection, pipeline_id: int, generation: int) -> dict[int, AnyRow]:
+    query = select(progress).where(
+        progress.c.pipeline_id == pipeline_id, progress.c.generation == generation
+    )
+    return {row.partition: row for row in connection.execute(query)}
+
+
+def note_leader_epochs(connection: Connection, name: str, epochs: Mapping[int, int]) -> None:
+    """Remember under which leaders the log is the one we know; see `Ledger.note_leader_epochs`."""
+    known = need_pipeline(connection, name)
+    lock_progress(connection, known)
+    connection.execute(
+        update(progress)
+        .where(
+            progress.c.pipeline_id == known.id,
+            progress.c.generation == known.generation,
+            progress.c.partition == bindparam("of_partition"),
+        )
+        .values(leader_epoch=bindparam("epoch")),
+        [{"of_partition": partition, "epoch": epoch} for partition, epoch in epochs.items()],
+    )
+
+
+def last_recorded(
+    connection: Connection, name: str, *, partition: int, start: int, end: int
+) -> tuple[int, str] | None:
+    """Find the last standing row within offsets; see `Ledger.last_recorded`."""
+    known: Known = need_pipeline(connection, name)
+    query = (
+        select(record.c.offset, record.c.sha256)
+        .join(current, current.c.record_id == record.c.id)
+        .where(
+            current.c.pipeline_id == known.id,
+            current.c.generation == known.generation,
+            current.c.partition == partition,
+            current.c.offset >= start,
+            current.c.offset < end,
+        )
+        .order_by(current.c.offset.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.offset, row.sha256)
