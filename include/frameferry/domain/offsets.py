@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,13 +48,14 @@ class Watermarks:
 
     `low` is the oldest offset still held; `end` the last stable offset (exclusive);
     `high` the high watermark, beyond `end` while a transaction is open. `leader_epoch` counts the
-    leaders that the log has had; None where the broker does not say.
+    leaders that the log has had, None where the broker does not say; it is no part of where the
+    log stands, and so not compared.
     """
 
     low: int
     end: int
     high: int
-    leader_epoch: int | None = None
+    leader_epoch: int | None = field(default=None, compare=False)
 
     @property
     def held_back(self) -> int:
