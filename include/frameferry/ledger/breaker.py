@@ -34,7 +34,7 @@ def trip(connection: Connection, held: Held, max_quarantine: int) -> None:
     ):
         reasons = _quarantined(connection, held, mine)
         count = sum(reasons.values())
-        images = connection.scalar(select(func.sum(batch.c.record_count)).where(of)) or 0
+        images = int(connection.scalar(select(func.sum(batch.c.record_count)).where(of)) or 0)
         if count > max(max_quarantine, SHARE * images):
             words = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
             _block(connection, held, f"{count} of {images} images {what} are quarantined: {words}")

@@ -51,11 +51,6 @@ def split_at(ranges: Sequence[OffsetRange], partition: int, offset: int) -> tupl
     return _before(ranges, count), _after(ranges, count)
 
 
-def can_split(ranges: Iterable[OffsetRange]) -> bool:
-    """Say whether a batch holds more than one offset."""
-    return total_offsets(ranges) > 1
-
-
 def total_offsets(ranges: Iterable[OffsetRange]) -> int:
     """Add up the lengths: offsets, not records."""
     return sum(one.length for one in ranges)
