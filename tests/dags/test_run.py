@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from fixtures.ferry import bench, delivered_files
 
+from frameferry.pipeline import steps
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -74,6 +76,31 @@ def test_a_run_whose_batch_fails_is_red_although_publish_ran(
     assert "success" == states["publish", -1]
     assert "upstream_failed" == states["verdict", -1]
     assert [] == files(ferry, ftp_server)
+
+
+def test_a_batch_that_is_split_is_skipped_and_its_pieces_are_the_next_runs(
+    ferry, kafka_server, ftp_server
+):
+    """The expansion is fixed when it is planned: the pieces have no place in this run."""
+    sent = produce(ferry, kafka_server, 12)
+    with ferry.context() as ctx:
+        [planned] = steps.plan(ctx).batch_ids
+    kafka_server.delete_records(ferry.content["kafka"]["topic"], {0: 2})
+    state, states = run_dag(f"ferry__{ferry.name}")
+    assert "success" == state
+    assert "skipped" == states["batch.infer", 0]
+    assert "skipped" == states["batch.deliver", 0]
+    assert "success" == states["batch.commit", 0]
+    assert [] == files(ferry, ftp_server)
+    assert "success" == run_dag(f"ferry__{ferry.name}")[0]
+    assert sorted(set(sent) - {sent[0], sent[2]}) == files(ferry, ftp_server)
+    told = ferry.json("status", ferry.name)
+    assert [0, 6] == [line["committed"] for line in told["partitions"]]
+    assert [planned + 1] == [one["batch"] for one in told["open_batches"]]
+    ferry.run("gaps", "accept", "1", "--reason", "seen")
+    told = ferry.json("status", ferry.name)
+    assert [6, 6] == [line["committed"] for line in told["partitions"]]
+    assert told["healthy"], told["advice"]
 
 
 def test_the_replay_form_runs_a_range_again(ferry, kafka_server, ftp_server):
