@@ -8,7 +8,7 @@ import sys
 import structlog
 import typer
 
-from frameferry.cli import airflow, demo, listings, operations, stack
+from frameferry.cli import airflow, demo, ledger, listings, operations, stack
 from frameferry.cli.session import use_stack_connections
 from frameferry.cli.terminal import show_error
 from frameferry.errors import FrameferryError
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(stack.app, name="stack")
 app.add_typer(airflow.app, name="airflow")
+app.add_typer(ledger.app, name="ledger")
 operations.register(app)
 listings.register(app)
 demo.register(app)

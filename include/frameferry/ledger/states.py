@@ -39,6 +39,8 @@ def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
         open_batches=_open_batches(connection, known, now_at),
         rates=_rates(connection, known),
         now=row.now,
+        is_restored=row.restored_at is not None,
+        recovered_to=_recovered_to(connection, known),
     )
 
 
@@ -52,6 +54,15 @@ def _progress(connection: Connection, known: Known) -> dict[int, Progress]:
     ).where(progress.c.pipeline_id == known.id, progress.c.generation == known.generation)
     rows = connection.execute(query.order_by(progress.c.partition))
     return {row.partition: Progress(*row) for row in rows}
+
+
+def _recovered_to(connection: Connection, known: Known) -> dict[int, int]:
+    query = select(progress.c.partition, progress.c.recovered_to).where(
+        progress.c.pipeline_id == known.id,
+        progress.c.generation == known.generation,
+        progress.c.recovered_to.is_not(None),
+    )
+    return dict(connection.execute(query).all())
 
 
 def _open_batches(
