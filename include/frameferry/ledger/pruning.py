@@ -137,10 +137,8 @@ def _is_open_over() -> ColumnElement[bool]:
 
 def _is_free() -> ColumnElement[bool]:
     """Hold for records that nothing refers to any more."""
-    duplicate = record.alias()
-    unresolved = exists().where(
-        quarantine.c.record_id == record.c.id, quarantine.c.resolved_at.is_(None)
-    )
+    duplicate, why = record.alias(), quarantine.alias()
+    unresolved = exists().where(why.c.record_id == record.c.id, why.c.resolved_at.is_(None))
     leaned_on = exists().where(duplicate.c.duplicate_of == record.c.id)
     return and_(record.c.outcome.is_not(None), ~unresolved, ~leaned_on)
 
