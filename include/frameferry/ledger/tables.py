@@ -195,6 +195,7 @@ batch = Table(
 )
 Index("ix_batch_pipeline", batch.c.pipeline_id, batch.c.id)
 Index("ix_batch_parent", batch.c.parent_id)
+Index("ix_batch_root", batch.c.root_id)
 Index(
     "ix_batch_open",
     batch.c.pipeline_id,

@@ -38,6 +38,7 @@ def upgrade() -> None:
 
 def _create_indexes() -> None:
     untallied, unresolved = sa.text("NOT is_tallied"), sa.text("resolved_at IS NULL")
+    op.create_index("ix_batch_root", "batch", ["root_id"])
     op.create_index(
         "ix_batch_untallied",
         "batch",
@@ -123,8 +124,8 @@ def _create_view(dialect: str) -> None:
         CREATE VIEW predictions AS
         SELECT pipeline.name AS pipeline,
                pipeline.topic AS topic,
-               record."partition" AS "partition",
-               record."offset" AS "offset",
+               current."partition" AS "partition",
+               current."offset" AS "offset",
                CASE WHEN record.timestamp_ms BETWEEN 0 AND {_LAST_MOMENT_MS}
                     THEN {_MOMENT[dialect]} END AS "timestamp",
                record.source_name AS name,
@@ -138,7 +139,7 @@ def _create_view(dialect: str) -> None:
                quarantine.reason AS reason,
                record.delivered_at AS delivered_at,
                record.batch_id AS batch,
-               record.generation AS generation
+               current.generation AS generation
         FROM current
         JOIN record ON record.id = current.record_id
         JOIN pipeline ON pipeline.id = current.pipeline_id
