@@ -30,6 +30,7 @@ FrameferryError
     ├── ModelMismatch             the model does not fit its card, or changed under a batch
     ├── RecordChanged             Kafka returned other bytes than were judged
     ├── LedgerConflict            the ledger refuses: wrong host, schema, or an older copy
+    │   └── LedgerOutdated            the ledger is older than the world: it is recovered first
     ├── DeliveryRefused           the FTP server refuses the job as a whole
     │   └── LoginRefused              the FTP server refuses the user or password
     ├── UnsafePath                a remote path would leave its base or break the protocol
@@ -181,6 +182,10 @@ class RecordChanged(TerminalError):
 
 class LedgerConflict(TerminalError):
     """The ledger refuses: wrong host, schema, or an older copy."""
+
+
+class LedgerOutdated(LedgerConflict):
+    """The ledger is older than the world: it is recovered first."""
 
 
 class DeliveryRefused(TerminalError):

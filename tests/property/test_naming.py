@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from frameferry.config.settings import DEFAULT_NAME
 from frameferry.delivery.paths import check_path
 from frameferry.domain.naming import COMPONENT_BYTES, NameFields, join_base, remote_name
+from frameferry.domain.positions import PositionReader
 from frameferry.domain.templates import check_template
 
 TEMPLATES = [
@@ -191,3 +193,27 @@ def test_the_default_name_depends_on_nothing_that_the_model_says(
         other.label,
     )
     assert remote_name(DEFAULT_NAME, record, zone) == remote_name(DEFAULT_NAME, judged, zone)
+
+
+@bounded
+@given(records, templates, zones, st.integers(1, 3))
+def test_a_name_is_read_back_to_its_record(
+    record: NameFields, template: str, zone: ZoneInfo, generation: int
+) -> None:
+    """Or not at all, where it had to be shortened or is a folder's: never to another record."""
+    if not {"{partition", "{offset"} <= {
+        name for name in ("{partition", "{offset") if name in template.rpartition("/")[2]
+    }:
+        return
+    name = remote_name(template, replace(record, generation=generation), zone)
+    reader = PositionReader(template, pipeline=record.pipeline, generation=generation)
+    assert reader.read(name) in {None, (record.partition, record.offset)}
+
+
+@bounded
+@given(st.text(st.sampled_from("abc019-_. "), max_size=30), partitions, offsets)
+def test_a_plain_name_is_always_read_back(source: str, partition: int, offset: int) -> None:
+    fields = NameFields("press-a", "t", partition, offset, 0, source, None)
+    reader = PositionReader(DEFAULT_NAME, pipeline="press-a", generation=1)
+    name = remote_name(DEFAULT_NAME, fields, ZoneInfo("UTC"))
+    assert (partition, offset) == reader.read(name)

@@ -8,7 +8,7 @@ import sys
 import structlog
 import typer
 
-from frameferry.cli import acceptance, airflow, demo, listings, operations, stack
+from frameferry.cli import acceptance, airflow, demo, ledger, listings, operations, stack
 from frameferry.cli.session import use_stack_connections
 from frameferry.cli.terminal import show_error
 from frameferry.errors import FrameferryError
@@ -23,6 +23,7 @@ app.add_typer(stack.app, name="stack")
 app.add_typer(airflow.app, name="airflow")
 app.add_typer(acceptance.gaps_app, name="gaps")
 app.add_typer(acceptance.topic_app, name="topic")
+app.add_typer(ledger.app, name="ledger")
 operations.register(app)
 listings.register(app)
 demo.register(app)

@@ -89,6 +89,20 @@ class Transfers(Wire):
         channel = self._open_data(f"RETR {path}")
         return channel if isinstance(channel, Reply) else self._pieces(channel)
 
+    def list_lines(self, line: str) -> list[str] | Reply:
+        """
+        Ask for a list of files and return its lines, or the server's refusal.
+
+        Raises:
+            FtpUnavailable: Cut off or timed out, also while reading.
+            UnsafePath: The path must not be sent.
+        """
+        channel = self._open_data(line)
+        if isinstance(channel, Reply):
+            return channel
+        whole = b"".join(self._pieces(channel))
+        return [line.rstrip("\r") for line in whole.decode(self.encoding, "replace").split("\n")]
+
     def _open_data(self, line: str) -> socket.socket | Reply:
         with self.translated("control"):
             self.voidcmd("TYPE I")

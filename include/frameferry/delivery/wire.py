@@ -29,7 +29,7 @@ PORTS = 65536
 _CODE = re.compile(r"[1-5]\d\d(?=[ -]|$)")
 _EPSV_REFUSALS = frozenset({500, 501, 502, 504, 522})
 _PATH_VERBS = frozenset(
-    {"APPE", "CWD", "DELE", "HASH", "MDTM", "MKD", "MLST", "RETR", "RMD", "RNFR", "RNTO"}
+    {"APPE", "CWD", "DELE", "HASH", "MDTM", "MKD", "MLSD", "MLST", "RETR", "RMD", "RNFR", "RNTO"}
     | {"SIZE", "STOR", "XSHA256"}
 )
 _VERBS_ABOVE_BASE = frozenset({"CWD", "MKD"})

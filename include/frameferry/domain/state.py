@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from frameferry.domain.batch import BatchKind, StageRates
@@ -49,7 +49,12 @@ class OpenBatch:
 
 @dataclass(frozen=True, slots=True)
 class PipelineState:
-    """One pipeline in the ledger, read in one transaction. `now` is the database's clock."""
+    """
+    One pipeline in the ledger, read in one transaction. `now` is the database's clock.
+
+    `is_restored` holds from a restore of the ledger until the pipeline was recovered;
+    `recovered_to` says up to which offset of a partition the world was asked by then.
+    """
 
     name: str
     generation: int
@@ -60,6 +65,8 @@ class PipelineState:
     open_batches: tuple[OpenBatch, ...]
     rates: StageRates | None
     now: datetime
+    is_restored: bool = False
+    recovered_to: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

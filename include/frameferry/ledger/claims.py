@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Select, select, update
 
 from frameferry.domain.batch import Batch, Token, Trouble
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import BatchOwned, Fenced, LedgerConflict
+from frameferry.errors import BatchOwned, Fenced, LedgerConflict, LedgerOutdated
 from frameferry.ledger import judgings
 from frameferry.ledger.bulk import as_set
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import AnyRow
+from frameferry.ledger.epochs import is_recovered, outdated
 from frameferry.ledger.fence import fence, owned_by, token_is_newest
 from frameferry.ledger.tables import batch, batch_range, ledger, pipeline
 from frameferry.ledger.text import storable
@@ -55,7 +56,7 @@ def claim(connection: Connection, batch_id: int, *, owner: str, lease_seconds: f
     )
     claimed = connection.execute(
         update(batch)
-        .where(batch.c.id == batch_id, batch.c.split_at.is_(None), free)
+        .where(batch.c.id == batch_id, batch.c.split_at.is_(None), is_recovered(), free)
         .values(attempt=batch.c.attempt + 1, owner=owner, leased_until=from_now(lease_seconds))
     )
     if not claimed.rowcount:
@@ -124,8 +125,10 @@ def _as_batch(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> Batch:
     )
 
 
-def _not_claimable(connection: Connection, batch_id: int) -> BatchOwned | Fenced:
+def _not_claimable(connection: Connection, batch_id: int) -> BatchOwned | Fenced | LedgerOutdated:
     found = find_batch(connection, batch_id)
+    if connection.scalar(select(~is_recovered()).where(batch.c.id == batch_id)):
+        return outdated(found.pipeline, batch=batch_id)
     if found.split_at is not None:
         msg = "the batch was split: its children carry its ranges"
         return Fenced(msg, batch=batch_id)

@@ -10,6 +10,7 @@ from frameferry.ledger.claims import find_batch
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.pipelines import Known, find_pipeline, need_pipeline
 from frameferry.ledger.tables import batch, batch_range, current, progress, record
+from frameferry.ledger.tallies import write_tallies
 
 
 def commit(connection: Connection, batch_id: int) -> dict[int, int]:
@@ -28,6 +29,7 @@ def commit(connection: Connection, batch_id: int) -> dict[int, int]:
         .where(batch.c.id == batch_id, batch.c.committed_at.is_(None))
         .values(committed_at=from_now())
     )
+    write_tallies(connection, known)
     return _committed(connection, known)
 
 
@@ -69,6 +71,7 @@ def advance(connection: Connection, known: Known) -> dict[int, int]:
         if end != committed[partition]:
             _swap(connection, known, partition, committed[partition], end)
     _mark(connection, known)
+    write_tallies(connection, known)
     return reached
 
 

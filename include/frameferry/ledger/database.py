@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,13 +13,13 @@ from frameferry.errors import LedgerConflict
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import AnyRow, upsert
 from frameferry.ledger.engines import make_engine
+from frameferry.ledger.epochs import new_epoch
 from frameferry.ledger.schema import migrate
 from frameferry.ledger.store import Ledger
 from frameferry.ledger.tables import ledger as ledger_table
 from frameferry.ledger.transactions import Transactions
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-_EPOCH_BYTES: Final = 16
 
 
 def open_ledger(url: str) -> Ledger:
@@ -64,7 +63,7 @@ def _enter(transactions: Transactions) -> str:
 def _introduce(connection: Connection) -> None:
     connection.execute(
         upsert(connection, ledger_table)
-        .values(id=1, epoch=secrets.token_hex(_EPOCH_BYTES), created_at=from_now())
+        .values(id=1, epoch=new_epoch(), created_at=from_now())
         .on_conflict_do_nothing()
     )
 

@@ -18,6 +18,7 @@ from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import upsert
 from frameferry.ledger.fence import Held, fence
 from frameferry.ledger.names import Holder, Position, find_holders, name_key
+from frameferry.ledger.sightings import leave_in_doubt, under_sighted_names
 from frameferry.ledger.tables import batch, current, pipeline, quarantine, record
 from frameferry.ledger.text import storable
 
@@ -63,6 +64,8 @@ def record_predictions(
         (row for row in rows if (row.prediction.partition, row.prediction.offset) not in kept),
         key=lambda row: (row.prediction.partition, row.prediction.offset),
     )
+    if held.kind == "live":
+        fresh = under_sighted_names(connection, held, destination, fresh)
     base = _base(held, destination, judge_digest)
     keys = {id(row): name_key(row.remote_path) for row in fresh}
     holders = find_holders(connection, destination, keys.values())
@@ -70,6 +73,8 @@ def record_predictions(
     drafts = [_draft(row, keys[id(row)], base, holders, str(name)) for row in fresh]
     _insert(connection, token.batch_id, drafts)
     _stand(connection, token.batch_id)
+    if held.kind == "live":
+        leave_in_doubt(connection, held.id)
     if max_quarantine is not None:
         trip(connection, held, max_quarantine)
 
@@ -137,7 +142,7 @@ def _draft(
     if named.quarantine is not None:
         return _quarantined(row, *named.quarantine)
     holder = holders.get(key)
-    if holder is None:
+    if holder is None or holder.gives_way(said.sha256):
         holders[key] = Holder(None, position, said.sha256, pipeline_name)
         return _Draft({**row, "name_key": key})
     if holder.position == position:

@@ -26,6 +26,7 @@ from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.fence import epoch_is, fenced
 from frameferry.ledger.names import name_key
 from frameferry.ledger.tables import batch, current, quarantine, record
+from frameferry.ledger.tallies import drop_tallies
 
 
 def record_receipts(connection: Connection, token: Token, receipts: Sequence[Receipt]) -> None:
@@ -164,6 +165,7 @@ def _take_names(connection: Connection, rows: Sequence[AnyRow]) -> None:
 
 def move_current(connection: Connection, batch_id: int, rows: Sequence[AnyRow]) -> None:
     """Let rows with `id` stand instead of those with `older_id`."""
+    drop_tallies(connection, [row.older_id for row in rows])
     pair = as_id_pairs(connection, [(row.older_id, row.id) for row in rows])
     connection.execute(
         update(current).where(current.c.record_id == pair.c.id).values(record_id=pair.c.value)

@@ -59,7 +59,7 @@ def _name(connection: Connection, row: AnyRow, holders: dict[str, Holder]) -> No
     position = Position(row.pipeline_id, row.generation, row.partition, row.offset)
     key = name_key(row.remote_path)
     holder = holders.get(key)
-    if holder is None:
+    if holder is None or holder.gives_way(row.sha256):
         connection.execute(change.values(name_key=key))
         holders[key] = Holder(row.id, position, row.sha256, row.pipeline_name)
     elif holder.position == position:

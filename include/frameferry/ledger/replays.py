@@ -33,6 +33,7 @@ def add_replay(
     committed = lock_progress(connection, known)
     _refuse_bad(name, ranges, committed)
     _refuse_overlap(connection, known, name, ranges)
+    _refuse_pruned(connection, known, name, ranges)
     batch_id = insert_batch(
         connection,
         known,
@@ -95,6 +96,30 @@ def _refuse_overlap(
         if any(wanted.overlaps(other) for wanted in ranges):
             msg = f"replay batch {other_id} is open over {other}"
             raise ConfigError(msg, remedy="Let it end first", pipeline=name)
+
+
+def _refuse_pruned(
+    connection: Connection, known: Known, name: str, ranges: Sequence[OffsetRange]
+) -> None:
+    """Refuse what the ledger has no rows of any more: there is nothing to replay it by."""
+    for wanted in ranges:
+        query = (
+            select(batch.c.id, batch.c.pruned_at)
+            .join(batch_range, batch_range.c.batch_id == batch.c.id)
+            .where(
+                batch.c.pipeline_id == known.id,
+                batch.c.generation == known.generation,
+                batch.c.pruned_at.is_not(None),
+                batch_range.c.partition == wanted.partition,
+                batch_range.c.start_offset < wanted.end,
+                batch_range.c.end_offset > wanted.start,
+            )
+            .limit(1)
+        )
+        if (row := connection.execute(query).one_or_none()) is not None:
+            msg = f"records of {wanted} were pruned on {row.pruned_at:%Y-%m-%d} (batch {row.id})"
+            remedy = "They are in the files that were exported then, and can be replayed no more"
+            raise ConfigError(msg, remedy=remedy, pipeline=name)
 
 
 _COPIED = (

@@ -11,7 +11,7 @@ from frameferry.errors import LedgerConflict
 from frameferry.ledger.engines import SCHEMA
 from frameferry.ledger.transactions import Transactions
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest migration; a test compares it with the scripts."""
 VERSION_TABLE: Final = "frameferry_alembic_version"
 SCRIPTS: Final = Path(__file__).parent / "migrations"
@@ -28,15 +28,25 @@ def migrate(transactions: Transactions) -> None:
         LedgerUnavailable: The database is down or stays locked.
     """
     with transactions.read() as connection:
-        version = _version(connection)
+        version = version_of(connection)
     if version == HEAD:
         return
     with transactions.write() as connection:
-        _lock(connection)
-        version = _version(connection)
-        if version != HEAD:
-            _refuse_newer(version)
-            _upgrade(connection)
+        migrate_within(connection)
+
+
+def migrate_within(connection: Connection) -> None:
+    """
+    Create the tables, or upgrade them, in a transaction of the caller's.
+
+    Raises:
+        LedgerConflict: A newer Frameferry made this ledger.
+    """
+    _lock(connection)
+    version = version_of(connection)
+    if version != HEAD:
+        _refuse_newer(version)
+        _upgrade(connection)
 
 
 def schema_of(connection: Connection) -> str | None:
@@ -44,7 +54,8 @@ def schema_of(connection: Connection) -> str | None:
     return SCHEMA if connection.dialect.name == "postgresql" else None
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
+    """Read the schema's version; None where there is no ledger yet."""
     schema = schema_of(connection)
     if not inspect(connection).has_table(VERSION_TABLE, schema=schema):
         return None

@@ -38,6 +38,8 @@ def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
         open_batches=_open_batches(connection, known.id),
         rates=_rates(connection, known),
         now=row.now,
+        is_restored=row.restored_at is not None,
+        recovered_to=_recovered_to(connection, known),
     )
 
 
@@ -56,6 +58,15 @@ def _progress(connection: Connection, known: Known) -> dict[int, Progress]:
 def _as_progress(row: AnyRow) -> Progress:
     last = None if row.last_offset is None else (row.last_offset, row.last_sha256)
     return Progress(row.partition, row.planned_offset, row.committed_offset, row.leader_epoch, last)
+
+
+def _recovered_to(connection: Connection, known: Known) -> dict[int, int]:
+    query = select(progress.c.partition, progress.c.recovered_to).where(
+        progress.c.pipeline_id == known.id,
+        progress.c.generation == known.generation,
+        progress.c.recovered_to.is_not(None),
+    )
+    return dict(connection.execute(query).all())
 
 
 def _open_batches(connection: Connection, pipeline_id: int) -> tuple[OpenBatch, ...]:

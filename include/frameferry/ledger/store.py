@@ -22,6 +22,7 @@ from frameferry.ledger import (
 from frameferry.ledger.delivering import Delivering
 from frameferry.ledger.judging import Judging
 from frameferry.ledger.reading import Reading
+from frameferry.ledger.recovering import Recovering
 from frameferry.ledger.transactions import Transactions
 
 LOGIN_PATIENCE_SECONDS: Final = 20.0
@@ -29,7 +30,7 @@ LOGIN_PATIENCE_SECONDS: Final = 20.0
 _LOGIN_POLL_SECONDS: Final = 0.1
 
 
-class Ledger(Reading, Judging, Delivering):
+class Ledger(Reading, Judging, Delivering, Recovering):
     """
     All that is known for sure. Threads may share it; a forked process opens its own.
 
@@ -44,7 +45,7 @@ class Ledger(Reading, Judging, Delivering):
 
     @property
     def epoch(self) -> str:
-        """The epoch when the ledger was opened: new at every restore."""
+        """The epoch when the ledger was opened, or renewed: new at every restore."""
         return self._epoch
 
     def close(self) -> None:

@@ -107,6 +107,7 @@ pipeline = Table(
     _text("blocked_digest", nullable=True),
     _time("blocked_at"),
     _time("quarantine_counts_from"),
+    _time("restored_at"),
     _time("created_at", nullable=False),
     _check("generation_positive", "generation >= 1"),
     _check("blocked_whole", "(blocked_reason IS NULL) = (blocked_at IS NULL)"),
@@ -128,6 +129,8 @@ progress = Table(
     _text("last_sha256", nullable=True),
     _time("retired_at"),
     _number("start_offset", nullable=True),
+    _number("recovered_to", nullable=True),
+    _number("taken_to", nullable=True),
     _check("partition_valid", '"partition" >= 0'),
     _check(
         "committed_below_planned", "0 <= committed_offset AND committed_offset <= planned_offset"
@@ -176,6 +179,8 @@ batch = Table(
     Column("is_suspect", Boolean(), nullable=False, server_default=false()),
     _text("last_error", nullable=True),
     _time("retry_at"),
+    Column("is_tallied", Boolean(), nullable=False, server_default=false()),
+    _time("pruned_at"),
     UniqueConstraint("id", "pipeline_id", "generation"),
     _check(
         "kind_and_mode_known",
@@ -191,6 +196,7 @@ batch = Table(
 )
 Index("ix_batch_pipeline", batch.c.pipeline_id, batch.c.id)
 Index("ix_batch_parent", batch.c.parent_id)
+Index("ix_batch_root", batch.c.root_id)
 Index(
     "ix_batch_open",
     batch.c.pipeline_id,
@@ -198,6 +204,12 @@ Index(
     batch.c.id,
     sqlite_where=batch.c.committed_at.is_(None) & batch.c.split_at.is_(None),
     postgresql_where=batch.c.committed_at.is_(None) & batch.c.split_at.is_(None),
+)
+Index(
+    "ix_batch_untallied",
+    batch.c.pipeline_id,
+    sqlite_where=text("NOT is_tallied"),
+    postgresql_where=text("NOT is_tallied"),
 )
 
 batch_range = Table(
@@ -373,6 +385,12 @@ quarantine = Table(
         " AND (resolved_at IS NULL) = (resolved_by IS NULL)",
     ),
     comment="Why a record is not delivered; until when Kafka holds its bytes; how it was resolved.",
+)
+Index(
+    "ix_quarantine_open",
+    quarantine.c.record_id,
+    sqlite_where=quarantine.c.resolved_at.is_(None),
+    postgresql_where=quarantine.c.resolved_at.is_(None),
 )
 
 action = Table(

@@ -22,6 +22,8 @@ from frameferry.ledger.tables import NAME_INDEX
 
 ResultT = TypeVar("ResultT")
 _NAME_RACES: Final = 5
+_RIVALS: Final = frozenset({NAME_INDEX, "fk_record_duplicate_of"})
+"""What a rival may break between our look and our write: a name taken, its holder pruned."""
 
 
 class Transactions:
@@ -90,7 +92,7 @@ def write_names(transactions: Transactions, write: Callable[[Connection], Result
             with transactions.write() as connection:
                 return write(connection)
         except LedgerConflict as error:
-            if _constraint_of(error.__cause__) != NAME_INDEX:
+            if _constraint_of(error.__cause__) not in _RIVALS:
                 raise
     msg = "other batches keep taking this batch's names"
     raise LedgerUnavailable(msg, remedy="The step may be run again later")

@@ -326,3 +326,23 @@ def _blocking(ctx: Context, digest: str) -> Iterator[None]:
     except (DeliveryRefused, PipelineBlocked) as error:
         ctx.ledger.block(ctx.pipeline, reason=error.what, digest=digest)
         raise
+
+
+@contextmanager
+def one_connection(ctx: Context) -> Iterator[FerryFTP]:
+    """
+    Log in once, by the same rules as deliver does, to look at what lies on the server.
+
+    Raises:
+        FtpUnavailable: Nothing answers, or not now.
+        PipelineBlocked, DeliveryRefused: The log-in is refused, or was before.
+    """
+    connection = ctx.ftp()
+    with _blocking(ctx, connection.digest):
+        with _one_login(ctx, connection.digest):
+            ftp = ctx.open_ftp(connection)
+        try:
+            ftp.confine(ctx.settings.deliver.base)
+            yield ftp
+        finally:
+            ftp.farewell()

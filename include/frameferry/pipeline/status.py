@@ -7,6 +7,7 @@ from typing import Any
 from frameferry.domain.offsets import Watermarks
 from frameferry.domain.state import OpenBatch, PipelineState
 from frameferry.errors import FrameferryError
+from frameferry.pipeline import witness
 from frameferry.pipeline.context import Context
 from frameferry.planning.ranges import partition_lags
 
@@ -92,6 +93,19 @@ def _state(leaf: OpenBatch) -> str:
     return "judged" if leaf.inferred else "planned"
 
 
+def _objections(ctx: Context, *, reachable: bool) -> list[str]:
+    """Say where the ledger is older than the world; a silent Kafka is not asked again."""
+    if not reachable:
+        return []
+    try:
+        objection = witness.objection(ctx)
+    except FrameferryError as error:
+        return [str(error.at(pipeline=ctx.pipeline))]
+    if objection is None:
+        return []
+    return [f"Nothing runs: {objection}. Run: frameferry ledger recover {ctx.pipeline}"]
+
+
 def _advice(
     ctx: Context,
     known: PipelineState | None,
@@ -101,6 +115,7 @@ def _advice(
     advice = list(trouble)
     if known is None:
         return [*advice, f"Nothing was planned yet. Run: frameferry run {ctx.pipeline}"]
+    advice += _objections(ctx, reachable=not trouble)
     if known.blocked:
         advice.append(
             f"Blocked: {known.blocked.reason}. "

@@ -16,7 +16,7 @@ import structlog
 
 from frameferry.errors import BatchUnfinished, RecordChanged, TopicChanged, TopicCompacted
 from frameferry.kafka.cluster import TopicView
-from frameferry.pipeline import delivering, world
+from frameferry.pipeline import delivering, witness, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.lease import held
 from frameferry.pipeline.proposing import Proposal, propose
@@ -46,7 +46,11 @@ def wait(ctx: Context) -> Readiness:
         view = world.look_or_block(ctx)
     except (TopicChanged, TopicCompacted) as changed:
         return Readiness(now=False, reason=str(changed), retry_in_seconds=None)
-    return readiness(world.state(ctx), view.watermarks, max_open=ctx.settings.batch.max_open)
+    found = readiness(world.state(ctx), view.watermarks, max_open=ctx.settings.batch.max_open)
+    # Asked last, and only where a run would begin: it is refused, and would begin again for ever.
+    if found.now and (objection := witness.objection(ctx)) is not None:
+        return Readiness(now=False, reason=objection, retry_in_seconds=None)
+    return found
 
 
 def plan(ctx: Context) -> Planned:
@@ -58,10 +62,12 @@ def plan(ctx: Context) -> Planned:
 
     Raises:
         PipelineBlocked: A person or a new credential has to free the pipeline first.
+        LedgerOutdated: The ledger is older than the world; a person recovers it first.
         PlanStale: Another planner was faster; its batches are found at the next try.
     """
     world.refuse_if_blocked(ctx)
     view = world.look_or_block(ctx)
+    witness.refuse_if_older(ctx)
     for gap in find_gaps(world.state(ctx).progress, view.watermarks):
         ctx.ledger.record_gap(
             ctx.pipeline, partition=gap.partition, start=gap.start, end=gap.end, cause=gap.cause
@@ -168,14 +174,13 @@ def commit(ctx: Context, batch_id: int) -> dict[int, int]:
 
 
 def publish(ctx: Context) -> dict[int, int]:
-    """Mirror the committed offsets to the consumer group: a mirror and a witness, not the truth."""
-    committed = ctx.ledger.committed_offsets(ctx.pipeline)
-    if committed:
-        with ctx.cluster() as cluster:
-            cluster.mirror(
-                ctx.group, ctx.settings.kafka.topic, committed, metadata=ctx.ledger.epoch
-            )
-    return committed
+    """
+    Mirror the committed offsets to the consumer group: a mirror and a witness, not the truth.
+
+    Raises:
+        LedgerOutdated: The mirror knows more than the ledger: it must not forget it.
+    """
+    return witness.testify(ctx) if ctx.ledger.committed_offsets(ctx.pipeline) else {}
 
 
 def verdict(ctx: Context, batch_ids: Sequence[int]) -> None:

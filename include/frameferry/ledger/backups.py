@@ -1,0 +1,157 @@
+"""Write the whole ledger into one file, while others go on writing to it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from frameferry.errors import ConfigError, LedgerConflict
+from frameferry.ledger.copying import copy_rows, count_rows
+from frameferry.ledger.engines import make_engine
+from frameferry.ledger.schema import migrate, version_of
+from frameferry.ledger.transactions import Transactions
+
+_PRIVATE: Final = 0o600
+_PAGES_AT_ONCE: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was written and verified."""
+
+    file: str
+    size_bytes: int
+    version: str
+    rows: dict[str, int]
+
+
+def back_up(url: str, file: Path) -> Backup:
+    """
+    Write a consistent copy of the ledger to *file*, whole or not at all, readable by us alone.
+
+    The file is a SQLite database whatever the ledger lives in, with the ledger's own tables: it
+    can be looked into, and restored into either database. What is not in it: the URL, and so any
+    password; log-ins are there as slow digests only, as in the ledger.
+
+    Raises:
+        ConfigError: The file is there already, or its folder is not.
+        LedgerConflict: The copy is damaged, or the ledger has not this program's schema.
+        LedgerUnavailable: The database is down.
+    """
+    _refuse_place(file)
+    with _draft(file) as draft:
+        _fill(url, draft)
+        backup = _verified(draft, file)
+        _put(draft, file)
+    return backup
+
+
+@contextmanager
+def open_copy(file: Path) -> Iterator[Transactions]:
+    """Open a ledger's file for as long as the block lasts, without asking whose host it is."""
+    transactions = Transactions(make_engine(f"sqlite:///{file}"))
+    try:
+        yield transactions
+    finally:
+        transactions.close()
+
+
+def refuse_damaged(connection: Connection, file: Path) -> None:
+    """
+    Check a SQLite ledger from its pages up to what refers to what.
+
+    Raises:
+        LedgerConflict: Says what is wrong with it.
+    """
+    flaws = list(connection.scalars(text("PRAGMA integrity_check(3)")))
+    broken = connection.execute(text("PRAGMA foreign_key_check")).first()
+    if flaws == ["ok"] and broken is None:
+        return
+    what = "; ".join(flaws) if flaws != ["ok"] else f"a row of {broken[0]} refers to nothing"  # type: ignore[index]
+    msg = f"{file} is damaged: {what}"
+    raise LedgerConflict(msg, remedy="Use another backup")
+
+
+def _refuse_place(file: Path) -> None:
+    if file.exists():
+        msg = f"{file} is there already"
+        raise ConfigError(msg, remedy="Give each backup a name of its own; none is overwritten")
+    if not file.parent.is_dir():
+        msg = f"the folder {file.parent} is not there"
+        raise ConfigError(msg, remedy="Make it first")
+
+
+@contextmanager
+def _draft(file: Path) -> Iterator[Path]:
+    """Make an empty file beside the final one, ours alone; nothing is left of it at the end."""
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}.draft")
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
+    except OSError as error:
+        msg = f"{file} cannot be written: {error.strerror}"
+        raise ConfigError(msg, remedy="Name a folder that may be written to") from error
+    try:
+        yield draft
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+
+
+def _fill(url: str, draft: Path) -> None:
+    with ExitStack() as stack:
+        source = Transactions(make_engine(url))
+        stack.callback(source.close)
+        migrate(source)
+        if url.startswith("sqlite"):
+            with source.read() as connection:
+                _copy_pages(connection, draft)
+        else:
+            target = stack.enter_context(open_copy(draft))
+            migrate(target)
+            with source.read() as reading, target.write() as writing:
+                copy_rows(reading, writing)
+
+
+def _copy_pages(connection: Connection, draft: Path) -> None:
+    """Copy by SQLite's own way: what is written meanwhile is in it, or is not, as a whole."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    with closing(sqlite3.connect(draft)) as target:
+        raw.backup(target, pages=_PAGES_AT_ONCE)
+
+
+def _verified(draft: Path, file: Path) -> Backup:
+    with open_copy(draft) as transactions, transactions.read() as connection:
+        refuse_damaged(connection, file)
+        version, rows = version_of(connection), count_rows(connection)
+    with closing(sqlite3.connect(draft)) as raw:
+        # One file, with no log beside it.
+        raw.execute("PRAGMA journal_mode = DELETE")
+    return Backup(str(file), draft.stat().st_size, str(version), rows)
+
+
+def _put(draft: Path, file: Path) -> None:
+    """Give the draft its name once it is on the disk; never over another file."""
+    _to_disk(draft)
+    try:
+        os.link(draft, file)
+    except FileExistsError as error:
+        msg = f"{file} is there already"
+        raise ConfigError(msg, remedy="Give each backup a name of its own") from error
+    _to_disk(file.parent)
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

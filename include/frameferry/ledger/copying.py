@@ -1,0 +1,79 @@
+"""Copy a whole ledger, row by row, between any two of its databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, func, insert, select, text
+
+from frameferry.ledger.bulk import insert_rows
+from frameferry.ledger.epochs import last_ids, set_last_id
+from frameferry.ledger.schema import VERSION_TABLE, migrate_within, schema_of
+from frameferry.ledger.tables import record
+from frameferry.ledger.upkeep_tables import tally
+
+CHUNK_ROWS: Final = 5_000
+_ACTION_FUNCTION: Final = "action_refuse_change"
+
+
+def tables() -> list[Table]:
+    """List the ledger's tables, each after those that it refers to."""
+    return list(tally.metadata.sorted_tables)
+
+
+def copy_rows(source: Connection, target: Connection) -> dict[str, int]:
+    """
+    Copy every row into empty tables, and what ids were given out; both stay in their transactions.
+
+    Returns:
+        Rows by table.
+    """
+    copied = {table.name: _copy(source, target, table) for table in tables()}
+    for table, last in last_ids(source).items():
+        set_last_id(target, table, last)
+    return copied
+
+
+def count_rows(connection: Connection) -> dict[str, int]:
+    """Count the rows of each table."""
+    return {
+        table.name: connection.scalar(select(func.count()).select_from(table)) or 0
+        for table in tables()
+    }
+
+
+def begin_anew(connection: Connection) -> None:
+    """Drop everything of the ledger's, and make it again, empty, in the caller's transaction."""
+    connection.execute(text("DROP VIEW IF EXISTS predictions"))
+    for table in reversed(tables()):
+        connection.execute(text(f'DROP TABLE IF EXISTS "{table.name}"'))
+    schema = schema_of(connection)
+    prefix = f"{schema}." if schema else ""
+    connection.execute(text(f"DROP TABLE IF EXISTS {prefix}{VERSION_TABLE}"))
+    if schema:
+        connection.execute(text(f"DROP FUNCTION IF EXISTS {prefix}{_ACTION_FUNCTION}()"))
+    migrate_within(connection)
+
+
+def _copy(source: Connection, target: Connection, table: Table) -> int:
+    count = 0
+    for rows in _chunks(source, table):
+        count += len(rows)
+        if target.dialect.name == "postgresql":
+            insert_rows(target, table, rows)
+        else:
+            target.execute(insert(table), rows)
+    return count
+
+
+def _chunks(source: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
+    """Read a table in chunks, in an order in which no row refers to a later one."""
+    order = [*table.primary_key.columns]
+    if table is record:
+        order.insert(0, record.c.duplicate_of.is_not(None))
+    query = select(table).order_by(*order)
+    streaming = source.execution_options(yield_per=CHUNK_ROWS)
+    with streaming.execute(query) as result:
+        for partition in result.mappings().partitions(CHUNK_ROWS):
+            yield [dict(row) for row in partition]

@@ -1,0 +1,83 @@
+"""
+Totals of what ended: each committed batch's standing rows are counted once, not at every look.
+
+A replay moves what stands; the batches that it touches are counted anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Select, delete, func, select, text, update
+
+from frameferry.ledger.bulk import as_set
+from frameferry.ledger.pipelines import Known
+from frameferry.ledger.tables import batch, current, record
+from frameferry.ledger.upkeep_tables import tally
+
+Total = tuple[str | None, str | None, int]
+_IS_UNTALLIED = text("NOT batch.is_tallied")
+"""Spelled as in the partial index: SQLite compares the words."""
+
+
+def write_tallies(connection: Connection, known: Known) -> None:
+    """Count the batches that are committed and were not counted yet, or were changed since."""
+    fresh = _untallied(known).where(batch.c.committed_at.is_not(None))
+    for batch_id in list(connection.scalars(fresh)):
+        _mark(connection, [batch_id], is_tallied=True)
+        counted = _standing(batch_id).subquery()
+        columns = ["batch_id", "outcome", "label", "number"]
+        connection.execute(tally.insert().from_select(columns, select(counted)))
+
+
+def drop_tallies(connection: Connection, record_ids: Sequence[int]) -> None:
+    """Forget the totals of the batches whose rows cease to stand, or begin to."""
+    touched = select(record.c.batch_id).where(record.c.id.in_(as_set(connection, record_ids)))
+    batch_ids = sorted(connection.scalars(touched.distinct()))
+    _mark(connection, batch_ids, is_tallied=False)
+    doomed = tally.c.batch_id.in_(as_set(connection, batch_ids))
+    connection.execute(delete(tally).where(doomed))
+
+
+def totals(connection: Connection, known: Known) -> list[Total]:
+    """Count all standing rows by outcome and label: totals, and what has none yet by its rows."""
+    query = (
+        select(tally.c.outcome, tally.c.label, func.sum(tally.c.number))
+        .join(batch, batch.c.id == tally.c.batch_id)
+        .where(batch.c.pipeline_id == known.id)
+        .group_by(tally.c.outcome, tally.c.label)
+    )
+    found: list[Total] = [
+        (outcome, label or None, int(number))
+        for outcome, label, number in connection.execute(query)
+    ]
+    for batch_id in list(connection.scalars(_untallied(known))):
+        found += [
+            (outcome, label or None, number)
+            for _, outcome, label, number in connection.execute(_standing(batch_id)).all()
+        ]
+    return found
+
+
+def _mark(connection: Connection, batch_ids: Sequence[int], *, is_tallied: bool) -> None:
+    """Mark the batches first, so that who counts and who moves rows wait for each other."""
+    mine = batch.c.id.in_(as_set(connection, batch_ids))
+    connection.execute(update(batch).where(mine).values(is_tallied=is_tallied))
+
+
+def _untallied(known: Known) -> Select[int]:
+    return (
+        select(batch.c.id)
+        .where(batch.c.pipeline_id == known.id, _IS_UNTALLIED, batch.c.split_at.is_(None))
+        .order_by(batch.c.id)
+    )
+
+
+def _standing(batch_id: int) -> Select[int, str | None, str, int]:
+    label = func.coalesce(record.c.label, "")
+    return (
+        select(record.c.batch_id, record.c.outcome, label, func.count())
+        .join(current, current.c.record_id == record.c.id)
+        .where(record.c.batch_id == batch_id)
+        .group_by(record.c.batch_id, record.c.outcome, label)
+    )

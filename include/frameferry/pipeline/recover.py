@@ -1,0 +1,304 @@
+"""Recover a pipeline whose ledger is older than the world: look, write down, and go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.listing import RemoteFile, list_tree, read_sha256
+from frameferry.domain.offsets import Watermarks
+from frameferry.domain.positions import PositionReader
+from frameferry.domain.sightings import Sighting
+from frameferry.domain.state import PipelineState
+from frameferry.errors import ConfigError
+from frameferry.pipeline import witness, world
+from frameferry.pipeline.context import Context
+from frameferry.pipeline.delivering import one_connection
+from frameferry.pipeline.witness import Testimony
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """
+    What a person says of that which cannot be known.
+
+    `taken_to`: per partition, the offset below which a missing file was taken away by its
+    consumer. `send_beyond`: beyond the mirror, a file that is not there is sent, although it may
+    have been delivered and taken.
+    """
+
+    taken_to: Mapping[int, int]
+    send_beyond: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """
+    One partition after a recovery.
+
+    `seen` files are of records that the ledger forgot; `expired` of them Kafka no longer holds,
+    so that they become part of a gap. `taken_to` is None where a missing file is sent again.
+    """
+
+    partition: int
+    committed: int
+    mirrored: int | None
+    end: int
+    seen: int
+    expired: int
+    taken_to: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A recovery: what was found, by partition, and on the server as a whole."""
+
+    pipeline: str
+    dry_run: bool
+    partitions: tuple[Recovered, ...]
+    files: int
+    parts: int
+    strange: tuple[str, ...]
+    in_doubt: int
+    epoch: str
+
+    @property
+    def sentence(self) -> str:
+        """Say it to a person."""
+        seen = sum(one.seen for one in self.partitions)
+        return (
+            f"{self.files:,} files looked at, {seen:,} of them of records that the ledger forgot; "
+            f"{self.parts:,} parts, {len(self.strange):,} files of nobody's"
+        )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What lies on the server, sorted by whose it is."""
+
+    seen: list[Sighting]
+    strange: list[str]
+    files: int = 0
+    parts: int = 0
+
+
+_STRANGE_SHOWN = 20
+
+
+def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, who: str) -> Recovery:
+    """
+    Find out what was delivered that the ledger does not know of, and let the pipeline go on.
+
+    1. Ask Kafka and the witness. 2. Fence whatever still works by the ledger's epoch, where the
+    mirror bears the same. 3. List the base, and know each record's file by its name. 4. Write
+    down what was seen. Nothing is delivered here: the next runs judge again what was forgotten,
+    and settle each file that was seen as they settle a rename in doubt.
+
+    Args:
+        ctx: The pipeline.
+        decision: What a person says of what cannot be known.
+        verify: Read each file that was seen back, and note its sha256.
+        dry_run: Only look.
+        who: The person, for the record.
+
+    Raises:
+        ConfigError: Names do not say which record a file is, or a decision is missing or wrong.
+        LedgerConflict: Somebody works on the pipeline.
+        KafkaUnavailable, FtpUnavailable, DeliveryRefused: The world cannot be looked at.
+    """
+    view = world.look(ctx)
+    said = witness.listen(ctx, world.state(ctx))
+    known = world.state(ctx)
+    reader = _reader(ctx, known)
+    taken_to = _taken_to(ctx, known, view.watermarks, said, decision)
+    if not dry_run:
+        _fence(ctx, known, said, who)
+    found = _look(ctx, known, view.watermarks, reader, verify=verify)
+    recovery = Recovery(
+        pipeline=ctx.pipeline,
+        dry_run=dry_run,
+        partitions=tuple(_partitions(known, view.watermarks, said, found, taken_to)),
+        files=found.files,
+        parts=found.parts,
+        strange=tuple(found.strange[:_STRANGE_SHOWN]),
+        in_doubt=0,
+        epoch=ctx.ledger.epoch,
+    )
+    return recovery if dry_run else _written(ctx, recovery, found, said, taken_to, who)
+
+
+def _reader(ctx: Context, known: PipelineState) -> PositionReader:
+    try:
+        return PositionReader(
+            ctx.settings.deliver.name, pipeline=ctx.pipeline, generation=known.generation
+        )
+    except ValueError as error:
+        remedy = (
+            "Nothing can be recovered from the server by such names: restore the newest backup "
+            "there is, or accept that files are sent again (a pipeline of a new name)"
+        )
+        raise ConfigError(str(error), remedy=remedy, pipeline=ctx.pipeline) from error
+
+
+def _taken_to(
+    ctx: Context,
+    known: PipelineState,
+    marks: Mapping[int, Watermarks],
+    said: Mapping[int, Testimony],
+    decision: Decision,
+) -> dict[int, int]:
+    """Decide up to where a file that is not there was taken away; a person says what is unknown."""
+    if ctx.settings.deliver.after == "kept":
+        _refuse_needless(ctx, decision)
+        return {}
+    for partition, offset in decision.taken_to.items():
+        _refuse_outside(ctx, known, marks, partition, offset)
+    mirrored = {at: one.offset for at, one in said.items() if one.offset > 0}
+    unknown = [
+        f"{at} from {mirrored.get(at, known.progress[at].committed)}"
+        for at in sorted(marks)
+        if at not in decision.taken_to
+        and marks[at].end > mirrored.get(at, known.progress[at].committed)
+    ]
+    if unknown and not decision.send_beyond:
+        msg = (
+            "files are taken away, so whether the last ones were delivered cannot be seen: "
+            f"partition {', '.join(unknown)} on"
+        )
+        remedy = (
+            "Ask the consumer for the newest file it has, and say --taken-to PARTITION:OFFSET "
+            "(the one after it); or say --send-beyond: some may arrive twice"
+        )
+        raise ConfigError(msg, remedy=remedy, pipeline=ctx.pipeline)
+    return {**mirrored, **decision.taken_to}
+
+
+def _refuse_needless(ctx: Context, decision: Decision) -> None:
+    if decision.taken_to or decision.send_beyond:
+        msg = "deliver.after is kept: a file that is not there is sent again, there is no choice"
+        raise ConfigError(
+            msg,
+            remedy="Leave --taken-to and --send-beyond out, or set deliver.after: taken",
+            pipeline=ctx.pipeline,
+        )
+
+
+def _refuse_outside(
+    ctx: Context,
+    known: PipelineState,
+    marks: Mapping[int, Watermarks],
+    partition: int,
+    offset: int,
+) -> None:
+    where: dict[str, str | int | None] = {"pipeline": ctx.pipeline, "partition": partition}
+    if partition not in marks or partition not in known.progress:
+        has = ", ".join(map(str, sorted(marks)))
+        msg = f"--taken-to: this pipeline has no such partition; it has: {has}"
+        raise ConfigError(msg, remedy="Name one of these").at(**where)
+    low, end = known.progress[partition].committed, marks[partition].end
+    if not low <= offset <= end:
+        msg = f"--taken-to: {offset} lies outside {low} (committed) to {end} (Kafka's end)"
+        raise ConfigError(msg, remedy="Name an offset between them").at(**where)
+
+
+def _fence(ctx: Context, known: PipelineState, said: Mapping[int, Testimony], who: str) -> None:
+    """Begin a new epoch where the lost life had this one: its tokens would pass else."""
+    ahead = [at for at, one in said.items() if witness.is_ahead(known, at, one)]
+    if any(said[at].epoch == ctx.ledger.epoch for at in ahead):
+        ctx.ledger.renew_epoch(ctx.pipeline, who=who)
+
+
+def _look(
+    ctx: Context,
+    known: PipelineState,
+    marks: Mapping[int, Watermarks],
+    reader: PositionReader,
+    *,
+    verify: bool,
+) -> _Found:
+    base = ctx.settings.deliver.base
+    found = _Found([], [])
+    with one_connection(ctx) as ftp:
+        for file in list_tree(ftp, base):
+            _sort(file, base, known, marks, reader, found)
+        if verify:
+            found.seen = list(_verified(ftp, found.seen))
+    return found
+
+
+def _sort(
+    file: RemoteFile,
+    base: str,
+    known: PipelineState,
+    marks: Mapping[int, Watermarks],
+    reader: PositionReader,
+    found: _Found,
+) -> None:
+    if file.is_part:
+        found.parts += 1
+        return
+    found.files += 1
+    position = reader.read(file.path.removeprefix(base).lstrip("/"))
+    if position is None or position[0] not in known.progress or position[0] not in marks:
+        found.strange.append(file.path)
+        return
+    partition, offset = position
+    if offset >= marks[partition].high:
+        found.strange.append(file.path)
+    elif offset >= known.progress[partition].committed:
+        found.seen.append(Sighting(partition, offset, file.path, file.size_bytes))
+
+
+def _verified(ftp: FerryFTP, seen: list[Sighting]) -> Iterator[Sighting]:
+    for one in seen:
+        digest = read_sha256(ftp, one.remote_path)
+        if digest is not None:
+            yield replace(one, sha256=digest)
+
+
+def _partitions(
+    known: PipelineState,
+    marks: Mapping[int, Watermarks],
+    said: Mapping[int, Testimony],
+    found: _Found,
+    taken_to: Mapping[int, int],
+) -> Iterator[Recovered]:
+    for partition in sorted(set(known.progress) & set(marks)):
+        offsets = [one.offset for one in found.seen if one.partition == partition]
+        yield Recovered(
+            partition=partition,
+            committed=known.progress[partition].committed,
+            mirrored=said[partition].offset if partition in said else None,
+            end=marks[partition].end,
+            seen=len(offsets),
+            expired=sum(offset < marks[partition].low for offset in offsets),
+            taken_to=taken_to.get(partition),
+        )
+
+
+def _written(
+    ctx: Context,
+    recovery: Recovery,
+    found: _Found,
+    said: Mapping[int, Testimony],
+    taken_to: Mapping[int, int],
+    who: str,
+) -> Recovery:
+    # Two files may bear one record's position, under two labels: one is enough to be looked for.
+    seen = {(one.partition, one.offset): one for one in found.seen}
+    in_doubt = ctx.ledger.record_recovery(
+        ctx.pipeline,
+        recovered_to={partition: one.offset for partition, one in said.items()},
+        taken_to=taken_to,
+        destination=ctx.ftp().destination,
+        seen=list(seen.values()),
+        who=who,
+        detail=recovery.sentence,
+    )
+    log.info("pipeline.recovered", pipeline=ctx.pipeline, found=recovery.sentence)
+    return replace(recovery, in_doubt=in_doubt, epoch=ctx.ledger.epoch)

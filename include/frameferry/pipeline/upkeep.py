@@ -1,0 +1,73 @@
+"""Keep the ledger: upgrade, back up, restore, prune; of all pipelines together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from frameferry.config.home import ledger_url
+from frameferry.ledger.backups import Backup, back_up
+from frameferry.ledger.engines import make_engine
+from frameferry.ledger.exporting import parquet_in
+from frameferry.ledger.pruning import Pruned, prune
+from frameferry.ledger.restoring import Restored, restore
+from frameferry.ledger.schema import migrate
+from frameferry.ledger.surveying import LedgerState, survey
+from frameferry.ledger.transactions import Transactions
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """Two versions of the ledger's schema; `before` is None where there was no ledger."""
+
+    before: str | None
+    after: str
+
+
+def upgrade_ledger() -> Upgrade:
+    """
+    Bring the ledger to this program's schema, as opening it does too; may be repeated.
+
+    Raises:
+        LedgerConflict: A newer Frameferry made it.
+        LedgerUnavailable: The database is down.
+    """
+    with _transactions() as transactions:
+        before = survey(transactions).version
+        migrate(transactions)
+        return Upgrade(before, survey(transactions).newest_version)
+
+
+def look_at_ledger() -> LedgerState:
+    """Say what the ledger is, without changing it."""
+    with _transactions() as transactions:
+        return survey(transactions)
+
+
+def back_up_ledger(file: Path) -> Backup:
+    """Write the ledger into one file; see `ledger.backups.back_up`."""
+    return back_up(ledger_url(), file)
+
+
+def restore_ledger(file: Path, *, who: str, replace: bool) -> Restored:
+    """Put a backup in the ledger's place; see `ledger.restoring.restore`."""
+    return restore(ledger_url(), file, who=who, replace=replace)
+
+
+def prune_ledger(*, older_than_seconds: float, folder: Path, who: str) -> list[Pruned]:
+    """Export old records to Parquet files in *folder* and remove them; see `ledger.pruning`."""
+    export = parquet_in(folder)
+    with _transactions() as transactions:
+        migrate(transactions)
+        return prune(transactions, older_than_seconds=older_than_seconds, export=export, who=who)
+
+
+@contextmanager
+def _transactions() -> Iterator[Transactions]:
+    transactions = Transactions(make_engine(ledger_url()))
+    try:
+        yield transactions
+    finally:
+        transactions.close()

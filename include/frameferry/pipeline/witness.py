@@ -1,0 +1,121 @@
+"""
+Ask the witness: is the ledger as old as the world?
+
+`publish` writes the committed offsets to the consumer group, with the epoch and the topic's id
+beside them. A ledger that finds more in there than it has itself committed is an older copy: a
+backup that was put back, a replica that was promoted. Whatever it would do now was done already.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from frameferry.domain.state import PipelineState
+from frameferry.errors import LedgerOutdated
+from frameferry.pipeline import world
+from frameferry.pipeline.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """One partition's mirrored offset (the next one to commit), and the epoch that wrote it."""
+
+    offset: int
+    epoch: str
+
+
+def listen(ctx: Context, known: PipelineState) -> dict[int, Testimony]:
+    """
+    Read what the consumer group says of the pipeline's topic, by partition.
+
+    Offsets that somebody else wrote, or that were written for another topic of the same name, say
+    nothing about the ledger.
+
+    Raises:
+        KafkaUnavailable: No broker answered in time.
+    """
+    with ctx.cluster() as cluster:
+        said = cluster.mirrored(ctx.group, ctx.settings.kafka.topic, sorted(known.progress))
+    read = {partition: _read(offset, words, known) for partition, (offset, words) in said.items()}
+    return {partition: one for partition, one in read.items() if one is not None}
+
+
+def refuse_if_older(ctx: Context) -> None:
+    """
+    Let nothing run on a ledger that is older than the world.
+
+    Raises:
+        LedgerOutdated: Says by how much, and how to recover.
+        KafkaUnavailable: No broker answered in time.
+    """
+    trouble = objection(ctx)
+    if trouble is not None:
+        remedy = f"Run: frameferry ledger recover {ctx.pipeline}"
+        raise LedgerOutdated(trouble, remedy=remedy, pipeline=ctx.pipeline)
+
+
+def objection(ctx: Context) -> str | None:
+    """Say why nothing may run on this ledger; None where it is as old as the world."""
+    # The witness first: whatever it says was committed by then, so that the ledger, which is
+    # asked later, may be further, but not less far.
+    said = listen(ctx, world.state(ctx))
+    known = world.state(ctx)
+    if known.is_restored:
+        return "the ledger was restored from a backup: what was done since is not in it"
+    return _ahead(known, said)
+
+
+def testify(ctx: Context) -> dict[int, int]:
+    """
+    Mirror the committed offsets, with the epoch and the topic's id; never on an older ledger.
+
+    Below the offset to which a recovery has looked, the mirror stays there: were the same backup
+    restored once more, the witness would still know.
+
+    Raises:
+        LedgerOutdated: The mirror knows more than the ledger: it must not forget it.
+    """
+    refuse_if_older(ctx)
+    known = world.state(ctx)
+    committed = {partition: at.committed for partition, at in known.progress.items()}
+    mirrored = {
+        partition: max(offset, known.recovered_to.get(partition, 0))
+        for partition, offset in committed.items()
+    }
+    words = json.dumps({"epoch": ctx.ledger.epoch, "topic": known.topic_id}, sort_keys=True)
+    with ctx.cluster() as cluster:
+        cluster.mirror(ctx.group, ctx.settings.kafka.topic, mirrored, metadata=words)
+    return committed
+
+
+def is_ahead(known: PipelineState, partition: int, said: Testimony) -> bool:
+    """Say whether the mirror knows of commits that neither the ledger nor a recovery knows of."""
+    seen = max(known.progress[partition].committed, known.recovered_to.get(partition, 0))
+    return said.offset > seen
+
+
+def _ahead(known: PipelineState, said: Mapping[int, Testimony]) -> str | None:
+    ahead = [at for at in sorted(said) if at in known.progress and is_ahead(known, at, said[at])]
+    if not ahead:
+        return None
+    places = ", ".join(
+        f"{partition}: {said[partition].offset:,} was committed, the ledger has "
+        f"{known.progress[partition].committed:,}"
+        for partition in ahead
+    )
+    return (
+        "the ledger is older than the world: an older copy of it was put in place, or another "
+        f"ledger serves a pipeline of this name; by partition, {places}"
+    )
+
+
+def _read(offset: int, words: str, known: PipelineState) -> Testimony | None:
+    try:
+        said = json.loads(words)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or said.get("topic") != known.topic_id:
+        return None
+    return Testimony(offset, str(said.get("epoch", "")))

@@ -1,0 +1,280 @@
+"""A ledger with a million records: what runs all day finds its rows by an index."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+from fixtures.ledgers import (
+    DATABASES,
+    DESTINATION,
+    PIPELINE,
+    claim,
+    count,
+    fresh_database,
+    intend,
+    plan,
+    receive,
+    record,
+    register,
+    rows,
+)
+from sqlalchemy import Connection, event, text
+
+from frameferry.domain.offsets import OffsetRange
+from frameferry.ledger.database import open_ledger
+from frameferry.ledger.epochs import set_last_id
+from frameferry.ledger.names import find_holders, name_key
+from frameferry.ledger.store import Ledger
+from frameferry.ledger.tables import batch as batch_table
+from frameferry.ledger.tables import record as record_table
+
+BATCHES, EACH = 500, 2_000
+RECORDS = BATCHES * EACH
+PRUNED = 20_000
+STATUS_SECONDS = 0.5
+"""Generous: on two busy cores the questions of `status` take 10 to 30 ms; a scan takes seconds."""
+_LARGE = "record|current|quarantine|kept_name"
+_SCANS = {
+    "sqlite": re.compile(rf"SCAN (?:{_LARGE}|duplicate|older|holder|batch|batch_range)\b"),
+    "postgresql": re.compile(
+        rf"Seq Scan on (?:{_LARGE})\b|Index Scan using pk_(?:{_LARGE}) .*\n(?! *Index Cond)"
+    ),
+}
+"""Tables of one row a batch are small: PostgreSQL is right to read them as a whole."""
+_SERIES = {
+    "sqlite": "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < {last}) "
+    "{insert} {select} FROM s",
+    "postgresql": "{insert} {select} FROM generate_series(0, {last}) AS s(n)",
+}
+_NOW = {
+    "sqlite": "'2026-11-25T00:00:00.000Z'",
+    "postgresql": "CAST('2026-11-25 00:00:00+00' AS timestamptz)",
+}
+_DIGEST = {
+    "sqlite": "printf('%064d', n)",
+    "postgresql": "lpad(CAST(n AS text), 64, '0')",
+}
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def million(request, tmp_path_factory) -> Iterator[Ledger]:
+    with (
+        fresh_database(request, request.param, tmp_path_factory.mktemp("million")) as url,
+        closing(open_ledger(url)) as ledger,
+    ):
+        register(ledger)
+        fill(ledger)
+        yield ledger
+
+
+def fill(ledger: Ledger) -> None:
+    """Make a million delivered records in five hundred committed batches, by the database."""
+    with without_foreign_keys(ledger) as connection:
+        dialect = connection.dialect.name
+        digest, now = _DIGEST[dialect], _NOW[dialect]
+        yes = "1" if dialect == "sqlite" else "true"
+
+        def series(last: int, insert: str, select: str) -> None:
+            template = _SERIES[dialect]
+            connection.execute(text(template.format(last=last - 1, insert=insert, select=select)))
+
+        series(
+            BATCHES,
+            "INSERT INTO batch (id, pipeline_id, generation, kind, attempt, config_digest,"
+            " sentence, planned_at, inferred_at, delivered_at, committed_at, charges,"
+            " record_count, byte_count, infer_seconds, deliver_seconds)",
+            f"SELECT n + 1, 1, 1, 'live', 1, '', '', {now}, {now}, {now}, {now}, 0, {EACH},"
+            f" {EACH * 1000}, 1.0, 1.0",
+        )
+        series(
+            BATCHES,
+            'INSERT INTO batch_range (batch_id, "partition", start_offset, end_offset,'
+            " pipeline_id, generation, is_live_root, seen_to, record_count, offsets_digest)",
+            f"SELECT n + 1, 0, n * {EACH}, (n + 1) * {EACH}, 1, 1, {yes}, (n + 1) * {EACH},"
+            f" {EACH}, 'd'",
+        )
+        series(
+            RECORDS,
+            'INSERT INTO record (id, batch_id, pipeline_id, generation, "partition", "offset",'
+            " timestamp_ms, source_name, destination, remote_path, name_key, size_bytes, sha256,"
+            " label, score, outcome, receipt_how, delivered_at, part_path, intent_attempt,"
+            " intended_at)",
+            f"SELECT n + 1, n / {EACH} + 1, 1, 1, 0, n, 1763000000000 + n, 'cam', '{DESTINATION}',"
+            f" '/press-a/' || n, {digest}, 1000, {digest}, 'good', 0.9, 'delivered', 'size', {now},"
+            f" 'p', 1, {now}",
+        )
+        series(RECORDS, "INSERT INTO current", "SELECT 1, 1, 0, n, n + 1")
+        series(
+            PRUNED,
+            "INSERT INTO kept_name (destination, name_key, pipeline_id, generation,"
+            ' "partition", "offset", sha256)',
+            f"SELECT 'pruned', {digest}, 1, 1, 2, n, {digest}",
+        )
+        series(
+            PRUNED,
+            "INSERT INTO quarantine (record_id, stage, reason, detail, found_at, resolved_at,"
+            " resolved_how, resolved_by)",
+            f"SELECT n + 1, 'infer', 'damaged', '', {now}, {now}, 'replayed', 'anna'",
+        )
+        connection.execute(
+            text(
+                f"UPDATE progress SET planned_offset = {RECORDS}, committed_offset = {RECORDS}"
+                ' WHERE "partition" = 0'
+            )
+        )
+        set_last_id(connection, record_table, RECORDS)
+        set_last_id(connection, batch_table, BATCHES)
+    ledger.commit(carry(ledger, OffsetRange(1, 0, 5)))
+    analyse(ledger)
+
+
+@contextmanager
+def without_foreign_keys(ledger: Ledger) -> Iterator[Connection]:
+    """Write a million rows without looking each one's parents up."""
+    engine = ledger._transactions._writers
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            raw.execute("PRAGMA foreign_keys = OFF")
+        with connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL session_replication_role = replica"))
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+            yield connection
+        if connection.dialect.name == "sqlite":
+            raw.execute("PRAGMA foreign_keys = ON")
+
+
+def analyse(ledger: Ledger) -> None:
+    with ledger._transactions.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("ANALYZE record, current, batch, batch_range, quarantine"))
+            connection.execute(text("ANALYZE kept_name, tally, progress"))
+
+
+def carry(ledger: Ledger, wanted: OffsetRange) -> int:
+    batch = claim(ledger, plan(ledger, wanted))
+    record(ledger, batch.token, rows([wanted]))
+    due = ledger.consignments(batch.token)
+    intend(ledger, batch, due[1:])
+    ledger.withdraw_intents(batch.token, [due[1].record_id])
+    ledger.open_intents(batch.token)
+    receive(ledger, batch, due[2:])
+    intend(ledger, batch, due[:2])
+    receive(ledger, batch, due[:2])
+    ledger.record_census(batch.token, count(ledger, batch), seconds=1.0)
+    return batch.id
+
+
+@contextmanager
+def explained(ledger: Ledger) -> Iterator[list[tuple[str, str]]]:
+    """Explain every statement as it runs; collect those that scan a large table."""
+    scans: list[tuple[str, str]] = []
+    is_busy = False
+
+    def explain(connection: Connection, _: Any, statement: str, values: Any, *__: Any) -> None:
+        nonlocal is_busy
+        if is_busy or not re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)", statement):
+            return
+        is_busy = True
+        dialect = connection.dialect.name
+        verb = "EXPLAIN QUERY PLAN" if dialect == "sqlite" else "EXPLAIN"
+        one = values[0] if isinstance(values, list) else values
+        lines = connection.exec_driver_sql(f"{verb} {statement}", one).all()
+        told = "\n".join(str(line[-1]) for line in lines)
+        if _SCANS[dialect].search(told):
+            scans.append((statement, told))
+        is_busy = False
+
+    engine = ledger._transactions._engine
+    targets = {engine, ledger._transactions._readers, ledger._transactions._writers}
+    for target in targets:
+        event.listen(target, "before_cursor_execute", explain)
+    try:
+        yield scans
+    finally:
+        for target in targets:
+            event.remove(target, "before_cursor_execute", explain)
+
+
+ASKED: dict[str, Callable[[Ledger], object]] = {
+    "state": lambda ledger: ledger.pipeline_state(PIPELINE),
+    "counts": lambda ledger: ledger.counts(PIPELINE),
+    "committed offsets": lambda ledger: ledger.committed_offsets(PIPELINE),
+    "one record": lambda ledger: ledger.records(PIPELINE, partition=0, offset=777_777),
+    "first records": lambda ledger: ledger.records(PIPELINE, limit=50),
+    "quarantine": lambda ledger: ledger.quarantined(PIPELINE),
+    "gaps": lambda ledger: ledger.gaps(PIPELINE),
+    "last batches": lambda ledger: ledger.last_batches(PIPELINE),
+    "a range's standing rows": lambda ledger: ledger.count_standing(
+        PIPELINE, OffsetRange(0, 5000, 5100)
+    ),
+    "unfinished": lambda ledger: ledger.unfinished(PIPELINE, [1, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_a_question_scans_nothing_large(million: Ledger, question: str) -> None:
+    with explained(million) as scans:
+        ASKED[question](million)
+    assert [] == scans
+
+
+def test_a_batch_is_carried_without_a_scan(million: Ledger) -> None:
+    start = million.pipeline_state(PIPELINE).progress[1].planned  # type: ignore[union-attr]
+    with explained(million) as scans:
+        million.commit(carry(million, OffsetRange(1, start, start + 8)))
+    assert [] == scans, scans[0][0] + "\n" + scans[0][1]
+
+
+def test_a_replay_is_carried_without_a_scan(million: Ledger) -> None:
+    with explained(million) as scans:
+        replay = million.add_replay(
+            PIPELINE,
+            ranges=[OffsetRange(0, 40, 48)],
+            mode="redeliver",
+            sentence="",
+            config_digest="",
+            who="anna",
+        )
+        batch = claim(million, replay)
+        due = million.consignments(batch.token)
+        intend(million, batch, due)
+        receive(million, batch, due)
+        million.record_census(batch.token, count(million, batch), seconds=1.0)
+        million.commit(replay)
+    assert [] == scans, scans[0][0] + "\n" + scans[0][1]
+
+
+def test_the_holder_of_a_name_is_found_without_a_scan(million: Ledger) -> None:
+    key = f"{4711:064d}"
+    with explained(million) as scans, million._transactions.read() as connection:
+        found = find_holders(connection, DESTINATION, [key, name_key("/press-a/none")])
+    assert [4711] == [holder.position.offset for holder in found.values()]
+    assert [] == scans
+
+
+def test_the_view_is_asked_by_offset_without_a_scan(million: Ledger) -> None:
+    query = text(
+        "SELECT * FROM predictions WHERE pipeline = 'press-a' AND generation = 1"
+        ' AND "partition" = 0 AND "offset" BETWEEN 5000 AND 5010'
+    )
+    with explained(million) as scans, million._transactions.read() as connection:
+        assert 11 == len(connection.execute(query).all())
+    assert [] == scans
+
+
+def test_what_status_asks_is_answered_at_once(million: Ledger) -> None:
+    million.counts(PIPELINE)
+    began = time.perf_counter()
+    counts = million.counts(PIPELINE)
+    million.pipeline_state(PIPELINE)
+    took = time.perf_counter() - began
+    assert counts.delivered > RECORDS
+    assert took < STATUS_SECONDS, f"{took:.2f} s"
