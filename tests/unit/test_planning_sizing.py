@@ -54,6 +54,14 @@ def test_a_batch_at_most_doubles_the_last_one() -> None:
     assert "twice the last batch" in sizing.sentence
 
 
+def test_after_a_trickle_a_backlog_begins_with_what_is_dared_knowing_nothing() -> None:
+    single = replace(RATES, last_offsets=1)
+    assert size_budget(BUDGET, single, 12_400).offsets == FIRST_OFFSETS
+    large = replace(BUDGET, largest_record_bytes=100 * 1024**2)
+    assert size_budget(large, single, 12_400).offsets == 20
+    assert size_budget(replace(BUDGET, max_records=7), single, 12_400).offsets == 7
+
+
 def test_half_markers_take_twice_the_offsets_for_the_same_records() -> None:
     sizing = size_budget(BUDGET, replace(RATES, records_per_offset=0.5, last_offsets=9999), 12_400)
     assert sizing.offsets == 3600
