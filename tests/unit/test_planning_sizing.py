@@ -127,7 +127,14 @@ def test_durations_are_said_in_the_unit_a_person_would_choose(seconds: float, wo
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(1, "1 bytes"), (999, "999 bytes"), (252e6, "252 MB"), (1.44e9, "1.4 GB"), (5e13, "50 TB")],
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (252e6, "252 MB"),
+        (1.44e9, "1.4 GB"),
+        (5e13, "50 TB"),
+    ],
 )
 def test_sizes_are_said_in_decimal_units(number: float, words: str) -> None:
     assert in_bytes(number) == words
