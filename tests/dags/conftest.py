@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fixtures.ferry import bench
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,3 +37,15 @@ def airflow_home(tmp_path_factory):
         timeout=180,
     )
     return folder
+
+
+@pytest.fixture
+def ferry(tmp_path, airflow_home, kafka_server, ftp_server, monkeypatch):
+    """A pipeline on real servers, in the environment as Airflow's tasks find it."""
+    topic = kafka_server.create_topic(partitions=2)
+    ferry = bench(tmp_path, topic=topic, kafka=kafka_server, ftp=ftp_server)
+    ferry.write()
+    for name, value in ferry.environment().items():
+        if name.startswith(("AIRFLOW_CONN_", "FRAMEFERRY_")):
+            monkeypatch.setenv(name, value)
+    return ferry

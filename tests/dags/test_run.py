@@ -7,22 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from fixtures.ferry import bench, delivered_files
+from fixtures.ferry import delivered_files
 
 from frameferry.pipeline import steps
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def ferry(tmp_path, airflow_home, kafka_server, ftp_server, monkeypatch):
-    topic = kafka_server.create_topic(partitions=2)
-    ferry = bench(tmp_path, topic=topic, kafka=kafka_server, ftp=ftp_server)
-    ferry.write()
-    for name, value in ferry.environment().items():
-        if name.startswith(("AIRFLOW_CONN_", "FRAMEFERRY_")):
-            monkeypatch.setenv(name, value)
-    return ferry
 
 
 def run_dag(dag_id: str, **conf):

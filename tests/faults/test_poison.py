@@ -148,14 +148,16 @@ def test_one_image_among_many_kills_its_worker(
 def test_an_image_kills_the_whole_server(
     ferry: FerryBench, kafka_server: Any, ftp_server: Any, poisoned: Poisoned
 ) -> None:
-    kafka_server.produce(ferry.content["kafka"]["topic"], images(4, kills_server=2))
+    kafka_server.produce(ferry.content["kafka"]["topic"], images(2, kills_server=1))
     before = poisoned.deaths
     with ferry.context() as ctx, poisoned.kept_up():
-        one_batch(ctx, OffsetRange(0, 0, 4))
+        one_batch(ctx, OffsetRange(0, 0, 2))
         carry(ctx)
-        assert (3, [(2, "cannot be judged")]) == outcome(ferry, ctx, ftp_server)
-    # The root twice, its half once, the image alone twice.
-    assert 5 == poisoned.deaths - before
+        [row] = ctx.ledger.quarantined(ctx.pipeline)
+        assert poisoned.server.url in row.detail
+        assert (1, [(1, "cannot be judged")]) == outcome(ferry, ctx, ftp_server)
+    # The pair twice, the image alone twice.
+    assert 4 == poisoned.deaths - before
 
 
 def test_an_image_never_lets_go(ferry: FerryBench, kafka_server: Any, ftp_server: Any) -> None:

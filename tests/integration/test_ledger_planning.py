@@ -7,8 +7,9 @@ from contextlib import closing
 from threading import Barrier
 
 import pytest
-from fixtures.ledgers import PIPELINE, carried, claim, plan, register
+from fixtures.ledgers import PIPELINE, carried, claim, deliver, plan, record, register, rows
 
+from frameferry.domain.batch import StageRates
 from frameferry.domain.offsets import OffsetRange, Progress
 from frameferry.errors import LedgerConflict, PlanStale, TopicChanged
 from frameferry.ledger.database import open_ledger
@@ -196,3 +197,37 @@ def test_a_block_stands_until_a_person_lifts_it(press: Ledger) -> None:
     state = press.pipeline_state(PIPELINE)
     assert state is not None
     assert state.blocked is None
+
+
+def test_children_of_a_charged_batch_teach_nothing_and_those_of_one_too_large_do(
+    press: Ledger,
+) -> None:
+    carried(press, OffsetRange(0, 0, 60))
+    before = rates_of(press)
+    assert (before.last_offsets, before.records_per_offset) == (60, 1.0)
+    isolate(press, OffsetRange(0, 60, 64), is_charged=True)
+    assert rates_of(press) == before
+    isolate(press, OffsetRange(0, 64, 66), is_charged=False)
+    assert rates_of(press).last_offsets == 1
+
+
+def rates_of(ledger: Ledger) -> StageRates:
+    state = ledger.pipeline_state(PIPELINE)
+    assert state is not None
+    assert state.rates is not None
+    return state.rates
+
+
+def isolate(ledger: Ledger, wanted: OffsetRange, *, is_charged: bool) -> None:
+    """Carry a batch in pieces of one offset, as if each half had failed and been split again."""
+    batch = claim(ledger, plan(ledger, wanted))
+    singles = [
+        [OffsetRange(wanted.partition, at, at + 1)] for at in range(wanted.start, wanted.end)
+    ]
+    children = ledger.split_batch(
+        batch.token, pieces=singles, lost=(), is_charged=is_charged, why="it failed"
+    )
+    for child_id in children:
+        child = claim(ledger, child_id)
+        record(ledger, child.token, rows(child.ranges))
+        deliver(ledger, child)

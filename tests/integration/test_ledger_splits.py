@@ -148,7 +148,9 @@ def test_failures_add_up_and_a_deadline_counts_for_all(press: Ledger, batch: Bat
     press.count_failure(batch.token, "company", error="it died among others")
     found = press.batch(batch.id)
     assert Trouble(failures=3, charges=0, proofs=1, is_suspect=True) == found.trouble
-    assert "it died among others" == found.last_error
+    assert "it died among others" == found.trouble.last_failure
+    press.record_failure(batch.token, error="nothing answers", retry_after_seconds=1)
+    assert "it died among others" == press.batch(batch.id).trouble.last_failure
 
 
 def begin(ledger: Ledger, batch: Batch, *, is_alone: bool = False, server: str = "one") -> bool:

@@ -94,6 +94,28 @@ def test_rows_are_exactly_the_committed_records_of_the_ranges(
     assert answer.judge_digest == judge_digest(job.model.path, job.model)
 
 
+def test_ranges_that_begin_end_or_consist_of_markers_and_aborted_records_are_read_by_position(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    """In each partition: 0 1 data, 2 marker, 3 4 aborted, 5 marker, 6 data, 7 marker."""
+    wanted = {
+        OffsetRange(0, 2, 3): [],
+        OffsetRange(1, 7, 8): [],
+        OffsetRange(2, 3, 5): [],
+        OffsetRange(3, 2, 7): [6],
+        OffsetRange(4, 1, 8): [1, 6],
+        OffsetRange(5, 0, 4): [0, 1],
+    }
+    topic = kafka_server.create_topic(partitions=len(wanted))
+    for partition in range(len(wanted)):
+        for values, abort in (([surface(0)] * 2, False), ([b"x"] * 2, True), ([surface(1)], False)):
+            kafka_server.produce_transaction(topic, values, partition=partition, abort=abort)
+    rows = by_offset(judged(make_job(kafka_server, topic, *wanted), spark_server).predictions)
+    assert list(rows) == [(part.partition, at) for part, met in wanted.items() for at in met]
+    nothing = [part for part, met in wanted.items() if not met]
+    assert judged(make_job(kafka_server, topic, *nothing), spark_server).predictions == ()
+
+
 def test_a_bad_picture_is_a_row_with_a_reason(
     kafka_server: KafkaServer, spark_server: SparkServer
 ) -> None:

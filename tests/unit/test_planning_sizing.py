@@ -54,6 +54,14 @@ def test_a_batch_at_most_doubles_the_last_one() -> None:
     assert "twice the last batch" in sizing.sentence
 
 
+def test_after_a_trickle_a_backlog_begins_with_what_is_dared_knowing_nothing() -> None:
+    single = replace(RATES, last_offsets=1)
+    assert size_budget(BUDGET, single, 12_400).offsets == FIRST_OFFSETS
+    large = replace(BUDGET, largest_record_bytes=100 * 1024**2)
+    assert size_budget(large, single, 12_400).offsets == 20
+    assert size_budget(replace(BUDGET, max_records=7), single, 12_400).offsets == 7
+
+
 def test_half_markers_take_twice_the_offsets_for_the_same_records() -> None:
     sizing = size_budget(BUDGET, replace(RATES, records_per_offset=0.5, last_offsets=9999), 12_400)
     assert sizing.offsets == 3600
@@ -119,7 +127,14 @@ def test_durations_are_said_in_the_unit_a_person_would_choose(seconds: float, wo
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(1, "1 bytes"), (999, "999 bytes"), (252e6, "252 MB"), (1.44e9, "1.4 GB"), (5e13, "50 TB")],
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (252e6, "252 MB"),
+        (1.44e9, "1.4 GB"),
+        (5e13, "50 TB"),
+    ],
 )
 def test_sizes_are_said_in_decimal_units(number: float, words: str) -> None:
     assert in_bytes(number) == words

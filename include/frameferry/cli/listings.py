@@ -10,6 +10,7 @@ from frameferry.cli.session import pipeline_names, session
 from frameferry.cli.terminal import out, show_json, show_table
 from frameferry.errors import ConfigError
 from frameferry.pipeline.status import status as pipeline_status
+from frameferry.planning.wording import in_time
 
 Pipeline = Annotated[str, typer.Argument(help="The pipeline's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -110,12 +111,33 @@ def _show_status(one: dict[str, Any]) -> None:
     show_table("", one["partitions"], _PARTITIONS)
     if one["open_batches"]:
         show_table("open batches", one["open_batches"], _OPEN)
+    if last := one["last_batch"]:
+        _show_line(f"last batch {last['batch']}: {last['sentence']}")
+    _show_line(_backlog(one))
     out.print(
         f"  {one['records']:,} records, {one['delivered']:,} delivered, "
         f"{one['quarantined']:,} quarantined, {one['gaps']:,} in gaps, "
         f"{one['batches']:,} batches\n",
         highlight=False,
     )
+
+
+def _show_line(text: str) -> None:
+    if text:
+        out.print(f"  {text}", highlight=False, markup=False)
+
+
+def _backlog(one: dict[str, Any]) -> str:
+    """Say how old the backlog is, and how fast it grows and shrinks; what is not known is left."""
+    age, left = one["oldest_minutes"], one["retention_hours_left"]
+    arrivals, service = one["arrivals_per_second"], one["service_per_second"]
+    said = (
+        f"oldest unprocessed picture {in_time(age * 60)} old" if age is not None else "",
+        f"kept for {in_time(left * 3600)} more" if left is not None and left > 0 else "",
+        f"{arrivals * 60:,.1f} a minute arrive" if arrivals is not None else "",
+        f"{service * 60:,.1f} a minute can be carried" if service is not None else "",
+    )
+    return ", ".join(text for text in said if text)
 
 
 def _partition_offset(text: str | None) -> tuple[int | None, int | None]:

@@ -219,12 +219,12 @@ class WatchSettings(_Frozen):
     retention_hours: float = Field(
         default=12,
         gt=0,
-        description="Alarm when the oldest unprocessed picture expires sooner. Not acted on yet.",
+        description="Alarm when the oldest unprocessed picture expires sooner.",
     )
     freshness_minutes: float = Field(
         default=15,
         gt=0,
-        description="Alarm when the oldest unprocessed picture is older. Not acted on yet.",
+        description="Alarm when the oldest unprocessed picture is older.",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -33,12 +33,14 @@ class Trouble:
     `failures` were met since it was planned; `charges` say that it, or what it was split from,
     failed where a control passed; `proofs`, of a batch of one offset, are failures between two
     controls that passed. `is_suspect` says that it failed in company, and so is to be judged alone.
+    `last_failure` is what the last one of these said.
     """
 
     failures: int = 0
     charges: int = 0
     proofs: int = 0
     is_suspect: bool = False
+    last_failure: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,6 @@ class Batch:
     committed_at: datetime | None
     split_at: datetime | None
     trouble: Trouble = Trouble()
-    last_error: str | None = None
 
     @property
     def offsets(self) -> int:

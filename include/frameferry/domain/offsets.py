@@ -64,6 +64,14 @@ class Watermarks:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a topic keeps a record; None: for ever. The bytes are those of one partition."""
+
+    seconds: float | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """
     How far one partition is planned and committed: the *next* offset, in both.

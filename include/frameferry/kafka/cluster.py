@@ -20,8 +20,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType, TopicDescription
 
 from frameferry.config.connections import KafkaConnection
-from frameferry.domain.offsets import Watermarks
-from frameferry.errors import TopicCompacted, TopicMissing
+from frameferry.domain.offsets import Retention, Watermarks
 from frameferry.kafka import codes
 from frameferry.kafka.client import (
     RETRY_SECONDS,
@@ -32,6 +31,8 @@ from frameferry.kafka.client import (
     open_admin,
     open_consumer,
 )
+from frameferry.kafka.glimpse import Isolation, first_timestamps
+from frameferry.kafka.topics import kept, refuse_compacted, wanted_partitions
 
 _LISTEN_SECONDS: Final = 0.05
 
@@ -42,7 +43,8 @@ class TopicView:
     One topic as it is now.
 
     `watermarks` holds the wanted partitions only, `partitions` all there are. No record is larger
-    than `largest_record_bytes` (`max.message.bytes`), as far as the topic's settings go today.
+    than `largest_record_bytes` (`max.message.bytes`), and none is kept longer than `retention`
+    says, as far as the topic's settings go today.
     """
 
     cluster_id: str
@@ -50,6 +52,7 @@ class TopicView:
     watermarks: dict[int, Watermarks]
     partitions: tuple[int, ...]
     largest_record_bytes: int
+    retention: Retention
 
 
 class Cluster:
@@ -94,15 +97,16 @@ class Cluster:
         deadline = Deadline(self._timeout_seconds)
         described = self._described(topic, deadline)
         there = tuple(sorted(partition.id for partition in described.partitions))
-        wanted = _wanted(topic, there, partitions)
+        wanted = wanted_partitions(topic, there, partitions)
         settings = self._settings(topic, deadline)
-        _refuse_compacted(topic, settings)
+        refuse_compacted(topic, settings)
         return TopicView(
             cluster_id=self._cluster_id(deadline),
             topic_id=str(described.topic_id),
             watermarks=self._watermarks(topic, wanted, deadline),
             partitions=there,
             largest_record_bytes=int(settings["max.message.bytes"]),
+            retention=kept(settings),
         )
 
     def offsets_at(self, topic: str, partitions: Iterable[int], moment: datetime) -> dict[int, int]:
@@ -123,6 +127,32 @@ class Cluster:
             partition: offset if offset >= 0 else stable[partition]
             for partition, offset in found.items()
         }
+
+    def first_timestamps(
+        self,
+        topic: str,
+        offsets: Mapping[int, int],
+        *,
+        isolation: Isolation,
+        timeout_seconds: float | None = None,
+    ) -> dict[int, datetime | None]:
+        """
+        Read when the first record at or after an offset is from, by partition.
+
+        Costs one record's bytes a partition: ask for few. See `glimpse.first_timestamps` for what
+        is None and what is left out when the time is over.
+
+        Raises:
+            KafkaUnavailable, TopicMissing, ConfigError: As `look`.
+        """
+        return first_timestamps(
+            self._connection,
+            self._listener,
+            topic,
+            offsets,
+            isolation=isolation,
+            deadline=Deadline(timeout_seconds or self._timeout_seconds),
+        )
 
     def mirror(self, group: str, topic: str, offsets: Mapping[int, int], *, metadata: str) -> None:
         """
@@ -272,24 +302,3 @@ class Cluster:
 
 def _within(deadline: Deadline) -> dict[str, float]:
     return {"request_timeout": deadline.left}
-
-
-def _wanted(
-    topic: str, there: tuple[int, ...], partitions: tuple[int, ...] | None
-) -> tuple[int, ...]:
-    if partitions is None:
-        return there
-    missing = sorted(set(partitions) - set(there))
-    if missing:
-        msg = f"topic {topic!r} has no partition {', '.join(map(str, missing))}"
-        raise TopicMissing(
-            msg, remedy=f"Mend kafka.partitions in the pipeline's file: it has {len(there)}, from 0"
-        )
-    return tuple(sorted(partitions))
-
-
-def _refuse_compacted(topic: str, settings: Mapping[str, str]) -> None:
-    policy = settings["cleanup.policy"]
-    if "compact" in policy:
-        msg = f"topic {topic!r} has cleanup.policy={policy}: pictures vanish before they are read"
-        raise TopicCompacted(msg, remedy="Set its cleanup.policy to delete")

@@ -60,3 +60,5 @@ NOT_IN_LOG: Final = frozenset(
     }
 )
 """The position lies outside the log: below its low watermark, or above its end."""
+NOTHING_THERE: Final = NOT_IN_LOG | {KafkaError._PARTITION_EOF}
+"""No record is left at a position, or none any more."""

@@ -93,7 +93,8 @@ def count_failure(
         "proof": {"proofs": batch.c.proofs + times},
         "company": {"is_suspect": True},
     }
-    fence(connection, token, last_error=storable(error), **counted[counts_as])
+    said = storable(error)
+    fence(connection, token, last_error=said, last_failure=said, **counted[counts_as])
 
 
 def _batches() -> Select[Any]:
@@ -120,8 +121,9 @@ def _as_batch(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> Batch:
         delivered_at=row.delivered_at,
         committed_at=row.committed_at,
         split_at=row.split_at,
-        trouble=Trouble(row.failures, row.charges, row.proofs, row.is_suspect),
-        last_error=row.last_error,
+        trouble=Trouble(
+            row.failures, row.charges, row.proofs, row.is_suspect, last_failure=row.last_failure
+        ),
     )
 
 

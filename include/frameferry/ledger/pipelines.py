@@ -71,6 +71,21 @@ def register_pipeline(
     add_partitions(connection, row, starts)
 
 
+def owned_partitions(connection: Connection, cluster_id: str, topic_id: str) -> dict[int, str]:
+    """Read who owns which partitions of a topic; see `Ledger.owned_partitions`."""
+    query = (
+        select(progress.c.partition, pipeline.c.name)
+        .join(pipeline, pipeline.c.id == progress.c.pipeline_id)
+        .where(
+            progress.c.cluster_id == cluster_id,
+            progress.c.topic_id == topic_id,
+            progress.c.retired_at.is_(None),
+        )
+        .order_by(progress.c.partition)
+    )
+    return dict(connection.execute(query).all())
+
+
 def block(connection: Connection, name: str, *, reason: str, digest: str | None) -> None:
     """Stop a pipeline; see `Ledger.block`."""
     known = need_pipeline(connection, name)
@@ -123,19 +138,9 @@ def _refuse_other_topic(row: AnyRow, name: str, cluster_id: str, topic_id: str) 
 
 def _refuse_owned(connection: Connection, row: AnyRow, starts: Mapping[int, int]) -> None:
     """Name the owner; the unique index is what holds, also between two who ask at once."""
-    query = (
-        select(progress.c.partition, pipeline.c.name)
-        .join(pipeline, pipeline.c.id == progress.c.pipeline_id)
-        .where(
-            progress.c.cluster_id == row.cluster_id,
-            progress.c.topic_id == row.topic_id,
-            progress.c.retired_at.is_(None),
-            progress.c.pipeline_id != row.id,
-        )
-        .order_by(progress.c.partition)
-    )
-    for partition, owner in connection.execute(query):
-        if partition in starts:
+    owned = owned_partitions(connection, row.cluster_id, row.topic_id)
+    for partition, owner in owned.items():
+        if owner != row.name and partition in starts:
             msg = f"the partition belongs to pipeline {owner}"
             remedy = "Give each pipeline partitions of its own (kafka.partitions)"
             raise LedgerConflict(msg, remedy=remedy, pipeline=row.name, partition=partition)

@@ -14,7 +14,7 @@ from frameferry.domain.state import (
     QuarantineRow,
     RecordRow,
 )
-from frameferry.ledger import claims, commits, gaps, listings, logins, states, topics
+from frameferry.ledger import claims, commits, gaps, listings, logins, pipelines, states, topics
 from frameferry.ledger.transactions import Transactions
 
 
@@ -28,6 +28,11 @@ class Reading:
         """Read what planner, wait and status decide on, in one snapshot; None if not registered."""
         with self._transactions.read() as connection:
             return states.pipeline_state(connection, name)
+
+    def owned_partitions(self, cluster_id: str, topic_id: str) -> dict[int, str]:
+        """Read which partitions of a topic any pipeline owns, and its name."""
+        with self._transactions.read() as connection:
+            return pipelines.owned_partitions(connection, cluster_id, topic_id)
 
     def gaps(self, pipeline: str) -> list[GapRow]:
         """List all gaps, oldest first, accepted or not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from frameferry.domain.batch import StageRates
 from frameferry.domain.offsets import OffsetRange, Progress
@@ -117,6 +117,12 @@ def _open_batch(
 
 
 def _rates(connection: Connection, known: Known) -> StageRates | None:
+    """
+    Learn from the last delivered batches, children of charged ones left out.
+
+    Those were made small to find a guilty record: a batch of one says nothing of the pace, and a
+    plan of twice its length would hold the pipeline up after each picture that cannot be judged.
+    """
     offsets = (
         select(func.sum(batch_range.c.end_offset - batch_range.c.start_offset))
         .where(batch_range.c.batch_id == batch.c.id)
@@ -134,6 +140,7 @@ def _rates(connection: Connection, known: Known) -> StageRates | None:
             batch.c.pipeline_id == known.id,
             batch.c.kind == "live",
             batch.c.delivered_at.is_not(None),
+            or_(batch.c.parent_id.is_(None), batch.c.charges == 0),
         )
         .order_by(batch.c.id.desc())
         .limit(RATED_BATCHES)

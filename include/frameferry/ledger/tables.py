@@ -177,6 +177,7 @@ batch = Table(
     Column("failures", Integer(), nullable=False, server_default=text("0")),
     Column("proofs", Integer(), nullable=False, server_default=text("0")),
     Column("is_suspect", Boolean(), nullable=False, server_default=false()),
+    _text("last_failure", nullable=True),
     _text("last_error", nullable=True),
     _time("retry_at"),
     Column("is_tallied", Boolean(), nullable=False, server_default=false()),

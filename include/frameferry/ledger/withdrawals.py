@@ -25,6 +25,7 @@ def withdraw_predictions(connection: Connection, token: Token, *, error: str) ->
         failures=batch.c.failures + 1,
         proofs=batch.c.proofs + 1,
         last_error=storable(error),
+        last_failure=storable(error),
     )
     _free_duplicates(connection, token.batch_id)
     doomed = _doomed(token.batch_id)

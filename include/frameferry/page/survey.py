@@ -125,13 +125,18 @@ class Surveyor:
 
 def unknown(pipeline: str, advice: str) -> dict[str, Any]:
     """Describe a pipeline that could not be asked: the keys of a status, no figures."""
+    figures = ("oldest_at", "oldest_minutes", "retention_hours_left")
+    rates = ("arrivals_per_second", "service_per_second")
     counts = ("batches", "records", "delivered", "duplicates", "quarantined", "gaps")
     return {
         "pipeline": pipeline,
         "healthy": False,
         "advice": [advice],
         "partitions": [],
+        "unowned_partitions": [],
+        **dict.fromkeys((*figures, *rates)),
         "open_batches": [],
+        "last_batch": None,
         **dict.fromkeys(counts),
         "labels": {},
         "reasons": {},

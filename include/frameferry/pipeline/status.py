@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from frameferry.domain.offsets import Watermarks
 from frameferry.domain.state import OpenBatch, PipelineState
-from frameferry.errors import FrameferryError
-from frameferry.pipeline import witness
+from frameferry.pipeline.advice import advice, unowned_partitions
 from frameferry.pipeline.context import Context
-from frameferry.planning.ranges import partition_lags
+from frameferry.pipeline.watching import Seen, see
+from frameferry.planning.alarms import Figures
 
 
 def status(ctx: Context) -> dict[str, Any]:
     """
     Describe one pipeline; the keys are those of `frameferry status --json`.
 
-    Kafka being down is part of the answer, not an error: `end` and `lag` are None then.
+    Kafka being down is part of the answer, not an error: `end`, `lag` and the figures of the
+    backlog are None then.
     """
     known = ctx.ledger.pipeline_state(ctx.pipeline)
-    watermarks, trouble = _watermarks(ctx)
+    seen = see(ctx, known)
     counts = ctx.ledger.counts(ctx.pipeline)
-    advice = _advice(ctx, known, watermarks, trouble)
+    unowned = unowned_partitions(ctx, known, seen)
+    said = advice(ctx, known, seen, unowned=unowned)
     return {
         "pipeline": ctx.pipeline,
-        "healthy": not advice,
-        "advice": advice,
-        "partitions": _partitions(known, watermarks),
+        "healthy": not said,
+        "advice": said,
+        "partitions": _partitions(known, seen),
+        "unowned_partitions": list(unowned),
+        **_backlog(seen.figures),
         "open_batches": [_open_batch(leaf) for leaf in known.open_batches] if known else [],
+        "last_batch": _last_batch(ctx),
         "batches": counts.batches,
         "records": counts.records,
         "delivered": counts.delivered,
@@ -39,29 +43,13 @@ def status(ctx: Context) -> dict[str, Any]:
     }
 
 
-def _watermarks(ctx: Context) -> tuple[dict[int, Watermarks], list[str]]:
-    partitions = ctx.settings.kafka.partitions
-    try:
-        with ctx.cluster() as cluster:
-            view = cluster.look(
-                ctx.settings.kafka.topic, None if partitions == "all" else partitions
-            )
-    except FrameferryError as error:
-        return {}, [str(error.at(pipeline=ctx.pipeline))]
-    return view.watermarks, []
-
-
-def _partitions(
-    known: PipelineState | None, watermarks: dict[int, Watermarks]
-) -> list[dict[str, int | None]]:
+def _partitions(known: PipelineState | None, seen: Seen) -> list[dict[str, Any]]:
     progress = known.progress if known else {}
-    lines: list[dict[str, int | None]] = []
-    for partition in sorted({*progress, *watermarks}):
-        marks, mine = watermarks.get(partition), progress.get(partition)
+    lines: list[dict[str, Any]] = []
+    for partition in sorted({*progress, *seen.watermarks}):
+        marks, mine = seen.watermarks.get(partition), progress.get(partition)
         committed = mine.committed if mine else None
-        lag = None
-        if marks is not None:
-            lag = marks.end - (max(committed, marks.low) if committed is not None else marks.low)
+        since = seen.held_since.get(partition)
         lines.append(
             {
                 "partition": partition,
@@ -69,10 +57,27 @@ def _partitions(
                 "end": marks.end if marks else None,
                 "planned": mine.planned if mine else None,
                 "committed": committed,
-                "lag": lag,
+                "lag": max(marks.end - max(committed or 0, marks.low), 0) if marks else None,
+                "held_back": marks.held_back if marks else None,
+                "held_back_since": since.isoformat() if since else None,
             }
         )
     return lines
+
+
+def _backlog(figures: Figures) -> dict[str, Any]:
+    expires_in = figures.expires_in_seconds
+    return {
+        "oldest_at": figures.oldest_at.isoformat() if figures.oldest_at else None,
+        "oldest_minutes": _over(figures.oldest_seconds, 60),
+        "retention_hours_left": _over(expires_in, 3600),
+        "arrivals_per_second": _over(figures.arrivals_per_second, 1),
+        "service_per_second": _over(figures.service_per_second, 1),
+    }
+
+
+def _over(value: float | None, unit: float) -> float | None:
+    return None if value is None else round(value / unit, 3)
 
 
 def _open_batch(leaf: OpenBatch) -> dict[str, Any]:
@@ -93,49 +98,12 @@ def _state(leaf: OpenBatch) -> str:
     return "judged" if leaf.inferred else "planned"
 
 
-def _objections(ctx: Context, *, reachable: bool) -> list[str]:
-    """Say where the ledger is older than the world; a silent Kafka is not asked again."""
-    if not reachable:
-        return []
-    try:
-        objection = witness.objection(ctx)
-    except FrameferryError as error:
-        return [str(error.at(pipeline=ctx.pipeline))]
-    if objection is None:
-        return []
-    return [f"Nothing runs: {objection}. Run: frameferry ledger recover {ctx.pipeline}"]
-
-
-def _advice(
-    ctx: Context,
-    known: PipelineState | None,
-    watermarks: dict[int, Watermarks],
-    trouble: list[str],
-) -> list[str]:
-    advice = list(trouble)
-    if known is None:
-        return [*advice, f"Nothing was planned yet. Run: frameferry run {ctx.pipeline}"]
-    advice += _objections(ctx, reachable=not trouble)
-    if known.blocked:
-        advice.append(
-            f"Blocked: {known.blocked.reason}. "
-            f"Put it right, then run: frameferry unblock {ctx.pipeline}"
-        )
-    advice += [
-        f"Batch {leaf.id} failed last: {leaf.last_error}"
-        for leaf in known.open_batches
-        if leaf.last_error
-    ]
-    advice += [
-        f"{gap.end - gap.start} offsets of partition {gap.partition} from {gap.start} on "
-        f"are lost ({gap.cause}). If that is all right, run: "
-        f"frameferry gaps accept {gap.id} --reason …"
-        for gap in ctx.ledger.gaps(ctx.pipeline)
-        if gap.accepted_by is None
-    ]
-    advice += [
-        f"An open transaction holds back {marks.held_back} offsets of partition {partition}"
-        for partition, marks in sorted(watermarks.items())
-        if marks.held_back and not partition_lags(known.progress, watermarks)
-    ]
-    return advice
+def _last_batch(ctx: Context) -> dict[str, Any] | None:
+    """Tell the newest batch's size and why it has that, also long after it was committed."""
+    for last in ctx.ledger.last_batches(ctx.pipeline, 1):
+        return {
+            "batch": last.id,
+            "planned_at": last.planned_at.isoformat(),
+            "sentence": last.sentence,
+        }
+    return None

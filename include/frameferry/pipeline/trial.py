@@ -57,7 +57,9 @@ def judge_batch(ctx: Context, batch: Batch) -> Outcome:
         if trial is Trial.CONTROL_THEN_SPLIT:
             return _halved(ctx, batch)
         if trial is Trial.CONTROL_THEN_QUARANTINE:
-            quarantine_unjudged(ctx, batch, why=batch.last_error or "it failed alone, twice")
+            quarantine_unjudged(
+                ctx, batch, why=batch.trouble.last_failure or "it failed alone, twice"
+            )
             return "judged"
         outcome = _tried(ctx, batch, startup, is_proof=trial is Trial.CONTROL_THEN_JUDGE)
         if outcome is not None:
@@ -132,7 +134,8 @@ def _afresh(ctx: Context, batch: Batch) -> Batch:
 
 
 def _halved(ctx: Context, batch: Batch) -> Outcome:
-    why = f"it failed {batch.trouble.failures} times where a control passed: {batch.last_error}"
+    trouble = batch.trouble
+    why = f"it failed {trouble.failures} times where a control passed: {trouble.last_failure}"
     return _split(ctx, batch, split(batch.ranges), why, is_charged=True)
 
 

@@ -10,7 +10,12 @@ from frameferry.planning.wording import counted, in_bytes, in_time
 
 FIRST_OFFSETS: Final = 64
 GROWTH: Final = 2
-"""A batch is at most this many times as long as the last one: rates learnt small may mislead."""
+"""
+A batch is at most this many times as long as the last one: rates learnt small may mislead.
+
+But never held below what would be dared knowing nothing: after a trickle of single pictures a
+backlog would else begin with two.
+"""
 _UNBOUNDED: Final = 2**62
 
 
@@ -74,6 +79,7 @@ def _first_limits(budget: Budget) -> dict[str, int]:
 
 def _learnt_limits(budget: Budget, rates: StageRates) -> dict[str, int]:
     """Bound the offsets; the empty name is the target itself, which needs no explanation."""
+    unlearnt = min(_first_limits(budget).values())
     share = rates.records_per_offset
     timely = _most(budget.target_seconds, _seconds_per_record(rates) * share)
     return {
@@ -82,7 +88,7 @@ def _learnt_limits(budget: Budget, rates: StageRates) -> dict[str, int]:
         "": max(timely, budget.first_offsets),
         "max_bytes": _most(budget.max_bytes, rates.bytes_per_record * share),
         "max_records": budget.max_records,
-        "twice the last batch": GROWTH * max(rates.last_offsets, 1),
+        "twice the last batch": max(GROWTH * rates.last_offsets, unlearnt),
     }
 
 

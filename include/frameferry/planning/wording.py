@@ -16,11 +16,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def in_bytes(number: float) -> str:
-    """Say a size in decimal units: `252 MB`, `1.4 GB`."""
+    """Say a size in decimal units: `1 byte`, `252 MB`, `1.4 GB`."""
     for unit, name in _BYTES:
         if number >= unit:
             return f"{_short(number / unit)} {name}"
-    return f"{number:.0f} bytes"
+    return "1 byte" if round(number) == 1 else f"{number:.0f} bytes"
 
 
 def in_time(seconds: float) -> str:

@@ -21,6 +21,7 @@ def upgrade() -> None:
     op.add_column(
         "batch", sa.Column("is_suspect", sa.Boolean(), server_default=sa.false(), nullable=False)
     )
+    op.add_column("batch", sa.Column("last_failure", sa.Text(), nullable=True))
     op.add_column("batch_range", sa.Column("seen_from", sa.BigInteger(), nullable=True))
     op.add_column("progress", sa.Column("start_offset", sa.BigInteger(), nullable=True))
     op.add_column("pipeline", sa.Column("quarantine_counts_from", TIME, nullable=True))

@@ -1,0 +1,52 @@
+"""What a topic's partitions and settings mean to us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from frameferry.domain.offsets import Retention
+from frameferry.errors import TopicCompacted, TopicMissing
+
+
+def wanted_partitions(
+    topic: str, there: tuple[int, ...], partitions: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """
+    Choose partitions of those there are; all if None.
+
+    Raises:
+        TopicMissing: One of them does not exist.
+    """
+    if partitions is None:
+        return there
+    missing = sorted(set(partitions) - set(there))
+    if missing:
+        msg = f"topic {topic!r} has no partition {', '.join(map(str, missing))}"
+        raise TopicMissing(
+            msg, remedy=f"Mend kafka.partitions in the pipeline's file: it has {len(there)}, from 0"
+        )
+    return tuple(sorted(partitions))
+
+
+def refuse_compacted(topic: str, settings: Mapping[str, str]) -> None:
+    """
+    Refuse a topic that forgets records by their key.
+
+    Raises:
+        TopicCompacted: Its cleanup policy contains `compact`.
+    """
+    policy = settings["cleanup.policy"]
+    if "compact" in policy:
+        msg = f"topic {topic!r} has cleanup.policy={policy}: pictures vanish before they are read"
+        raise TopicCompacted(msg, remedy="Set its cleanup.policy to delete")
+
+
+def kept(settings: Mapping[str, str]) -> Retention:
+    """Read how long a topic keeps a record; -1 is Kafka's word for ever."""
+    if "delete" not in settings["cleanup.policy"]:
+        return Retention()
+    kept_ms, kept_bytes = int(settings["retention.ms"]), int(settings["retention.bytes"])
+    return Retention(
+        seconds=None if kept_ms < 0 else kept_ms / 1000,
+        bytes=None if kept_bytes < 0 else kept_bytes,
+    )

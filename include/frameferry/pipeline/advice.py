@@ -1,0 +1,106 @@
+"""What is to be said of a pipeline: each line one trouble, and what to do. No line: healthy."""
+
+from __future__ import annotations
+
+from frameferry.domain.state import PipelineState
+from frameferry.errors import FrameferryError
+from frameferry.pipeline import witness
+from frameferry.pipeline.context import Context
+from frameferry.pipeline.watching import Seen
+from frameferry.planning.alarms import Limits, alarms, hanging, nobody_carries
+from frameferry.planning.gaps import find_truncated
+
+
+def advice(
+    ctx: Context, known: PipelineState | None, seen: Seen, *, unowned: tuple[int, ...]
+) -> list[str]:
+    """
+    List what a person should look at.
+
+    Args:
+        ctx: The pipeline.
+        known: Its state in the ledger; None before its first plan.
+        seen: What Kafka said.
+        unowned: The partitions of its topic that no pipeline owns (`unowned_partitions`).
+    """
+    lines = [seen.trouble] if seen.trouble else []
+    if known is None:
+        return [*lines, f"Nothing was planned yet. Run: frameferry run {ctx.pipeline}"]
+    return [
+        *lines,
+        *_objections(ctx, reachable=seen.trouble is None),
+        *_blocked(ctx, known),
+        *(
+            f"Batch {leaf.id} failed last: {leaf.last_error}"
+            for leaf in known.open_batches
+            if leaf.last_error
+        ),
+        *_lost(ctx),
+        *_truncated(ctx, known, seen),
+        *_held_back(known, seen),
+        *alarms(seen.figures, _limits(ctx)),
+        *nobody_carries(ctx.settings.kafka.topic, unowned),
+    ]
+
+
+def _objections(ctx: Context, *, reachable: bool) -> list[str]:
+    """Say where the ledger is older than the world; a silent Kafka is not asked again."""
+    if not reachable:
+        return []
+    try:
+        objection = witness.objection(ctx)
+    except FrameferryError as error:
+        return [str(error.at(pipeline=ctx.pipeline))]
+    if objection is None:
+        return []
+    return [f"Nothing runs: {objection}. Run: frameferry ledger recover {ctx.pipeline}"]
+
+
+def _blocked(ctx: Context, known: PipelineState) -> list[str]:
+    if known.blocked is None:
+        return []
+    remedy = f"Put it right, then run: frameferry unblock {ctx.pipeline}"
+    return [f"Blocked: {known.blocked.reason}. {remedy}"]
+
+
+def _lost(ctx: Context) -> list[str]:
+    return [
+        f"{gap.end - gap.start} offsets of partition {gap.partition} from {gap.start} on "
+        f"are lost ({gap.cause}). If that is all right, run: "
+        f"frameferry gaps accept {gap.id} --reason …"
+        for gap in ctx.ledger.gaps(ctx.pipeline)
+        if gap.accepted_by is None
+    ]
+
+
+def _truncated(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
+    return [
+        f"Partition {partition} ends at {seen.watermarks[partition].high}, below its planned "
+        f"offset {known.progress[partition].planned}: the log was truncated. To go on, run: "
+        f"frameferry topic accept {ctx.pipeline} --reason …"
+        for partition in find_truncated(known.progress, seen.watermarks)
+    ]
+
+
+def _held_back(known: PipelineState, seen: Seen) -> list[str]:
+    said = (
+        hanging(partition, seen.watermarks[partition].held_back, since, known.now)
+        for partition, since in sorted(seen.held_since.items())
+    )
+    return [line for line in said if line]
+
+
+def _limits(ctx: Context) -> Limits:
+    return Limits(
+        retention_hours=ctx.settings.watch.retention_hours,
+        freshness_minutes=ctx.settings.watch.freshness_minutes,
+        target_seconds=ctx.settings.batch.target_seconds,
+    )
+
+
+def unowned_partitions(ctx: Context, known: PipelineState | None, seen: Seen) -> tuple[int, ...]:
+    """List the topic's partitions that no pipeline owns; one of all partitions takes new ones."""
+    if known is None or seen.view is None or ctx.settings.kafka.partitions == "all":
+        return ()
+    owned = ctx.ledger.owned_partitions(known.cluster_id, known.topic_id)
+    return tuple(partition for partition in seen.view.partitions if partition not in owned)

@@ -1,0 +1,126 @@
+"""Watch a pipeline's backlog: how old it is, how fast it grows, what holds it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from frameferry.domain.offsets import Watermarks
+from frameferry.domain.state import PipelineState
+from frameferry.errors import FrameferryError
+from frameferry.kafka.cluster import Cluster, TopicView
+from frameferry.pipeline.context import Context
+from frameferry.planning.alarms import Figures, Waiting, figure
+
+ARRIVING: Final = timedelta(minutes=15)
+"""Arrivals are counted over so long: a burst is no trend."""
+_GLIMPSES: Final = 4
+"""Partitions of which a record is read, a picture's bytes each."""
+_GLIMPSE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    What Kafka said: the topic, the backlog's figures, since when transactions are open.
+
+    `held_since` is None for a partition whose open transaction shows no timestamp; one that
+    nobody looked at is missing. `trouble` says why not all is known, where that is so.
+    """
+
+    view: TopicView | None = None
+    figures: Figures = field(default_factory=Figures)
+    held_since: Mapping[int, datetime | None] = field(default_factory=dict)
+    trouble: str | None = None
+
+    @property
+    def watermarks(self) -> dict[int, Watermarks]:
+        """The watermarks of the pipeline's partitions; none where Kafka is silent."""
+        return self.view.watermarks if self.view else {}
+
+
+def see(ctx: Context, known: PipelineState | None) -> Seen:
+    """Ask Kafka about the backlog. That Kafka is down is part of the answer, not an error."""
+    view, partitions = None, ctx.settings.kafka.partitions
+    try:
+        with ctx.cluster() as cluster:
+            view = cluster.look(
+                ctx.settings.kafka.topic, None if partitions == "all" else partitions
+            )
+            if known is None:
+                return Seen(view)
+            return Seen(view, _figures(ctx, cluster, view, known), _held_since(ctx, cluster, view))
+    except FrameferryError as error:
+        return Seen(view, trouble=str(error.at(pipeline=ctx.pipeline)))
+
+
+def _figures(ctx: Context, cluster: Cluster, view: TopicView, known: PipelineState) -> Figures:
+    topic, marks = ctx.settings.kafka.topic, view.watermarks
+    at = _unprocessed(known, marks)
+    before = cluster.offsets_at(topic, tuple(marks), known.now - ARRIVING)
+    oldest = _oldest(ctx, cluster, view, known, at)
+    waiting = {
+        partition: Waiting(
+            lag=max(marks[partition].end - offset, 0),
+            arrived=max(marks[partition].end - before[partition], 0),
+            seconds=ARRIVING.total_seconds(),
+            oldest_at=oldest.get(partition),
+        )
+        for partition, offset in at.items()
+    }
+    return figure(waiting, known.rates, view.retention, known.now)
+
+
+def _unprocessed(known: PipelineState, marks: Mapping[int, Watermarks]) -> dict[int, int]:
+    """Find where the unprocessed begins that Kafka still holds."""
+    committed = {partition: at.committed for partition, at in known.progress.items()}
+    return {
+        partition: max(committed.get(partition, 0), one.low) for partition, one in marks.items()
+    }
+
+
+def _oldest(
+    ctx: Context,
+    cluster: Cluster,
+    view: TopicView,
+    known: PipelineState,
+    at: Mapping[int, int],
+) -> dict[int, datetime | None]:
+    """
+    Read the timestamps of the oldest unprocessed records, of the few partitions that matter.
+
+    Those first that hold something near its end, then something stale, then the longest lags: so
+    the oldest is among them wherever an alarm is due. The broker tells which by its own index.
+    """
+    lags = {p: lag for p, offset in at.items() if (lag := view.watermarks[p].end - offset) > 0}
+    if not lags:
+        return {}
+    topic, watch = ctx.settings.kafka.topic, ctx.settings.watch
+    ages = [timedelta(minutes=watch.freshness_minutes)]
+    if view.retention.seconds is not None:
+        kept = timedelta(seconds=view.retention.seconds)
+        ages.insert(0, kept - timedelta(hours=watch.retention_hours))
+    firsts = [cluster.offsets_at(topic, tuple(lags), known.now - age) for age in ages]
+    order = sorted(lags, key=lambda p: (*(first[p] <= at[p] for first in firsts), -lags[p]))
+    return cluster.first_timestamps(
+        topic,
+        {partition: at[partition] for partition in order[:_GLIMPSES]},
+        isolation="read_committed",
+        timeout_seconds=min(_GLIMPSE_SECONDS, ctx.kafka_timeout_seconds),
+    )
+
+
+def _held_since(ctx: Context, cluster: Cluster, view: TopicView) -> dict[int, datetime | None]:
+    """Read when the open transactions began that hold back most."""
+    held = {p: marks for p, marks in view.watermarks.items() if marks.held_back}
+    if not held:
+        return {}
+    order = sorted(held, key=lambda p: -held[p].held_back)
+    return cluster.first_timestamps(
+        ctx.settings.kafka.topic,
+        {partition: held[partition].end for partition in order[:_GLIMPSES]},
+        isolation="read_uncommitted",
+        timeout_seconds=min(_GLIMPSE_SECONDS, ctx.kafka_timeout_seconds),
+    )

@@ -1,0 +1,204 @@
+"""Alarms: pictures that grow old, that Kafka will soon forget, that come faster than they go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from frameferry.domain.batch import StageRates
+from frameferry.domain.offsets import Retention
+from frameferry.planning.wording import counted, in_time
+
+HANGING: Final = timedelta(seconds=60)
+"""A transaction open for longer is said: Kafka's producers give up theirs after as long."""
+_HOUR: Final = 3600.0
+_MINUTE: Final = 60.0
+_YEARS: Final = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to raise an alarm (`watch` and `batch` of the pipeline's file)."""
+
+    retention_hours: float
+    freshness_minutes: float
+    target_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """
+    What one partition holds unprocessed.
+
+    `lag` counts offsets from the committed one to the last stable one, `arrived` those that came
+    during `seconds` before now. `oldest_at` is the timestamp of its oldest unprocessed record;
+    None where nobody looked, or it has none.
+    """
+
+    lag: int
+    arrived: int
+    seconds: float
+    oldest_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """
+    How a backlog stands, over all partitions; None where it cannot be known, or nothing waits.
+
+    Rates are in pictures a second, `service` what the last batches' pace allows without a pause.
+    """
+
+    lag: int = 0
+    oldest_at: datetime | None = None
+    oldest_seconds: float | None = None
+    expires_in_seconds: float | None = None
+    arrivals_per_second: float | None = None
+    service_per_second: float | None = None
+
+    @property
+    def is_falling_behind(self) -> bool:
+        """Say whether more arrives than can be carried."""
+        arrivals, service = self.arrivals_per_second, self.service_per_second
+        return arrivals is not None and service is not None and arrivals > service
+
+
+def figure(
+    waiting: Mapping[int, Waiting], rates: StageRates | None, retention: Retention, now: datetime
+) -> Figures:
+    """
+    Work out how a backlog stands.
+
+    A record expires, at the earliest, when it is as old as the topic keeps records, or when so
+    many bytes came after it; the bytes are reckoned by the mean of the last batches.
+
+    Args:
+        waiting: By partition.
+        rates: What the last batches cost; None without history: every offset counts as a picture.
+        retention: What the topic keeps.
+        now: The ledger's clock; the records' timestamps are their producers'.
+    """
+    share = rates.records_per_offset if rates else 1.0
+    moments = [one.oldest_at for one in waiting.values() if _is_dated(one.oldest_at)]
+    oldest_at = min((moment for moment in moments if moment), default=None)
+    return Figures(
+        lag=round(share * sum(one.lag for one in waiting.values())),
+        oldest_at=oldest_at,
+        oldest_seconds=None if oldest_at is None else (now - oldest_at).total_seconds(),
+        expires_in_seconds=_expires_in(waiting, rates, retention, oldest_at, now),
+        arrivals_per_second=share * sum(one.arrived / one.seconds for one in waiting.values()),
+        service_per_second=_service(rates),
+    )
+
+
+def alarms(figures: Figures, limits: Limits) -> list[str]:
+    """List what is to be said, in one sentence each; empty where all is well."""
+    return [
+        sentence
+        for sentence in (
+            _stale(figures, limits.freshness_minutes),
+            _expiring(figures, limits.retention_hours),
+            _falling_behind(figures, limits.target_seconds),
+        )
+        if sentence
+    ]
+
+
+def hanging(partition: int, held_back: int, since: datetime | None, now: datetime) -> str | None:
+    """Say that a transaction was left open; None while it is young, or nothing is held back."""
+    if not held_back or (since is not None and now - since < HANGING):
+        return None
+    when = f" since {_moment(since)}" if since is not None and _is_dated(since) else ""
+    return (
+        f"An open transaction holds back {counted(held_back, 'offset')} of partition {partition}"
+        f"{when}. Wait for it, or end it: kafka-transactions.sh find-hanging"
+    )
+
+
+def nobody_carries(topic: str, partitions: tuple[int, ...]) -> list[str]:
+    """Say that nobody carries these partitions of a shared topic; empty where there are none."""
+    if not partitions:
+        return []
+    names = ", ".join(map(str, partitions))
+    which = "partition" if len(partitions) == 1 else "partitions"
+    remedy = "Give it to one (kafka.partitions), or let its pipeline make its first plan"
+    return [f"No pipeline owns {which} {names} of topic {topic}, so nobody carries it. {remedy}"]
+
+
+def _stale(figures: Figures, freshness_minutes: float) -> str | None:
+    age, oldest_at = figures.oldest_seconds, figures.oldest_at
+    if age is None or oldest_at is None or age <= freshness_minutes * _MINUTE:
+        return None
+    return (
+        f"The oldest unprocessed picture is of {_moment(oldest_at)}, {in_time(age)} old "
+        f"(watch.freshness_minutes: {freshness_minutes:g}). "
+        "See the open batches for what holds it up"
+    )
+
+
+def _expiring(figures: Figures, retention_hours: float) -> str | None:
+    left = figures.expires_in_seconds
+    if left is None or left >= retention_hours * _HOUR:
+        return None
+    when = f"expires in {in_time(left)}" if left > 0 else "may expire at any moment"
+    return (
+        f"The oldest unprocessed picture {when} (watch.retention_hours: {retention_hours:g}). "
+        "Raise the topic's retention until the backlog is carried"
+    )
+
+
+def _falling_behind(figures: Figures, target_seconds: float) -> str | None:
+    """Say so only where more waits than one batch carries: a burst is none of it."""
+    arrivals, service = figures.arrivals_per_second, figures.service_per_second
+    if not figures.is_falling_behind or arrivals is None or service is None:
+        return None
+    if figures.lag <= service * target_seconds:
+        return None
+    return (
+        f"Falling behind: {_a_minute(arrivals)} pictures a minute arrive, {_a_minute(service)} "
+        f"can be carried; {counted(figures.lag, 'picture')} wait. Give it more executors, or "
+        "connections, or share the topic's partitions between pipelines"
+    )
+
+
+def _expires_in(
+    waiting: Mapping[int, Waiting],
+    rates: StageRates | None,
+    retention: Retention,
+    oldest_at: datetime | None,
+    now: datetime,
+) -> float | None:
+    left = []
+    if retention.seconds is not None and oldest_at is not None:
+        left.append(retention.seconds - (now - oldest_at).total_seconds())
+    if retention.bytes is not None and rates is not None:
+        size = rates.bytes_per_record * rates.records_per_offset
+        left += [
+            (retention.bytes / size - one.lag) / (one.arrived / one.seconds)
+            for one in waiting.values()
+            if one.lag and one.arrived and size
+        ]
+    return min(left, default=None)
+
+
+def _service(rates: StageRates | None) -> float | None:
+    if rates is None:
+        return None
+    seconds = rates.infer_seconds_per_record + rates.deliver_seconds_per_record
+    return 1 / seconds if seconds else None
+
+
+def _is_dated(moment: datetime | None) -> bool:
+    """Tell a timestamp that somebody set from a camera's that lost its clock."""
+    return moment is not None and _YEARS[0] <= moment < _YEARS[1]
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _a_minute(per_second: float) -> str:
+    each = per_second * _MINUTE
+    return f"{each:,.0f}" if each >= 1 else f"{each:.1g}"

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from frameferry.domain.batch import StageRates
+from frameferry.domain.offsets import Retention
+from frameferry.planning.alarms import (
+    Figures,
+    Limits,
+    Waiting,
+    alarms,
+    figure,
+    hanging,
+    nobody_carries,
+)
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LIMITS = Limits(retention_hours=12, freshness_minutes=15, target_seconds=60)
+RATES = StageRates(
+    infer_seconds_per_record=0.08,
+    deliver_seconds_per_record=0.02,
+    bytes_per_record=1000,
+    records_per_offset=0.5,
+    last_offsets=600,
+)
+"""Ten pictures a second, 500 bytes an offset."""
+WEEK = Retention(seconds=7 * 86_400)
+NOTHING_WAITS = Waiting(lag=0, arrived=0, seconds=900)
+
+
+def ago(**age: float) -> datetime:
+    return NOW - timedelta(**age)
+
+
+def test_nothing_waiting_is_no_alarm() -> None:
+    figures = figure({0: NOTHING_WAITS}, RATES, WEEK, NOW)
+    assert figures == Figures(arrivals_per_second=0, service_per_second=pytest.approx(10))
+    assert alarms(figures, LIMITS) == []
+    assert alarms(Figures(), LIMITS) == []
+
+
+def test_the_oldest_of_all_partitions_counts() -> None:
+    waiting = {
+        0: Waiting(5, 0, 900, ago(minutes=3)),
+        1: Waiting(5, 0, 900, ago(minutes=20)),
+        2: Waiting(5, 0, 900, None),
+    }
+    figures = figure(waiting, RATES, WEEK, NOW)
+    assert (figures.oldest_at, figures.oldest_seconds) == (ago(minutes=20), 1200)
+    assert figures.expires_in_seconds == 7 * 86_400 - 1200
+
+
+@pytest.mark.parametrize(
+    "moment", [datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)]
+)
+def test_a_camera_that_lost_its_clock_raises_no_alarm(moment: datetime) -> None:
+    figures = figure({0: Waiting(5, 0, 900, moment)}, RATES, WEEK, NOW)
+    assert (figures.oldest_at, figures.expires_in_seconds) == (None, None)
+
+
+def test_a_picture_that_waits_too_long_is_said_with_its_time_and_the_setting() -> None:
+    stale = Figures(oldest_at=ago(minutes=62), oldest_seconds=62 * 60)
+    (sentence,) = alarms(stale, LIMITS)
+    assert sentence == (
+        "The oldest unprocessed picture is of 2026-11-23 10:58:00 UTC, 62 min old "
+        "(watch.freshness_minutes: 15). See the open batches for what holds it up"
+    )
+    assert alarms(replace(stale, oldest_seconds=15 * 60), LIMITS) == []
+    assert alarms(replace(stale, oldest_seconds=15 * 60 + 1), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("hours", "says"),
+    [(11.5, "expires in 12 h (watch"), (2, "expires in 2 h"), (-1, "may expire at any moment")],
+)
+def test_a_picture_that_kafka_will_soon_forget_is_said(hours: float, says: str) -> None:
+    (sentence,) = alarms(Figures(expires_in_seconds=hours * 3600), LIMITS)
+    assert says in sentence
+    assert "Raise the topic's retention" in sentence
+    assert alarms(Figures(expires_in_seconds=12 * 3600), LIMITS) == []
+
+
+def test_a_topic_kept_by_its_size_forgets_as_fast_as_pictures_come() -> None:
+    """1,000,000 bytes hold 2,000 offsets of 500 bytes; 900 wait, one comes in a second."""
+    small = Retention(bytes=1_000_000)
+    waiting = {0: Waiting(900, 900, 900), 1: Waiting(100, 90, 900), 2: NOTHING_WAITS}
+    assert figure(waiting, RATES, small, NOW).expires_in_seconds == pytest.approx(1100)
+    assert figure(waiting, None, small, NOW).expires_in_seconds is None
+    quiet = {0: Waiting(900, 0, 900)}
+    assert figure(quiet, RATES, small, NOW).expires_in_seconds is None
+    overfull = {0: Waiting(2900, 900, 900)}
+    assert figure(overfull, RATES, small, NOW).expires_in_seconds == pytest.approx(-900)
+
+
+def test_the_sooner_of_age_and_size_counts() -> None:
+    both = Retention(seconds=3600, bytes=1_000_000)
+    waiting = {0: Waiting(900, 900, 900, ago(minutes=59))}
+    assert figure(waiting, RATES, both, NOW).expires_in_seconds == 60
+    waiting = {0: Waiting(900, 900, 900, ago(minutes=1))}
+    assert figure(waiting, RATES, both, NOW).expires_in_seconds == pytest.approx(1100)
+
+
+def test_a_topic_that_forgets_nothing_expires_nothing() -> None:
+    waiting = {0: Waiting(900, 900, 900, ago(days=400))}
+    assert figure(waiting, RATES, Retention(), NOW).expires_in_seconds is None
+
+
+def test_markers_are_no_arrivals() -> None:
+    waiting = {0: Waiting(100, 900, 900), 1: Waiting(0, 900, 900)}
+    figures = figure(waiting, RATES, WEEK, NOW)
+    assert (figures.lag, figures.arrivals_per_second) == (50, 1)
+    assert figure(waiting, None, WEEK, NOW).arrivals_per_second == 2
+
+
+def test_falling_behind_is_more_arriving_than_goes_with_more_waiting_than_a_batch() -> None:
+    behind = Figures(lag=12_400, arrivals_per_second=12, service_per_second=10)
+    (sentence,) = alarms(behind, LIMITS)
+    assert sentence.startswith(
+        "Falling behind: 720 pictures a minute arrive, 600 can be carried; 12,400 pictures wait."
+    )
+    assert alarms(replace(behind, arrivals_per_second=10), LIMITS) == []
+    assert alarms(replace(behind, lag=600), LIMITS) == []
+    assert alarms(replace(behind, service_per_second=None), LIMITS) == []
+
+
+def test_a_pace_that_costs_nothing_is_not_known() -> None:
+    free = replace(RATES, infer_seconds_per_record=0.0, deliver_seconds_per_record=0.0)
+    assert figure({0: NOTHING_WAITS}, free, WEEK, NOW).service_per_second is None
+
+
+def test_a_transaction_is_said_once_it_hangs() -> None:
+    assert hanging(3, 7, ago(minutes=14), NOW) == (
+        "An open transaction holds back 7 offsets of partition 3 since 2026-11-23 11:46:00 UTC. "
+        "Wait for it, or end it: kafka-transactions.sh find-hanging"
+    )
+    assert hanging(3, 7, ago(seconds=59), NOW) is None
+    assert hanging(3, 0, ago(minutes=14), NOW) is None
+    lost_clock = datetime(1970, 1, 1, tzinfo=UTC)
+    for since in (None, lost_clock):
+        said = hanging(3, 1, since, NOW)
+        assert said is not None
+        assert said.startswith("An open transaction holds back 1 offset of partition 3. Wait")
+
+
+def test_partitions_that_nobody_owns_are_named() -> None:
+    assert nobody_carries("press", ()) == []
+    assert nobody_carries("press", (4,))[0].startswith(
+        "No pipeline owns partition 4 of topic press, so"
+    )
+    assert nobody_carries("press", (4, 7))[0].startswith(
+        "No pipeline owns partitions 4, 7 of topic press"
+    )
