@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,7 +12,16 @@ import time
 from pathlib import Path
 
 import pytest
-from fixtures.judging import by_offset, cpu_seconds, make_job, python_workers, slow_picture, surface
+import yaml
+from fixtures.judging import (
+    MODEL,
+    by_offset,
+    cpu_seconds,
+    make_job,
+    python_workers,
+    slow_picture,
+    surface,
+)
 from fixtures.kafka import KafkaServer
 from fixtures.polling import poll
 from fixtures.spark import SparkServer
@@ -20,6 +30,8 @@ from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
 from frameferry.errors import (
+    BatchTooBig,
+    ControlFailed,
     FrameferryError,
     JudgingFailed,
     KafkaUnavailable,
@@ -29,8 +41,8 @@ from frameferry.errors import (
 )
 from frameferry.inference.digest import judge_digest
 from frameferry.spark.identity import code_version, session_id
-from frameferry.spark.job import JudgeJob
-from frameferry.spark.route import expected_digest, judge
+from frameferry.spark.job import ControlJob, JudgeJob
+from frameferry.spark.route import control, expected_digest, judge
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -287,3 +299,44 @@ def test_a_server_that_dies_in_a_call_is_said_and_works_again_after_its_restart(
     spark_server.start()
     again = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 1), batch_id=9, attempt=2)
     assert len(judged(again, spark_server).predictions) == 1
+
+
+def test_the_control_passes_on_a_sound_model_and_reads_no_kafka(spark_server: SparkServer) -> None:
+    job = ControlJob("press-a", ModelSettings(path=str(MODEL)), batch_id=1, attempt=1)
+    control(job, spark_server.connection, deadline_seconds=COLD_SECONDS)
+
+
+def test_the_control_fails_where_the_model_says_otherwise_than_its_card(
+    spark_server: SparkServer, tmp_path: Path
+) -> None:
+    shutil.copytree(MODEL, tmp_path / "model")
+    card = tmp_path / "model" / "card.yaml"
+    card.write_text(card.read_text().replace("label: hole", "label: stain"))
+    job = ControlJob("press-a", ModelSettings(path=str(tmp_path / "model")), 1, 1)
+    with pytest.raises(ControlFailed, match="the model says hole"):
+        control(job, spark_server.connection, deadline_seconds=COLD_SECONDS)
+
+
+def test_without_pictures_on_its_card_any_answer_to_a_grey_one_will_do(
+    spark_server: SparkServer, tmp_path: Path
+) -> None:
+    shutil.copytree(MODEL, tmp_path / "model")
+    card = tmp_path / "model" / "card.yaml"
+    content = yaml.safe_load(card.read_text())
+    card.write_text(yaml.safe_dump({**content, "control": []}))
+    job = ControlJob("press-a", ModelSettings(path=str(tmp_path / "model")), 1, 1)
+    control(job, spark_server.connection, deadline_seconds=COLD_SECONDS)
+
+
+def test_a_job_stops_before_it_passes_its_bound_of_bytes(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [os.urandom(1000)] * 6)
+    job = make_job(kafka_server, topic, OffsetRange(0, 0, 6), max_bytes=4500)
+    with pytest.raises(BatchTooBig, match="4500 bytes") as caught:
+        judged(job, spark_server)
+    assert (0, 4) == (caught.value.where["partition"], caught.value.where["offset"])
+    # One record is never too much.
+    alone = make_job(kafka_server, topic, OffsetRange(0, 0, 1), max_bytes=10)
+    assert 1 == len(judged(alone, spark_server).predictions)

@@ -14,17 +14,19 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fixtures.judging import descendants, make_job, slow_picture, surface
+from fixtures.judging import MODEL, descendants, make_job, slow_picture, surface
 from fixtures.kafka import KafkaServer
 from fixtures.polling import poll
 from fixtures.spark import SparkServer
 
 from frameferry.config.connections import SparkConnection
+from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
-from frameferry.errors import JudgingFailed
+from frameferry.errors import BatchTooBig, JudgingFailed
 from frameferry.kafka.options import spark_options
-from frameferry.spark.route import judge
+from frameferry.spark.job import ControlJob
+from frameferry.spark.route import control, judge
 from frameferry.stack.jars import jars
 
 pytestmark = pytest.mark.timeout(300)
@@ -151,3 +153,17 @@ def test_a_killed_submitter_leaves_no_application_behind(
         client.send_signal(signal.SIGKILL)
         client.wait(10)
     poll(lambda: not any(each.is_running() for each in started), "its end", seconds=90)
+
+
+def test_the_control_runs_in_an_application_of_its_own_too() -> None:
+    job = ControlJob("press-a", ModelSettings(path=str(MODEL)), batch_id=1, attempt=1)
+    control(job, local(), deadline_seconds=DEADLINE_SECONDS)
+
+
+def test_too_many_bytes_are_told_with_their_place_here_too(kafka_server: KafkaServer) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [b"x" * 1000] * 6)
+    job = make_job(kafka_server, topic, OffsetRange(0, 0, 6), max_bytes=4500)
+    with pytest.raises(BatchTooBig) as caught:
+        judge(job, local(), deadline_seconds=DEADLINE_SECONDS)
+    assert (0, 4) == (caught.value.where["partition"], caught.value.where["offset"])

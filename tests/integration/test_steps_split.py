@@ -28,7 +28,8 @@ from frameferry.errors import (
 from frameferry.ledger.tables import batch
 from frameferry.pipeline import steps, world
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.run import run_batch
+from frameferry.pipeline.replay import plan_replay
+from frameferry.pipeline.run import run_batch, run_family
 from frameferry.pipeline.status import status
 from frameferry.pipeline.unblock import unblock
 
@@ -383,3 +384,25 @@ def test_bad_images_one_by_one_stop_it_too_within_an_hour(
         run_batch(small, batch_id)
     with pytest.raises(PipelineBlocked, match="4 of 4 images of the last hour"):
         run_batch(small, each[3])
+
+
+def test_a_replay_that_is_split_is_carried_with_its_pieces(
+    ferry: FerryBench, ctx: Context, judge: Judge, kafka_server: Any, ftp_server: Any
+) -> None:
+    kafka_server.produce(ctx.settings.kafka.topic, images(8))
+    carry(ctx)
+    before = {row.offset: row.label for row in ctx.ledger.records(ctx.pipeline)}
+    judge.poison = {b"picture 5": dies}
+    plan = plan_replay(
+        ctx, partition=0, start=0, end=8, mode="reinfer", dry_run=False, who="a person"
+    )
+    for batch_id in plan.batch_ids:
+        with pytest.raises(JudgingFailed):
+            run_family(ctx, batch_id)
+        run_family(ctx, batch_id)
+    after = {row.offset: row.label for row in ctx.ledger.records(ctx.pipeline)}
+    # What was delivered goes on standing where a replay could not judge it.
+    assert before[5] == after[5]
+    assert all(before[offset] != after[offset] for offset in set(before) - {5})
+    assert {0: 8, 1: 0} == ctx.ledger.committed_offsets(ctx.pipeline)
+    assert 8 == len(contents(ferry, ftp_server))

@@ -17,7 +17,7 @@ from frameferry.errors import ConfigError, FrameferryError
 from frameferry.pipeline.check import check_pipeline
 from frameferry.pipeline.context import open_context
 from frameferry.pipeline.replay import plan_replay
-from frameferry.pipeline.run import run_batch, run_once, run_until_caught_up
+from frameferry.pipeline.run import run_family, run_once, run_until_caught_up
 from frameferry.pipeline.steps import publish, wait
 from frameferry.pipeline.unblock import unblock as unblock_pipeline
 
@@ -100,7 +100,7 @@ def replay(
             who=getpass.getuser(),
         )
         for batch_id in plan.batch_ids:
-            run_batch(ctx, batch_id)
+            run_family(ctx, batch_id)
         if plan.batch_ids:
             publish(ctx)
     if as_json:
