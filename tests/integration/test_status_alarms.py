@@ -147,9 +147,24 @@ def test_a_log_that_ends_below_what_was_planned_is_said(tmp_path, kafka_server, 
     assert batch == 1
     (line,) = told["advice"]
     assert line == (
-        "Partition 0 ends at 3, below its planned offset 7: its log was truncated. Nothing of it "
-        "is planned; see docs/recovery.md"
+        "Partition 0 ends at 3, below its planned offset 7: the log was truncated. To go on, run: "
+        f"frameferry topic accept {ferry.name} --reason …"
     )
+
+
+def test_figures_of_another_topic_of_the_same_name_are_not_compared(
+    tmp_path, kafka_server, ftp_server
+):
+    ferry = ferry_of(tmp_path, kafka_server, ftp_server)
+    topic = ferry.content["kafka"]["topic"]
+    kafka_server.produce(topic, [b"x"] * 3)
+    with ferry.context() as ctx:
+        steps.plan(ctx)
+        kafka_server.delete_topic(topic)
+        kafka_server.create_topic(topic)
+        told = status(ctx)
+    assert told["arrivals_per_second"] is None
+    assert "truncated" not in " ".join(told["advice"])
 
 
 def test_kafka_being_down_is_advice_and_no_figure(tmp_path, kafka_server, ftp_server):

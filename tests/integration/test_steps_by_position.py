@@ -12,7 +12,7 @@ from fixtures.kafka import KafkaServer
 from fixtures.polling import poll
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import KafkaUnavailable, LedgerConflict, TopicChanged
+from frameferry.errors import KafkaUnavailable, LedgerConflict, TopicCompacted
 from frameferry.kafka.reader import RangeReader
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
@@ -216,9 +216,11 @@ def test_a_topic_that_is_compacted_is_planned_no_further(
 ) -> None:
     ferry = topic_bench(tmp_path, kafka_server, ftp_server, config={"cleanup.policy": policy})
     with ferry.context() as ctx:
-        for step in (steps.wait, steps.plan):
-            with pytest.raises(TopicChanged, match=f"cleanup.policy={policy}: pictures vanish"):
-                step(ctx)
+        waiting = steps.wait(ctx)
+        assert not waiting.now
+        assert f"cleanup.policy={policy}: pictures vanish" in waiting.reason
+        with pytest.raises(TopicCompacted, match=f"cleanup.policy={policy}: pictures vanish"):
+            steps.plan(ctx)
         told = status(ctx)
     assert not told["healthy"]
     assert f"cleanup.policy={policy}" in told["advice"][0]
@@ -242,8 +244,10 @@ def test_two_pipelines_share_a_topic_by_its_partitions(tmp_path, kafka_server, f
         run_until_caught_up(ctx)
         assert ctx.ledger.committed_offsets(ctx.pipeline) == {0: 5, 2: 5}
     overlap = f"pipeline {second.name}, partition 2: the partition belongs to pipeline {first.name}"
-    with second.context() as ctx, pytest.raises(LedgerConflict, match=overlap):
-        steps.plan(ctx)
+    with second.context() as ctx:
+        with pytest.raises(LedgerConflict, match=overlap):
+            steps.plan(ctx)
+        assert f"Partition 2 belongs to pipeline {first.name}. Give" in status(ctx)["advice"][0]
     second.content["kafka"]["partitions"] = "all"
     with second.context() as ctx, pytest.raises(LedgerConflict, match="belongs to pipeline"):
         steps.plan(ctx)

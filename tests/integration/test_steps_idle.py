@@ -119,24 +119,3 @@ def test_a_gap_that_is_accepted_lets_the_finished_batch_be_committed(
         ctx.ledger.accept_gap(gap.id, who="anna", reason="the camera was tested")
         assert {0: 5} == ctx.ledger.committed_offsets(ctx.pipeline)
         assert "no lag" == steps.wait(ctx).reason
-
-
-def test_what_only_a_person_can_mend_is_no_work_and_says_why(
-    ferry: FerryBench, kafka_server: KafkaServer, tmp_path, ftp_server
-) -> None:
-    """Else a run would fail at once and be followed by the next, for as long as nobody comes."""
-    topic = ferry.content["kafka"]["topic"]
-    rival = bench(tmp_path / "rival", topic=topic, kafka=kafka_server, ftp=ftp_server)
-    rival.ledger_url = ferry.url
-    rival.content["pipeline"] = "rival"
-    with ferry.context() as ctx:
-        steps.plan(ctx)
-    with rival.context() as ctx:
-        answer = steps.wait(ctx)
-        assert (answer.now, answer.retry_in_seconds) == (False, None)
-        assert f"the partition belongs to pipeline {ferry.name}" in answer.reason
-    rival.content["kafka"]["topic"] = "no-such-topic"
-    with rival.context() as ctx:
-        answer = steps.wait(ctx)
-        assert (answer.now, answer.retry_in_seconds) == (False, None)
-        assert "topic 'no-such-topic'" in answer.reason

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, insert
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import LedgerConflict, PlanStale
+from frameferry.ledger.bulk import insert_rows
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.pipelines import Known, need_pipeline
-from frameferry.ledger.tables import batch, batch_range, progress
+from frameferry.ledger.swaps import swap_planned
+from frameferry.ledger.tables import batch, batch_range
 from frameferry.ledger.text import storable
 
 
@@ -45,25 +47,7 @@ def move_planned(
     Raises:
         PlanStale: One of them is elsewhere by now.
     """
-    statement = (
-        update(progress)
-        .where(
-            progress.c.pipeline_id == known.id,
-            progress.c.generation == known.generation,
-            progress.c.partition == bindparam("of_partition"),
-            progress.c.planned_offset == bindparam("from_offset"),
-            progress.c.retired_at.is_(None),
-        )
-        .values(planned_offset=bindparam("to_offset"))
-    )
-    moved = connection.execute(
-        statement,
-        [
-            {"of_partition": part.partition, "from_offset": part.start, "to_offset": part.end}
-            for part in ranges
-        ],
-    )
-    if moved.rowcount != len(ranges):
+    if swap_planned(connection, known, ranges) != len(ranges):
         msg = "the planned offsets have moved: another planner was faster"
         raise PlanStale(msg, remedy="Plan again", pipeline=name)
 
@@ -95,8 +79,9 @@ def insert_ranges(
     is_live_root: bool,
 ) -> None:
     """Freeze a batch's ranges."""
-    connection.execute(
-        insert(batch_range),
+    insert_rows(
+        connection,
+        batch_range,
         [
             {
                 "batch_id": batch_id,

@@ -8,6 +8,7 @@ from frameferry.domain.batch import Batch
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.state import (
     BatchRow,
+    Block,
     Counts,
     GapRow,
     PipelineState,
@@ -28,6 +29,11 @@ class Reading:
         """Read what planner, wait and status decide on, in one snapshot; None if not registered."""
         with self._transactions.read() as connection:
             return states.pipeline_state(connection, name)
+
+    def blocked(self, pipeline: str) -> Block | None:
+        """Read what blocks a pipeline; None if nothing does, or it is not registered."""
+        with self._transactions.read() as connection:
+            return states.blocked(connection, pipeline)
 
     def owned_partitions(self, cluster_id: str, topic_id: str) -> dict[int, str]:
         """Read which partitions of a topic any pipeline owns, and its name."""

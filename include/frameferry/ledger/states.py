@@ -43,21 +43,32 @@ def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
     )
 
 
+def blocked(connection: Connection, name: str) -> Block | None:
+    """Read what blocks a pipeline; see `Ledger.blocked`."""
+    row = connection.execute(select(pipeline).where(pipeline.c.name == name)).one_or_none()
+    return None if row is None or row.blocked_at is None else _block(row)
+
+
 def _block(row: AnyRow) -> Block:
     return Block(reason=row.blocked_reason, digest=row.blocked_digest, since=row.blocked_at)
 
 
 def _progress(connection: Connection, known: Known) -> dict[int, Progress]:
-    query = select(progress).where(
-        progress.c.pipeline_id == known.id, progress.c.generation == known.generation
-    )
-    rows = connection.execute(query.order_by(progress.c.partition))
-    return {row.partition: _as_progress(row) for row in rows}
-
-
-def _as_progress(row: AnyRow) -> Progress:
-    last = None if row.last_offset is None else (row.last_offset, row.last_sha256)
-    return Progress(row.partition, row.planned_offset, row.committed_offset, row.leader_epoch, last)
+    query = select(
+        progress.c.partition,
+        progress.c.planned_offset,
+        progress.c.committed_offset,
+        progress.c.leader_epoch,
+        progress.c.last_offset,
+        progress.c.last_sha256,
+    ).where(progress.c.pipeline_id == known.id, progress.c.generation == known.generation)
+    rows = connection.execute(query.order_by(progress.c.partition)).all()
+    return {
+        partition: Progress(
+            partition, planned, committed, epoch, None if last is None else (last, sha256)
+        )
+        for partition, planned, committed, epoch, last, sha256 in rows
+    }
 
 
 def _recovered_to(connection: Connection, known: Known) -> dict[int, int]:
@@ -86,12 +97,12 @@ def _open_batches(connection: Connection, pipeline_id: int) -> tuple[OpenBatch, 
 
 
 def _reached(connection: Connection, known: Known, leaves: Sequence[AnyRow]) -> dict[int, int]:
-    """Find where a commit now would take the committed offsets."""
-    now_at = _progress(connection, known)
-    committed = {partition: at.committed for partition, at in now_at.items()}
+    """Find where a commit now would take the committed offsets; empty while nothing is finished."""
     mine = [leaf for leaf in leaves if leaf.generation == known.generation]
     if all(leaf.delivered_at is None for leaf in mine):
-        return committed
+        return {}
+    now_at = _progress(connection, known)
+    committed = {partition: at.committed for partition, at in now_at.items()}
     return follow(committed, read_links(connection, known))
 
 
@@ -99,7 +110,6 @@ def _open_batch(
     leaf: AnyRow, ranges: tuple[OffsetRange, ...], reached: Mapping[int, int]
 ) -> OpenBatch:
     finished = leaf.delivered_at is not None
-    behind = any(part.end > reached.get(part.partition, 0) for part in ranges)
     return OpenBatch(
         id=leaf.id,
         root_id=leaf.root_id or leaf.id,
@@ -107,7 +117,9 @@ def _open_batch(
         ranges=ranges,
         inferred=leaf.inferred_at is not None,
         finished=finished,
-        held_by_gap=finished and leaf.kind == "live" and behind,
+        held_by_gap=finished
+        and leaf.kind == "live"
+        and any(part.end > reached.get(part.partition, 0) for part in ranges),
         retry_at=leaf.retry_at,
         leased_until=leaf.leased_until,
         last_error=leaf.last_error,

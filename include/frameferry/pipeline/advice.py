@@ -7,6 +7,7 @@ from frameferry.errors import FrameferryError
 from frameferry.pipeline import witness
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.watching import Seen
+from frameferry.pipeline.world import is_other_topic
 from frameferry.planning.alarms import Limits, alarms, hanging, nobody_carries
 from frameferry.planning.gaps import find_truncated
 
@@ -23,7 +24,7 @@ def advice(
         seen: What Kafka said.
         unowned: The partitions of its topic that no pipeline owns (`unowned_partitions`).
     """
-    lines = [seen.trouble] if seen.trouble else []
+    lines = [*([seen.trouble] if seen.trouble else []), *_owned_by_others(ctx, known, seen)]
     if known is None:
         return [*lines, f"Nothing was planned yet. Run: frameferry run {ctx.pipeline}"]
     return [
@@ -73,7 +74,24 @@ def _lost(ctx: Context) -> list[str]:
     ]
 
 
+def _owned_by_others(ctx: Context, known: PipelineState | None, seen: Seen) -> list[str]:
+    """Name the pipelines that own partitions which this one wants as well."""
+    mine = known.progress if known else {}
+    wanted = [partition for partition in seen.watermarks if partition not in mine]
+    if seen.view is None or not wanted:
+        return []
+    owned = ctx.ledger.owned_partitions(seen.view.cluster_id, seen.view.topic_id)
+    return [
+        f"Partition {partition} belongs to pipeline {owned[partition]}. "
+        "Give each pipeline partitions of its own (kafka.partitions)"
+        for partition in wanted
+        if owned.get(partition, ctx.pipeline) != ctx.pipeline
+    ]
+
+
 def _truncated(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
+    if seen.view is None or is_other_topic(known, seen.view):
+        return []
     return [
         f"Partition {partition} ends at {seen.watermarks[partition].high}, below its planned "
         f"offset {known.progress[partition].planned}: the log was truncated. To go on, run: "

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from frameferry.domain.state import PipelineState
 from frameferry.errors import BatchUnfinished, RecordChanged, TopicChanged, TopicCompacted
 from frameferry.kafka.cluster import TopicView
 from frameferry.pipeline import delivering, witness, world
@@ -68,7 +69,8 @@ def plan(ctx: Context) -> Planned:
     world.refuse_if_blocked(ctx)
     view = world.look_or_block(ctx)
     witness.refuse_if_older(ctx)
-    for gap in find_gaps(world.state(ctx).progress, view.watermarks):
+    state = world.state(ctx)
+    for gap in find_gaps(state.progress, view.watermarks):
         ctx.ledger.record_gap(
             ctx.pipeline, partition=gap.partition, start=gap.start, end=gap.end, cause=gap.cause
         )
@@ -79,8 +81,9 @@ def plan(ctx: Context) -> Planned:
             start=gap.start,
             end=gap.end,
         )
+        state = world.state(ctx)
     sentences = []
-    while proposal := _proposal(ctx, view):
+    while proposal := _proposal(ctx, state, view):
         batch_id = ctx.ledger.add_batch(
             ctx.pipeline,
             ranges=proposal.ranges,
@@ -95,14 +98,15 @@ def plan(ctx: Context) -> Planned:
             ranges=[str(wanted) for wanted in proposal.ranges],
         )
         sentences.append(proposal.sentence)
-    leaves = leaves_to_take(world.state(ctx))
+        state = world.state(ctx)
+    leaves = leaves_to_take(state)
     return Planned(tuple(leaf.id for leaf in leaves), tuple(sentences))
 
 
-def _proposal(ctx: Context, view: TopicView) -> Proposal | None:
+def _proposal(ctx: Context, state: PipelineState, view: TopicView) -> Proposal | None:
     return propose(
         ctx.settings,
-        world.state(ctx),
+        state,
         view.watermarks,
         largest_record_bytes=view.largest_record_bytes,
     )

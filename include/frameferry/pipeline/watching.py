@@ -12,6 +12,7 @@ from frameferry.domain.state import PipelineState
 from frameferry.errors import FrameferryError
 from frameferry.kafka.cluster import Cluster, TopicView
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.world import is_other_topic
 from frameferry.planning.alarms import Figures, Waiting, figure
 
 ARRIVING: Final = timedelta(minutes=15)
@@ -49,7 +50,7 @@ def see(ctx: Context, known: PipelineState | None) -> Seen:
             view = cluster.look(
                 ctx.settings.kafka.topic, None if partitions == "all" else partitions
             )
-            if known is None:
+            if known is None or is_other_topic(known, view):
                 return Seen(view)
             return Seen(view, _figures(ctx, cluster, view, known), _held_since(ctx, cluster, view))
     except FrameferryError as error:

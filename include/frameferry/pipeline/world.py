@@ -100,8 +100,7 @@ def state(ctx: Context) -> PipelineState:
 
 def free_if_credential_changed(ctx: Context) -> None:
     """Lift a block that names a connection whose credential is another by now."""
-    known = ctx.ledger.pipeline_state(ctx.pipeline)
-    block = known.blocked if known else None
+    block = ctx.ledger.blocked(ctx.pipeline)
     if block is None or block.digest is None or block.digest == ctx.ftp().digest:
         return
     ctx.ledger.unblock(ctx.pipeline, who="the connection's credential changed")
@@ -118,10 +117,10 @@ def refuse_if_blocked(ctx: Context) -> None:
         PipelineBlocked: Says why, since when, and what frees it.
     """
     free_if_credential_changed(ctx)
-    known = ctx.ledger.pipeline_state(ctx.pipeline)
-    if known is None or known.blocked is None:
+    block = ctx.ledger.blocked(ctx.pipeline)
+    if block is None:
         return
-    msg = f"blocked since {known.blocked.since:%Y-%m-%d %H:%M:%S} UTC: {known.blocked.reason}"
+    msg = f"blocked since {block.since:%Y-%m-%d %H:%M:%S} UTC: {block.reason}"
     raise PipelineBlocked(
         msg,
         remedy=f"Put it right, then run: frameferry unblock {ctx.pipeline}",
