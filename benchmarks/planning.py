@@ -64,6 +64,10 @@ class Told:
     def look(self, *_: object) -> TopicView:
         return self._view
 
+    def mirrored(self, *_: object) -> dict[int, tuple[int, str]]:
+        """Nobody has published yet."""
+        return {}
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -95,7 +99,7 @@ def measure(url: str) -> None:
     times: dict[str, list[tuple[float, float]]] = {
         "plan": [],
         "wait": [],
-        "the pure part of it": [],
+        "the pure part": [],
     }
     with closing(open_ledger(url)) as ledger:
         starts = dict.fromkeys(range(PARTITIONS), 0)
@@ -109,7 +113,7 @@ def measure(url: str) -> None:
         for _ in range(ROUNDS):
             times["wait"].append(milliseconds(lambda: steps.wait(ctx)))
             state = world.state(ctx)
-            times["the pure part of it"].append(milliseconds(partial(decide, state, view)))
+            times["the pure part"].append(milliseconds(partial(decide, state, view)))
             times["plan"].append(milliseconds(lambda: steps.plan(ctx)))
             sizes.append(finish(ctx))
         for what, taken in times.items():

@@ -69,19 +69,7 @@ def plan(ctx: Context) -> Planned:
     world.refuse_if_blocked(ctx)
     view = world.look_or_block(ctx)
     witness.refuse_if_older(ctx)
-    state = world.state(ctx)
-    for gap in find_gaps(state.progress, view.watermarks):
-        ctx.ledger.record_gap(
-            ctx.pipeline, partition=gap.partition, start=gap.start, end=gap.end, cause=gap.cause
-        )
-        log.warning(
-            "gap.found",
-            pipeline=ctx.pipeline,
-            partition=gap.partition,
-            start=gap.start,
-            end=gap.end,
-        )
-        state = world.state(ctx)
+    state = _gaps_recorded(ctx, world.state(ctx), view)
     sentences = []
     while proposal := _proposal(ctx, state, view):
         batch_id = ctx.ledger.add_batch(
@@ -101,6 +89,23 @@ def plan(ctx: Context) -> Planned:
         state = world.state(ctx)
     leaves = leaves_to_take(state)
     return Planned(tuple(leaf.id for leaf in leaves), tuple(sentences))
+
+
+def _gaps_recorded(ctx: Context, state: PipelineState, view: TopicView) -> PipelineState:
+    """Record what retention took unread; return the state behind it."""
+    gaps = find_gaps(state.progress, view.watermarks)
+    for gap in gaps:
+        ctx.ledger.record_gap(
+            ctx.pipeline, partition=gap.partition, start=gap.start, end=gap.end, cause=gap.cause
+        )
+        log.warning(
+            "gap.found",
+            pipeline=ctx.pipeline,
+            partition=gap.partition,
+            start=gap.start,
+            end=gap.end,
+        )
+    return world.state(ctx) if gaps else state
 
 
 def _proposal(ctx: Context, state: PipelineState, view: TopicView) -> Proposal | None:
