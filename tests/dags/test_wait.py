@@ -53,5 +53,4 @@ def test_a_question_that_fails_fires_with_the_reason(ferry, monkeypatch):
         '{"conn_type": "kafka", "extra": {"bootstrap.servers": "127.0.0.1:1"}}',
     )
     event = asyncio.run(first_event(ferry.name, 0))
-    assert event.payload["retry"] is True
     assert "Kafka at 127.0.0.1:1" in event.payload["error"]
