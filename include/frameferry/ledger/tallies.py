@@ -74,10 +74,25 @@ def _untallied(known: Known) -> Select[int]:
 
 
 def _standing(batch_id: int) -> Select[int, str | None, str, int]:
+    """
+    Count a batch's standing rows.
+
+    A scalar sub-select is looked up row by row; a join would, on a large ledger without fresh
+    statistics, read all of `current` for each batch.
+    """
     label = func.coalesce(record.c.label, "")
+    stands = (
+        select(current.c.record_id)
+        .where(
+            current.c.pipeline_id == record.c.pipeline_id,
+            current.c.generation == record.c.generation,
+            current.c.partition == record.c.partition,
+            current.c.offset == record.c.offset,
+        )
+        .scalar_subquery()
+    )
     return (
         select(record.c.batch_id, record.c.outcome, label, func.count())
-        .join(current, current.c.record_id == record.c.id)
-        .where(record.c.batch_id == batch_id)
+        .where(record.c.batch_id == batch_id, stands == record.c.id)
         .group_by(record.c.batch_id, record.c.outcome, label)
     )
