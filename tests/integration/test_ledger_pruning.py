@@ -11,9 +11,11 @@ from fixtures.ledgers import (
     claim,
     count,
     deliver,
+    intend,
     judged,
     plan,
     put,
+    receive,
     record,
     row,
 )
@@ -261,3 +263,16 @@ def test_totals_are_those_of_the_rows_whatever_was_done(press: Ledger) -> None:
     press.commit(replay)
     assert {"good": 2, "scratch": 2} == press.counts(PIPELINE).labels
     assert 6 == press.counts(PIPELINE).records
+
+
+def test_a_row_that_was_delivered_before_its_batch_was_split_is_counted(press: Ledger) -> None:
+    batch = judged(press, OffsetRange(0, 0, 4))
+    first, *_ = press.consignments(batch.token)
+    intend(press, batch, [first])
+    receive(press, batch, [first])
+    press.withdraw_predictions(batch.token, error="wrong rows")
+    halves = [[OffsetRange(0, 0, 2)], [OffsetRange(0, 2, 4)]]
+    press.split_batch(batch.token, pieces=halves, lost=[], is_charged=True, why="it fails")
+    assert 1 == press.counts(PIPELINE).delivered
+    other = committed(press, OffsetRange(1, 0, 1))
+    assert 2 == press.counts(PIPELINE).delivered, other

@@ -34,8 +34,14 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     if not rows:
         return
     names = list(rows[0])
+    insert_values(connection, table, names, [tuple(row[name] for name in names) for row in rows])
+
+
+def insert_values(
+    connection: Connection, table: Table, names: Sequence[str], values: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert tuples in the order of *names*; see `insert_rows`."""
     quoted = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in names)
-    values = [tuple(row[name] for name in names) for row in rows]
     if connection.dialect.name == "sqlite":
         marks = ", ".join("?" * len(names))
         statement = f"INSERT INTO {table.name} ({quoted}) VALUES ({marks})"  # noqa: S608 - our own names

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import Connection, Table, func, select, text
 
-from frameferry.ledger.bulk import insert_rows
+from frameferry.ledger.bulk import insert_values
+from frameferry.ledger.clock import UtcTime
+from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.epochs import last_ids, set_last_id
 from frameferry.ledger.schema import VERSION_TABLE, migrate_within, schema_of
 from frameferry.ledger.tables import record
@@ -57,23 +59,40 @@ def begin_anew(connection: Connection) -> None:
 
 
 def _copy(source: Connection, target: Connection, table: Table) -> int:
+    names = [column.name for column in table.columns]
     count = 0
-    for rows in _chunks(source, table):
+    for rows in _chunks(source, target, table):
+        insert_values(target, table, names, rows)
         count += len(rows)
-        if target.dialect.name == "postgresql":
-            insert_rows(target, table, rows)
-        else:
-            target.execute(insert(table), rows)
     return count
 
 
-def _chunks(source: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
+def _chunks(
+    source: Connection, target: Connection, table: Table
+) -> Iterator[list[tuple[Any, ...]]]:
     """Read a table in chunks, in an order in which no row refers to a later one."""
     order = [*table.primary_key.columns]
     if table is record:
         order.insert(0, record.c.duplicate_of.is_not(None))
-    query = select(table).order_by(*order)
     streaming = source.execution_options(yield_per=CHUNK_ROWS)
-    with streaming.execute(query) as result:
-        for partition in result.mappings().partitions(CHUNK_ROWS):
-            yield [dict(row) for row in partition]
+    with streaming.execute(select(table).order_by(*order)) as result:
+        for rows in result.partitions(CHUNK_ROWS):
+            yield _as_kept(rows, target, table)
+
+
+def _as_kept(rows: Sequence[AnyRow], target: Connection, table: Table) -> list[tuple[Any, ...]]:
+    """Write moments as the target keeps them: they reach its driver as they are."""
+    moments = {
+        at: column.type
+        for at, column in enumerate(table.columns)
+        if isinstance(column.type, UtcTime)
+    }
+    if not moments or target.dialect.name != "sqlite":
+        return [tuple(row) for row in rows]
+    return [
+        tuple(
+            moments[at].process_bind_param(value, target.dialect) if at in moments else value
+            for at, value in enumerate(row)
+        )
+        for row in rows
+    ]

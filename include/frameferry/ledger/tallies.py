@@ -21,8 +21,13 @@ _IS_UNTALLIED = text("NOT batch.is_tallied")
 
 
 def write_tallies(connection: Connection, known: Known) -> None:
-    """Count the batches that are committed and were not counted yet, or were changed since."""
-    fresh = _untallied(known).where(batch.c.committed_at.is_not(None))
+    """
+    Count the batches that ended and were not counted yet, or were changed since.
+
+    A batch that was split may hold rows too: those delivered before its judging was withdrawn.
+    """
+    ended = batch.c.committed_at.is_not(None) | batch.c.split_at.is_not(None)
+    fresh = _untallied(known).where(ended)
     for batch_id in list(connection.scalars(fresh)):
         _mark(connection, [batch_id], is_tallied=True)
         counted = _standing(batch_id).subquery()
@@ -68,16 +73,31 @@ def _mark(connection: Connection, batch_ids: Sequence[int], *, is_tallied: bool)
 def _untallied(known: Known) -> Select[int]:
     return (
         select(batch.c.id)
-        .where(batch.c.pipeline_id == known.id, _IS_UNTALLIED, batch.c.split_at.is_(None))
+        .where(batch.c.pipeline_id == known.id, _IS_UNTALLIED)
         .order_by(batch.c.id)
     )
 
 
 def _standing(batch_id: int) -> Select[int, str | None, str, int]:
+    """
+    Count a batch's standing rows.
+
+    A scalar sub-select is looked up row by row; a join would, on a large ledger without fresh
+    statistics, read all of `current` for each batch.
+    """
     label = func.coalesce(record.c.label, "")
+    stands = (
+        select(current.c.record_id)
+        .where(
+            current.c.pipeline_id == record.c.pipeline_id,
+            current.c.generation == record.c.generation,
+            current.c.partition == record.c.partition,
+            current.c.offset == record.c.offset,
+        )
+        .scalar_subquery()
+    )
     return (
         select(record.c.batch_id, record.c.outcome, label, func.count())
-        .join(current, current.c.record_id == record.c.id)
-        .where(record.c.batch_id == batch_id)
+        .where(record.c.batch_id == batch_id, stands == record.c.id)
         .group_by(record.c.batch_id, record.c.outcome, label)
     )
