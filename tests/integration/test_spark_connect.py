@@ -17,6 +17,7 @@ from fixtures.polling import poll
 from fixtures.spark import SparkServer
 
 from frameferry.config.settings import ModelSettings
+from frameferry.domain.headers import header_text
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
 from frameferry.errors import (
@@ -92,6 +93,26 @@ def test_rows_are_exactly_the_committed_records_of_the_ranges(
     assert rows[1, 3].source_name == "불량 3 ä.jpg"
     assert rows[1, 4].source_name is None
     assert answer.judge_digest == judge_digest(job.model.path, job.model)
+
+
+def test_the_headers_that_a_name_is_made_of_travel_with_the_row(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    topic = kafka_server.create_topic()
+    long = b"x" * 4000
+    headers = [
+        [("line", b"3"), ("line", b"4"), ("recipe 'id'", "도장".encode()), ("secret", b"x")],
+        [("line", None), ("recipe 'id'", b"\xff\0")],
+        None,
+        [("line", long)],
+    ]
+    kafka_server.produce(topic, [surface(1)] * 4, headers=headers)
+    wanted = ("recipe 'id'", "line")
+    job = make_job(kafka_server, topic, OffsetRange(0, 0, 4), name_headers=wanted)
+    rows = [dict(row.headers) for row in judged(job, spark_server).predictions]
+    assert {"line": "3", "recipe 'id'": "도장"} == rows[0]
+    assert [{"recipe 'id'": "\N{REPLACEMENT CHARACTER}" * 2}, {}] == rows[1:3]
+    assert {"line": header_text(long)} == rows[3]
 
 
 def test_a_bad_picture_is_a_row_with_a_reason(

@@ -27,7 +27,8 @@ from pydantic import (
 
 from frameferry.config.reading import explained, read_mapping
 from frameferry.config.values import ConnectionId, Partitions, Start
-from frameferry.domain.templates import check_template, template_fields
+from frameferry.domain.naming import Illegal
+from frameferry.domain.templates import check_template, template_fields, template_headers
 from frameferry.errors import ConfigError
 
 DEFAULT_NAME = "{date}/{stem}_{partition}-{offset:020d}{suffix}"
@@ -125,15 +126,23 @@ class DeliverSettings(_Frozen):
     base: str = Field(description="Absolute folder on the server; one of its own per pipeline.")
     name: str = Field(
         default=DEFAULT_NAME,
-        description="File name template below the base; fields: date, hour, stem, suffix, "
-        "partition, offset, pipeline, topic, label.",
+        description="File name template below the base; its fields are under "
+        "[File names](#file-names).",
     )
-    timezone: str = Field(default="UTC", description="Zone of `{date}` and `{hour}`.")
+    illegal: Illegal = Field(
+        default="encode",
+        description="What becomes of text that cannot stand in a file's name: written as `%XX`, "
+        "as `_`, its digest instead, or the record is quarantined.",
+    )
+    timezone: str = Field(default="UTC", description="Zone of `{date}` and the other times.")
     after: Literal["kept", "taken"] = Field(
         default="kept", description="`taken`: a consumer moves files away at once."
     )
     connections: int = Field(
         default=4, ge=1, le=16, description="Connections to the server at once; as many pool slots."
+    )
+    empty: Literal["quarantine", "deliver"] = Field(
+        default="quarantine", description="What to do with a record that holds no bytes."
     )
     sidecar: Literal["none"] = Field(
         default="none", description="A JSON file beside each picture is planned; `none` today."
@@ -167,8 +176,13 @@ class DeliverSettings(_Frozen):
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone of `{date}`."""
+        """The zone of `{date}` and the other times."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def name_headers(self) -> tuple[str, ...]:
+        """The record headers that names are made of."""
+        return template_headers(self.name)
 
 
 class BatchSettings(_Frozen):

@@ -16,13 +16,18 @@ def sha256_hex(value: bytes | memoryview) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One Kafka record: the image's bytes and what came with them. `value` may be empty."""
+    """
+    One Kafka record: the image's bytes and what came with them. `value` may be empty.
+
+    `headers` holds those that were asked for and are there.
+    """
 
     partition: int
     offset: int
     timestamp_ms: int
     source_name: str | None
     value: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,8 @@ class Prediction:
 
     `score` is in [0, 1]. `outputs` is the model's whole answer as JSON text. `reason` is set
     exactly when the image could not be judged (`detail` then says more); `label` is None then.
-    `timestamp_ms` is Kafka's, -1 where the record has none.
+    `timestamp_ms` is Kafka's, -1 where the record has none. `headers` are those that a name is
+    made of; they are not stored, since the name is.
     """
 
     partition: int
@@ -46,6 +52,7 @@ class Prediction:
     outputs: str | None = None
     reason: str | None = None
     detail: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
