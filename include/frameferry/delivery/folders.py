@@ -22,7 +22,7 @@ class Folders:
         Raises:
             FtpUnavailable: Cut off, or refused for now.
         """
-        missing = [level for level in _levels(folder) if level not in self._known]
+        missing = [level for level in levels(folder) if level not in self._known]
         if not missing:
             return
         for reply in list(ftp.burst([f"MKD {level}" for level in missing])):
@@ -31,9 +31,10 @@ class Folders:
 
     def forget(self, folder: str) -> None:
         """Stop believing in a folder that the server says is not there."""
-        self._known.difference_update(level for level in _levels(folder) if level != "/")
+        self._known.difference_update(level for level in levels(folder) if level != "/")
 
 
-def _levels(folder: str) -> list[str]:
+def levels(folder: str) -> list[str]:
+    """List a folder and all above it, from the top; the root is none."""
     parts = [part for part in folder.split("/") if part]
     return ["/" + "/".join(parts[: depth + 1]) for depth in range(len(parts))]

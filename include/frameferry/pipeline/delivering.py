@@ -24,8 +24,6 @@ from frameferry.domain.records import (
 from frameferry.errors import (
     DeliveryRefused,
     Fenced,
-    FrameferryError,
-    LoginRefused,
     OffsetsLost,
     PipelineBlocked,
     PredictionsIncomplete,
@@ -35,11 +33,11 @@ from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.reader import RangeReader
 from frameferry.pipeline import losing, world
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.login import one_login
 
 GROUP_RECORDS = 200
 GROUP_BYTES = 32 * 1024**2
 """A group is staged, verified, intended, renamed and receipted as one: this bounds memory."""
-_LOGIN_LEASE_SECONDS = 60.0
 
 log = structlog.get_logger()
 Item = tuple[Consignment, bytes]
@@ -298,24 +296,9 @@ def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
         part_tag=batch.part_tag,
     )
     with ExitStack() as stack, _blocking(ctx, connection.digest):
-        with _one_login(ctx, connection.digest):
+        with one_login(ctx.ledger, connection.digest, owner=ctx.owner):
             stack.enter_context(publisher)
         yield publisher
-
-
-@contextmanager
-def _one_login(ctx: Context, digest: str) -> Iterator[None]:
-    """Let one log-in be tried at a time, over all tasks, runs and pipelines of this connection."""
-    ctx.ledger.begin_login(digest, owner=ctx.owner, lease_seconds=_LOGIN_LEASE_SECONDS)
-    try:
-        yield
-    except LoginRefused as error:
-        ctx.ledger.end_login(digest, refused=error.what)
-        raise
-    except FrameferryError:
-        ctx.ledger.end_login(digest, refused=None)
-        raise
-    ctx.ledger.end_login(digest, refused=None)
 
 
 @contextmanager
@@ -339,7 +322,7 @@ def one_connection(ctx: Context) -> Iterator[FerryFTP]:
     """
     connection = ctx.ftp()
     with _blocking(ctx, connection.digest):
-        with _one_login(ctx, connection.digest):
+        with one_login(ctx.ledger, connection.digest, owner=ctx.owner):
             ftp = ctx.open_ftp(connection)
         try:
             ftp.confine(ctx.settings.deliver.base)
