@@ -144,8 +144,20 @@ class DeliverSettings(_Frozen):
     empty: Literal["quarantine", "deliver"] = Field(
         default="quarantine", description="What to do with a record that holds no bytes."
     )
-    sidecar: Literal["none"] = Field(
-        default="none", description="A JSON file beside each picture is planned; `none` today."
+    create_folders: bool = Field(
+        default=True,
+        description="Make the folders that names ask for; `false`: somebody else makes them, and a "
+        "missing one stops the pipeline.",
+    )
+    part_name: Literal["dot", "suffix"] = Field(
+        default="dot",
+        description="Names of parts: with a leading dot and `.part` at the end, or, for servers "
+        "that take no dot, with `.part` only (`suffix`).",
+    )
+    sidecar: Literal["none", "json"] = Field(
+        default="none",
+        description="`json`: a file beside each picture, its name and `.json`, with what was said "
+        "of it; it is there before the picture.",
     )
 
     @field_validator("base")
@@ -393,6 +405,19 @@ def _refuse_clash(path: Path, new: PipelineSettings, others: dict[Path, Pipeline
             base = f"{new.deliver.base!r} on {new.deliver.connection}"
             msg = f"{path.name}: deliver.base: {base} is taken by {other_path.name}"
             raise ConfigError(msg, remedy="Give each pipeline a base of its own")
+        if "json" in {new.deliver.sidecar, other.deliver.sidecar} and _nest(new, other):
+            msg = (
+                f"{path.name}: deliver.base: {new.deliver.base!r} and {other.deliver.base!r} of "
+                f"{other_path.name} lie in one another, so a sidecar could meet a picture"
+            )
+            raise ConfigError(msg, remedy="Give each a base of its own, or set sidecar to none")
+
+
+def _nest(one: PipelineSettings, other: PipelineSettings) -> bool:
+    """Say whether one pipeline's base lies in the other's, on one server."""
+    (server, base), (other_server, other_base) = _place(one), _place(other)
+    shorter, longer = sorted((base, other_base), key=len)
+    return server == other_server and longer.startswith(f"{shorter.rstrip('/')}/")
 
 
 def _place(settings: PipelineSettings) -> tuple[str, str]:

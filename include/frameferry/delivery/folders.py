@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.replies import raise_if_transient
+from frameferry.errors import DeliveryRefused
 
 
 class Folders:
@@ -32,6 +33,36 @@ class Folders:
     def forget(self, folder: str) -> None:
         """Stop believing in a folder that the server says is not there."""
         self._known.difference_update(level for level in levels(folder) if level != "/")
+
+
+class StandingFolders:
+    """Folders that somebody else makes: none is made here, and one that is missing is said."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = {"/"}
+
+    def ensure(self, ftp: FerryFTP, folder: str) -> None:
+        """
+        See that a folder stands.
+
+        Raises:
+            DeliveryRefused: It is not there, or may not be entered.
+            FtpUnavailable: Cut off, or refused for now.
+        """
+        if folder in self._known:
+            return
+        reply = ftp.ask("CWD", folder)
+        raise_if_transient("CWD", reply)
+        if not reply.is_success:
+            msg = f"the folder {folder} is not there: the server said {reply.words!r}"
+            raise DeliveryRefused(
+                msg, remedy="Make it, or let deliver.create_folders be true, then unblock"
+            )
+        self._known.add(folder)
+
+    def forget(self, folder: str) -> None:
+        """Look again the next time."""
+        self._known.discard(folder)
 
 
 def levels(folder: str) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.paths import PART_SUFFIX
+from frameferry.delivery.parts import PART_SUFFIX
 from frameferry.delivery.replies import Reply, raise_if_transient
 from frameferry.errors import DeliveryRefused, FtpUnavailable
 
@@ -35,7 +35,7 @@ class RemoteFile:
     @property
     def is_part(self) -> bool:
         """Say whether it is on its way and not yet under a final name."""
-        return self.path.rpartition("/")[2].startswith(".") and self.path.endswith(PART_SUFFIX)
+        return self.path.endswith(PART_SUFFIX)
 
 
 def list_tree(ftp: FerryFTP, base: str) -> Iterator[RemoteFile]:

@@ -78,8 +78,21 @@ class NamedPrediction:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPrediction:
+    """A prediction as the ledger holds it, with its frozen place and the judge's digest."""
+
+    prediction: Prediction
+    remote_path: str
+    judge_digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Consignment:
-    """A record row that still has to be delivered: where to, and what its bytes must be."""
+    """
+    A record row that still has to be delivered: where to, and what its bytes must be.
+
+    `sidecar` is what goes beside it, None for nothing.
+    """
 
     record_id: int
     partition: int
@@ -87,17 +100,23 @@ class Consignment:
     remote_path: str
     size_bytes: int
     sha256: str
+    sidecar: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A part that may be renamed, or may have been: what a settling attempt looks at."""
+    """
+    A part that may be renamed, or may have been: what a settling attempt looks at.
+
+    `sidecar` is what the sidecar must hold that the part's name speaks of, None where it does not.
+    """
 
     record_id: int
     remote_path: str
     part_path: str
     size_bytes: int
     sha256: str
+    sidecar: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
