@@ -100,6 +100,33 @@ def test_a_part_under_an_open_intent_stays_until_it_is_settled(ferry, ftp_server
         assert 3 == ctx.ledger.counts(ctx.pipeline).delivered
 
 
+def test_a_picture_that_is_called_like_a_part_is_never_swept(ferry, ftp_server):
+    with ferry.context() as ctx:
+        batch_id = judged(ctx)
+        batch, [row, *_] = die_delivering(ctx, batch_id)
+        alike = part_path(row.remote_path, batch.part_tag, 1)
+        rename_in_ledger(ctx, row.record_id, alike)
+        steps.deliver(ctx, batch_id)
+        swept = sweep(ctx, dry_run=False)
+    assert alike.rpartition("/")[2] in {
+        Path(name).name for name in delivered_files(ftp_server, ferry.content["deliver"]["base"])
+    }
+    assert ((alike, "it is a picture's final name"),) == swept.left
+
+
+def rename_in_ledger(ctx: Context, record_id: int, path: str) -> None:
+    """Freeze a name that naming gives no more, as an older version might have."""
+    from sqlalchemy import text
+
+    from frameferry.ledger.names import name_key
+
+    with ctx.ledger._transactions.write() as connection:
+        connection.execute(
+            text("UPDATE record SET remote_path = :path, name_key = :key WHERE id = :id"),
+            {"path": path, "key": name_key(path), "id": record_id},
+        )
+
+
 def test_a_delivery_that_went_well_lists_no_folder(ferry, ftp_server):
     with ferry.context() as ctx:
         steps.deliver(ctx, judged(ctx))
@@ -115,7 +142,7 @@ def test_trouble_with_sweeping_is_none_of_the_delivery(ferry, ftp_server, monkey
         assert ctx.ledger.batch(batch_id).delivered_at is not None
 
 
-def _unavailable(*_: Any) -> None:
+def _unavailable(*_: Any, **__: Any) -> None:
     from frameferry.errors import LedgerUnavailable
 
     msg = "down"

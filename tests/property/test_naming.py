@@ -129,6 +129,7 @@ def test_two_records_never_share_a_name(
     assert names[0].casefold() != names[1].casefold()
 
 
+PIECES = [*"123.-_%", ".part", "part"]
 fields = st.sampled_from(
     ["{stem}", "{suffix}", "{label}", "{date}", "{timestamp}", "{header[a]}", ""]
 )
@@ -151,7 +152,7 @@ def test_whatever_template_is_allowed_keeps_records_apart(
     seen: dict[str, tuple[int, int]] = {}
     for _ in range(100):
         stem, label, header = (
-            "".join(random.choices("123.-_%", k=random.randrange(4))) for _ in range(3)
+            "".join(random.choices(PIECES, k=random.randrange(4))) for _ in range(3)
         )
         record = NameFields(
             "p",
@@ -235,16 +236,16 @@ def test_the_default_name_depends_on_nothing_that_the_model_says(
 
 
 @bounded
-@given(records, templates, zones, st.integers(1, 3))
+@given(records, templates, zones, st.integers(1, 3), policies)
 def test_a_name_is_read_back_to_its_record(
-    record: NameFields, template: str, zone: ZoneInfo, generation: int
+    record: NameFields, template: str, zone: ZoneInfo, generation: int, policy: Illegal
 ) -> None:
     """Or not at all, where it had to be shortened or is a folder's: never to another record."""
     if not {"{partition", "{offset"} <= {
         name for name in ("{partition", "{offset") if name in template.rpartition("/")[2]
     }:
         return
-    name = remote_name(template, replace(record, generation=generation), zone)
+    name = remote_name(template, replace(record, generation=generation), zone, policy)
     reader = PositionReader(template, pipeline=record.pipeline, generation=generation)
     assert reader.read(name) in {None, (record.partition, record.offset)}
 

@@ -60,6 +60,7 @@ def test_probe_files_tell_it_too(name) -> None:
         *(".x.e-1-1.part", ".x.e-1-1-x.part", ".x.e-1-1-7.part.jpg", ".x.e-1-1-7.part "),
         *(".x.E-1-1-7.part", ".in.x.jpg.", ".x.e-1-1-7.json", "0123abcd-77-3-9.part"),
         ".x.e-" + "1" * 40 + "-1-7.part",
+        *(".x.e-1-1-7.probe", "frameferry-probe.e-1-1-7.probe", "x.frameferry-probe.e-1-1-7.probe"),
     ],
 )
 def test_other_files_are_no_parts(name) -> None:

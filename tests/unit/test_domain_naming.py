@@ -138,6 +138,20 @@ def test_folders_end_in_no_dot_and_no_space(label: str, expected: str) -> None:
     assert named("{label}/{partition}-{offset}", label=label) == f"{expected}/0-7"
 
 
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("encode", "%2E"), ("replace", "_"), ("hash", "_")]
+)
+def test_no_name_ends_as_a_part_does(policy: Illegal, expected: str) -> None:
+    assert file_of("a.part", policy) == f"a{END}{expected}part"
+    assert named("{partition}-{offset}_{stem}", source_name="x.e-1-1-7.PaRT.long-suffix") == (
+        "0-7_x.e-1-1-7.PaRT.long-suffix"
+    )
+    assert named("{partition}-{offset}_{label}", label=".x.e-1-1-7.PaRT", illegal=policy) == (
+        f"0-7_.x.e-1-1-7{expected}PaRT"
+    )
+    assert "ends in .part" in (flaw_of(source_name="a.part") or "")
+
+
 def test_two_spellings_of_one_letter_are_one_name() -> None:
     assert file_of("e\u0301.jpg") == file_of("\u00e9.jpg")
 

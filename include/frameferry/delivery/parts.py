@@ -20,11 +20,9 @@ PART_SUFFIX = ".part"
 SIDECAR_SUFFIX = ".json"
 _WITH_SIDECAR = "+json"
 _HASH_CHARACTERS = 16
-_PART = re.compile(
-    r".*\.(?P<epoch>[0-9a-z]{1,16})-(?P<batch>\d{1,18})-(?P<attempt>\d{1,9})-\d{1,18}"
-    r"(\+json|\.json)?\.(part|probe)",
-    re.DOTALL,
-)
+_TAG = r"\.(?P<epoch>[0-9a-z]{1,16})-(?P<batch>\d{1,18})-(?P<attempt>\d{1,9})-\d{1,18}"
+_PART = re.compile(rf".*{_TAG}(\+json|\.json)?\.part", re.DOTALL)
+_PROBE = re.compile(rf"\.frameferry-probe{_TAG}\.probe")
 
 
 class PartTag(NamedTuple):
@@ -59,7 +57,7 @@ def part_path(
 
 def part_tag_of(name: str) -> PartTag | None:
     """Read whose part a file is; None for a file that is no part, or no probe file, of ours."""
-    found = _PART.fullmatch(name)
+    found = _PART.fullmatch(name) or _PROBE.fullmatch(name)
     if found is None:
         return None
     return PartTag(found["epoch"], int(found["batch"]), int(found["attempt"]))

@@ -27,6 +27,7 @@ _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
     | {f"{stem}{digit}" for stem in ("com", "lpt") for digit in "123456789¹²³"}
 )
+_PART_END = ".part"
 _LONGEST_SUFFIX = len("jpegxl")
 _YEARS = range(2000, 2101)
 _UNDATED = "undated"
@@ -81,8 +82,8 @@ def name_flaw(template: str, fields: NameFields, zone: ZoneInfo) -> str | None:
     for part in wanted.split("/"):
         if part and _component(part, _SPELLINGS["reject"]) != unicodedata.normalize("NFC", part):
             return (
-                f"{part[:200]!r} is over {COMPONENT_BYTES} bytes, a word that Windows reserves, or "
-                "begins or ends with a character that it must not"
+                f"{part[:200]!r} is over {COMPONENT_BYTES} bytes, a word that Windows reserves, "
+                "begins or ends with a character that it must not, or ends in .part"
             )
     return None
 
@@ -230,11 +231,17 @@ _SPELLINGS: dict[Illegal, _Spelling] = {
 
 
 def _component(part: str, spelling: _Spelling) -> str:
-    """Make one component harmless: no dots or spaces at its edges, no reserved word, 255 bytes."""
+    """
+    Make one component harmless: no dots or spaces at its edges, no reserved word, 255 bytes.
+
+    None ends as a part does: consumers would pass it over, and a sweep could take it for one.
+    """
     if part.startswith((".", "-", " ")):
         part = spelling.edge(part[0]) + part[1:]
     if part.endswith((".", " ")):
         part = part[:-1] + spelling.edge(part[-1])
+    if part.lower().endswith(_PART_END):
+        part = part[: -len(_PART_END)] + spelling.edge(".") + part[1 - len(_PART_END) :]
     if part.split(".", 1)[0].rstrip(" ").lower() in _RESERVED:
         part = spelling.edge(part[0]) + part[1:]
     return _shortened(unicodedata.normalize("NFC", part))

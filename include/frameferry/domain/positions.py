@@ -16,7 +16,7 @@ _TIMES: Final = {
     "timestamp": r"(?:\d{8}T\d{9}|undated)",
 }
 _ANY: Final = r"[^/]+?"
-_SUFFIX: Final = r"(?:\.[^/.]+)?"
+_SUFFIX: Final = r"(?:\.[^/.]+|(?:%2E|_)part)?"
 
 
 class PositionReader:

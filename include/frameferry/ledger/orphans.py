@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, case, select
 
 from frameferry.domain.state import PartFates
 from frameferry.ledger.bulk import as_set
+from frameferry.ledger.names import find_holders, name_key
 from frameferry.ledger.pipelines import find_pipeline
 from frameferry.ledger.tables import batch, record
 
@@ -37,11 +38,18 @@ def litter_folders(
     return sorted({dirname(path) for path in connection.scalars(query)})
 
 
-def part_fates(connection: Connection, name: str, batch_ids: Collection[int]) -> PartFates:
+def part_fates(
+    connection: Connection,
+    name: str,
+    batch_ids: Collection[int],
+    *,
+    destination: str,
+    paths: Collection[str],
+) -> PartFates:
     """Say which attempts ended, and which parts may still be renamed; see `Ledger.part_fates`."""
     known = find_pipeline(connection, name)
     if known is None:
-        return PartFates({}, frozenset())
+        return PartFates({}, frozenset(), frozenset())
     ours = (batch.c.pipeline_id == known.id) & batch.c.id.in_(as_set(connection, list(batch_ids)))
     over = batch.c.delivered_at.is_not(None) | batch.c.split_at.is_not(None)
     last = case((over, batch.c.attempt), else_=batch.c.attempt - 1)
@@ -51,7 +59,13 @@ def part_fates(connection: Connection, name: str, batch_ids: Collection[int]) ->
         .join(batch, batch.c.id == record.c.batch_id)
         .where(ours, record.c.outcome.is_(None), record.c.part_path.is_not(None))
     )
-    return PartFates({row[0]: row[1] for row in ended}, frozenset(intended))
+    keys = {name_key(path): path for path in paths}
+    holders = find_holders(connection, destination, keys)
+    return PartFates(
+        {row[0]: row[1] for row in ended},
+        frozenset(intended),
+        frozenset(keys[key] for key in holders),
+    )
 
 
 def _was_retried() -> ColumnElement[bool]:

@@ -140,12 +140,23 @@ class Reading:
                 connection, pipeline, destination=destination, batch_id=batch_id
             )
 
-    def part_fates(self, pipeline: str, batch_ids: Collection[int]) -> PartFates:
+    def part_fates(
+        self,
+        pipeline: str,
+        batch_ids: Collection[int],
+        *,
+        destination: str,
+        paths: Collection[str],
+    ) -> PartFates:
         """
         Say which attempts of a pipeline's batches ended, and which parts open intents name.
+
+        Also which of *paths*, found at a destination, are final names and so no parts at all.
 
         No intent for a part of an ended attempt is accepted any more: what is not named now
         never will be. A batch of another pipeline, or an unknown one, is in no answer.
         """
         with self._transactions.read() as connection:
-            return orphans.part_fates(connection, pipeline, batch_ids)
+            return orphans.part_fates(
+                connection, pipeline, batch_ids, destination=destination, paths=paths
+            )

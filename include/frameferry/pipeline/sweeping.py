@@ -75,18 +75,30 @@ def _sweep(ctx: Context, ftp: FerryFTP, folders: Sequence[str], *, dry_run: bool
         except DeliveryRefused as refusal:
             left.append((folder, refusal.what))
             continue
-        fates = ctx.ledger.part_fates(ctx.pipeline, {part.tag.batch_id for part in found})
-        reasons = {part.path: _reason_to_stay(part, fates, ctx.ledger.epoch) for part in found}
-        orphans = [path for path, reason in reasons.items() if reason is None]
+        reasons = _reasons_to_stay(ctx, found)
+        orphans = [part.path for part in found if part.path not in reasons]
         refused = {} if dry_run else delete_parts(ftp, orphans)
         deleted += [path for path in orphans if path not in refused]
-        left += [(path, reason) for path, reason in reasons.items() if reason is not None]
+        left += reasons.items()
         left += [(path, f"the server refuses: {words}") for path, words in refused.items()]
     return Swept(len(folders), tuple(deleted), tuple(left))
 
 
+def _reasons_to_stay(ctx: Context, found: Sequence[FoundPart]) -> dict[str, str]:
+    fates = ctx.ledger.part_fates(
+        ctx.pipeline,
+        {part.tag.batch_id for part in found},
+        destination=ctx.ftp().destination,
+        paths=[part.path for part in found],
+    )
+    reasons = {part.path: _reason_to_stay(part, fates, ctx.ledger.epoch) for part in found}
+    return {path: reason for path, reason in reasons.items() if reason is not None}
+
+
 def _reason_to_stay(part: FoundPart, fates: PartFates, epoch: str) -> str | None:
     """Say why a part must not be deleted, None where it may."""
+    if part.path in fates.final_names:
+        return "it is a picture's final name"
     if not epoch.startswith(part.tag.epoch):
         return "of another ledger, or of this one before a restore"
     ended = fates.ended_through.get(part.tag.batch_id)
