@@ -23,6 +23,7 @@ KINDS = {
     str: "text",
     int: "whole number",
     float: "number",
+    bool: "`true` or `false`",
     ByteSize: "bytes, as in `2GiB`",
     datetime: "a time with zone",
     dict: "an offset per partition",
@@ -92,7 +93,8 @@ def default_of(field: FieldInfo) -> str:
         return ""
     if isinstance(field.default, ByteSize):
         return f"`{field.default.human_readable().replace('.0', '')}`"
-    return f"`{field.default}`"
+    shown = str(field.default)
+    return f"`{shown.lower() if isinstance(field.default, bool) else shown}`"
 
 
 def table_after(marker: str) -> list[str]:

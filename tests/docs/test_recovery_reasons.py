@@ -7,6 +7,7 @@ from pathlib import Path
 
 from frameferry.inference.decode import Reason
 from frameferry.ledger.predictions import NAME_TAKEN
+from frameferry.pipeline.judging import EMPTY, ILLEGAL_NAME
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/recovery.md").read_text(encoding="utf-8")
@@ -27,7 +28,7 @@ def refusals() -> set[str]:
 
 
 def test_every_reason_of_the_judge_is_explained() -> None:
-    assert {reason.value for reason in Reason} | {NAME_TAKEN} <= explained()
+    assert {reason.value for reason in Reason} | {NAME_TAKEN, ILLEGAL_NAME, EMPTY} <= explained()
 
 
 def test_every_reason_of_the_delivery_is_explained() -> None:

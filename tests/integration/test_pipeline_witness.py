@@ -292,6 +292,10 @@ def test_where_files_are_kept_there_is_nothing_to_decide(ferry, kafka_server):
 @pytest.fixture
 def restored(ferry, kafka_server, tmp_path):
     """Five records in the backup, judged and not delivered; five more since; all delivered."""
+    return deliver_and_restore(ferry, kafka_server, tmp_path)
+
+
+def deliver_and_restore(ferry, kafka_server, tmp_path):
     produce(ferry, kafka_server, 0, 5)
     with ferry.context() as ctx:
         [batch] = steps.plan(ctx).batch_ids
@@ -310,6 +314,21 @@ def test_rows_that_were_judged_before_the_backup_are_settled_too(restored, ftp_s
         carry(ctx)
         assert 10 == delivered(ctx)
     assert before == stamps(restored, ftp_server)
+
+
+@pytest.mark.parametrize("name", ["{partition}-{offset}_{stem}{suffix}", "{partition}-{offset}"])
+def test_a_sidecar_is_not_taken_for_a_picture(ferry, kafka_server, ftp_server, tmp_path, name):
+    ferry.content["deliver"] |= {"name": name, "sidecar": "json"}
+    deliver_and_restore(ferry, kafka_server, tmp_path)
+    before = stamps(ferry, ftp_server)
+    assert 20 == len(before)
+    with ferry.context() as ctx:
+        found = recover(ctx, NOTHING, verify=True, dry_run=True, who="anna")
+        assert (10, 0, ()) == (found.files, found.parts, found.strange)
+        look_again(ctx)
+        carry(ctx)
+        assert 10 == delivered(ctx)
+    assert before == stamps(ferry, ftp_server)
 
 
 def test_a_missing_or_short_file_is_sent_again(restored, ftp_server):

@@ -27,6 +27,7 @@ from fixtures.polling import poll
 from fixtures.spark import SparkServer
 
 from frameferry.config.settings import ModelSettings
+from frameferry.domain.headers import header_text
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
 from frameferry.errors import (
@@ -126,6 +127,26 @@ def test_ranges_that_begin_end_or_consist_of_markers_and_aborted_records_are_rea
     assert list(rows) == [(part.partition, at) for part, met in wanted.items() for at in met]
     nothing = [part for part, met in wanted.items() if not met]
     assert judged(make_job(kafka_server, topic, *nothing), spark_server).predictions == ()
+
+
+def test_the_headers_that_a_name_is_made_of_travel_with_the_row(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    topic = kafka_server.create_topic()
+    long = b"x" * 4000
+    headers = [
+        [("line", b"3"), ("line", b"4"), ("recipe 'id'", "도장".encode()), ("secret", b"x")],
+        [("line", None), ("recipe 'id'", b"\xff\0")],
+        None,
+        [("line", long)],
+    ]
+    kafka_server.produce(topic, [surface(1)] * 4, headers=headers)
+    wanted = ("recipe 'id'", "line")
+    job = make_job(kafka_server, topic, OffsetRange(0, 0, 4), name_headers=wanted)
+    rows = [dict(row.headers) for row in judged(job, spark_server).predictions]
+    assert {"line": "3", "recipe 'id'": "도장"} == rows[0]
+    assert [{"recipe 'id'": "\N{REPLACEMENT CHARACTER}" * 2}, {}] == rows[1:3]
+    assert {"line": header_text(long)} == rows[3]
 
 
 def test_a_bad_picture_is_a_row_with_a_reason(

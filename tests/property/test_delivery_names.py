@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frameferry.delivery.paths import PART_SUFFIX, check_path, part_path
+from frameferry.delivery.parts import PART_SUFFIX, part_path
+from frameferry.delivery.paths import check_path
 from frameferry.domain.naming import NameFields, join_base, remote_name
 from frameferry.errors import UnsafePath
 

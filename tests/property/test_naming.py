@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from frameferry.config.settings import DEFAULT_NAME
 from frameferry.delivery.paths import check_path
-from frameferry.domain.naming import COMPONENT_BYTES, NameFields, join_base, remote_name
+from frameferry.domain.naming import (
+    COMPONENT_BYTES,
+    Illegal,
+    NameFields,
+    join_base,
+    name_flaw,
+    remote_name,
+)
 from frameferry.domain.positions import PositionReader
 from frameferry.domain.templates import check_template
 
@@ -28,7 +35,10 @@ TEMPLATES = [
     "{stem} {partition} {offset}{suffix}{suffix}",
     "{partition}-{offset} {label}{stem}",
     "{stem}-{partition}_{offset}.x{suffix}",
+    "{header[a]}/{timestamp}-{partition}-{offset}_{header[b]}{stem}{suffix}",
+    "{header[a]}-{stem}_{partition}-{offset}{suffix}",
 ]
+POLICIES: list[Illegal] = ["encode", "replace", "hash", "reject"]
 HOSTILE = [
     *["", ".", "..", "/", "//", "../../etc/passwd", "..\\..\\x", "~root", "-rf", ".hidden", " "],
     *["a\r\nDELE b", "a\nb", "a\0b", "\x7f", "\u0085", "\u2028", "\u202egpj.exe", "\ufeff", ".jpg"],
@@ -70,7 +80,9 @@ records = st.builds(
     source_name=st.one_of(st.none(), texts),
     label=st.one_of(st.none(), texts),
     generation=st.just(1),
+    headers=st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), texts), max_size=3).map(tuple),
 )
+policies = st.sampled_from(POLICIES)
 zones = st.sampled_from(ZONES).map(ZoneInfo)
 bounded = settings(deadline=None)
 
@@ -81,33 +93,47 @@ def test_these_templates_are_allowed(template: str) -> None:
 
 
 @bounded
-@given(templates, records, zones)
+@given(templates, records, zones, policies)
 def test_a_name_is_a_function_of_the_record(
-    template: str, record: NameFields, zone: ZoneInfo
+    template: str, record: NameFields, zone: ZoneInfo, policy: Illegal
 ) -> None:
-    assert remote_name(template, record, zone) == remote_name(template, record, zone)
+    name = remote_name(template, record, zone, policy)
+    assert name == remote_name(template, record, zone, policy)
 
 
 @bounded
-@given(templates, records, records, zones)
+@given(templates, records, zones)
+def test_a_record_without_flaw_has_one_name_under_every_policy(
+    template: str, record: NameFields, zone: ZoneInfo
+) -> None:
+    names = {remote_name(template, record, zone, policy) for policy in POLICIES}
+    assert name_flaw(template, record, zone) is not None or 1 == len(names)
+
+
+@bounded
+@given(templates, records, records, zones, policies)
 @example(
     "{stem} {partition} {offset}{suffix}{suffix}",
     NameFields("p", "t", 1, 5, 0, "a.7", None),
     NameFields("p", "t", 5, 7, 0, "a 1", None),
     ZoneInfo("UTC"),
+    "encode",
 )
 def test_two_records_never_share_a_name(
-    template: str, one: NameFields, other: NameFields, zone: ZoneInfo
+    template: str, one: NameFields, other: NameFields, zone: ZoneInfo, policy: Illegal
 ) -> None:
     if (one.partition, one.offset) == (other.partition, other.offset):
         return
-    names = [remote_name(template, record, zone) for record in (one, other)]
+    names = [remote_name(template, record, zone, policy) for record in (one, other)]
     assert names[0] != names[1]
     assert names[0].casefold() != names[1].casefold()
 
 
-fields = st.sampled_from(["{stem}", "{suffix}", "{label}", "{date}", ""])
-gaps = st.sampled_from(["-", "_", ".", ".x", "x", "/", ""])
+PIECES = [*"123.-_%", ".part", "part"]
+fields = st.sampled_from(
+    ["{stem}", "{suffix}", "{label}", "{date}", "{timestamp}", "{header[a]}", ""]
+)
+gaps = st.sampled_from(["-", "_", ".", ".x", "x", "/", "/", ""])
 
 
 @st.composite
@@ -117,16 +143,30 @@ def any_templates(draw: st.DrawFn) -> str:
 
 
 @settings(bounded, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
-@given(any_templates(), st.integers(0, 10**6))
-def test_whatever_template_is_allowed_keeps_records_apart(template: str, seed: int) -> None:
+@given(any_templates(), st.integers(0, 10**6), policies)
+def test_whatever_template_is_allowed_keeps_records_apart(
+    template: str, seed: int, policy: Illegal
+) -> None:
     assume(_is_allowed(template))
     random = Random(seed)
     seen: dict[str, tuple[int, int]] = {}
     for _ in range(100):
-        text = ["".join(random.choices("123.-_", k=random.randrange(4))) for _ in "ab"]
-        record = NameFields("p", "t", random.randrange(5), random.randrange(5), 0, *text)
+        stem, label, header = (
+            "".join(random.choices(PIECES, k=random.randrange(4))) for _ in range(3)
+        )
+        record = NameFields(
+            "p",
+            "t",
+            random.randrange(5),
+            random.randrange(5),
+            random.choice([0, 2**40]),
+            stem,
+            label,
+            headers=(("a", header),),
+        )
         place = record.partition, record.offset
-        assert seen.setdefault(remote_name(template, record, ZoneInfo("UTC")), place) == place
+        name = remote_name(template, record, ZoneInfo("UTC"), policy)
+        assert seen.setdefault(name, place) == place
 
 
 def _is_allowed(template: str) -> bool:
@@ -138,19 +178,19 @@ def _is_allowed(template: str) -> bool:
 
 
 @bounded
-@given(templates, records, zones)
+@given(templates, records, zones, policies)
 def test_no_name_leaves_its_base_or_breaks_the_protocol(
-    template: str, record: NameFields, zone: ZoneInfo
+    template: str, record: NameFields, zone: ZoneInfo, policy: Illegal
 ) -> None:
-    check_path(join_base("/press-a", remote_name(template, record, zone)), "/press-a")
+    check_path(join_base("/press-a", remote_name(template, record, zone, policy)), "/press-a")
 
 
 @bounded
-@given(templates, records, zones)
+@given(templates, records, zones, policies)
 def test_no_component_is_odd_to_a_file_system(
-    template: str, record: NameFields, zone: ZoneInfo
+    template: str, record: NameFields, zone: ZoneInfo, policy: Illegal
 ) -> None:
-    name = remote_name(template, record, zone)
+    name = remote_name(template, record, zone, policy)
     assert name == unicodedata.normalize("NFC", name)
     for component in name.split("/"):
         assert 0 < len(component.encode()) <= COMPONENT_BYTES
@@ -196,16 +236,16 @@ def test_the_default_name_depends_on_nothing_that_the_model_says(
 
 
 @bounded
-@given(records, templates, zones, st.integers(1, 3))
+@given(records, templates, zones, st.integers(1, 3), policies)
 def test_a_name_is_read_back_to_its_record(
-    record: NameFields, template: str, zone: ZoneInfo, generation: int
+    record: NameFields, template: str, zone: ZoneInfo, generation: int, policy: Illegal
 ) -> None:
     """Or not at all, where it had to be shortened or is a folder's: never to another record."""
     if not {"{partition", "{offset"} <= {
         name for name in ("{partition", "{offset") if name in template.rpartition("/")[2]
     }:
         return
-    name = remote_name(template, replace(record, generation=generation), zone)
+    name = remote_name(template, replace(record, generation=generation), zone, policy)
     reader = PositionReader(template, pipeline=record.pipeline, generation=generation)
     assert reader.read(name) in {None, (record.partition, record.offset)}
 

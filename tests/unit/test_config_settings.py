@@ -240,7 +240,10 @@ def test_a_zone_is_ready_to_use() -> None:
         ("deliver", "connections", 0),
         ("deliver", "connections", 17),
         ("deliver", "after", "maybe"),
-        ("deliver", "sidecar", "json"),
+        ("deliver", "sidecar", "xml"),
+        ("deliver", "illegal", "ignore"),
+        ("deliver", "empty", "ignore"),
+        ("deliver", "part_name", "dots"),
         ("watch", "retention_hours", 0),
     ],
 )
@@ -390,6 +393,33 @@ def test_two_pipelines_share_neither_name_nor_place(tmp_path: Path, second: str,
     whole, broken = load_all(tmp_path)
     assert [path.name for path in whole] == ["a.yaml"]
     assert f"b.yaml: {why}" == broken[later].what
+
+
+@pytest.mark.parametrize("inner", ["/press-a/b", "/PRESS-A/b/c"])
+@pytest.mark.parametrize("sidecars", [(True, False), (False, True), (False, False)])
+def test_bases_lie_in_one_another_only_where_no_sidecar_could_meet_a_picture(
+    tmp_path: Path, inner: str, sidecars: tuple[bool, bool]
+) -> None:
+    texts = [
+        YAML,
+        YAML.replace("pipeline: press-a", "pipeline: b").replace(
+            "base: /press-a", f"base: {inner}"
+        ),
+    ]
+    for name, text, sidecar in zip("ab", texts, sidecars, strict=True):
+        wanted = text.replace("deliver: {", "deliver: {sidecar: json, ") if sidecar else text
+        written(tmp_path, wanted, name=f"{name}.yaml")
+    _, broken = load_all(tmp_path)
+    assert [any(sidecars)] == [bool(broken)]
+    assert all("lie in one another" in error.what for error in broken.values())
+
+
+def test_a_base_that_only_begins_alike_lies_beside(tmp_path: Path) -> None:
+    sidecar = YAML.replace("deliver: {", "deliver: {sidecar: json, ")
+    written(tmp_path, sidecar, name="a.yaml")
+    other = sidecar.replace("pipeline: press-a", "pipeline: b").replace("/press-a", "/press-ab")
+    written(tmp_path, other, name="b.yaml")
+    assert {} == load_all(tmp_path)[1]
 
 
 def test_a_pipeline_is_found_by_its_name_not_by_its_file(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from frameferry.delivery.paths import check_path, has_control_character, is_within, part_path
+from frameferry.delivery.parts import part_path
+from frameferry.delivery.paths import check_path, has_control_character, is_within
 from frameferry.errors import UnsafePath
 
 

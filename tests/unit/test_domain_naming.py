@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,13 +10,20 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from frameferry.config.settings import DEFAULT_NAME
-from frameferry.domain.naming import COMPONENT_BYTES, NameFields, join_base, remote_name
+from frameferry.domain.naming import (
+    COMPONENT_BYTES,
+    Illegal,
+    NameFields,
+    join_base,
+    name_flaw,
+    remote_name,
+)
 
 NOON = int(datetime(2026, 11, 23, 12, 30, tzinfo=UTC).timestamp() * 1000)
 END = "_0-00000000000000000007"
 
 
-def named(template: str = DEFAULT_NAME, zone: str = "UTC", **fields: Any) -> str:
+def fields_of(**fields: Any) -> NameFields:
     known: dict[str, Any] = {
         "pipeline": "press-a",
         "topic": "press-a.images",
@@ -25,11 +33,21 @@ def named(template: str = DEFAULT_NAME, zone: str = "UTC", **fields: Any) -> str
         "source_name": "a.jpg",
         "label": "good",
     }
-    return remote_name(template, NameFields(**{**known, **fields}), ZoneInfo(zone))
+    return NameFields(**{**known, **fields})
 
 
-def file_of(source: str | None) -> str:
-    return named(source_name=source).removeprefix("2026-11-23/")
+def named(
+    template: str = DEFAULT_NAME, zone: str = "UTC", illegal: Illegal = "encode", **fields: Any
+) -> str:
+    return remote_name(template, fields_of(**fields), ZoneInfo(zone), illegal)
+
+
+def file_of(source: str | None, illegal: Illegal = "encode") -> str:
+    return named(source_name=source, illegal=illegal).removeprefix("2026-11-23/")
+
+
+def flaw_of(template: str = DEFAULT_NAME, **fields: Any) -> str | None:
+    return name_flaw(template, fields_of(**fields), ZoneInfo("UTC"))
 
 
 def test_the_default_name() -> None:
@@ -42,6 +60,11 @@ def test_the_default_name() -> None:
         ("{partition}-{offset}", "0-7"),
         ("{date}/{hour}/{partition}-{offset}", "2026-11-23/12/0-7"),
         ("{pipeline}/{topic}/{label}/{partition}-{offset}", "press-a/press-a.images/good/0-7"),
+        (
+            "{year}/{month}/{day}/{hour}{minute}{second}_{partition}-{offset}",
+            "2026/11/23/123000_0-7",
+        ),
+        ("{timestamp}_{partition}-{offset}", "20261123T123000000_0-7"),
         ("{partition}//{offset}/", "0/7"),
         ("/{partition}/{offset}", "0/7"),
     ],
@@ -115,6 +138,20 @@ def test_folders_end_in_no_dot_and_no_space(label: str, expected: str) -> None:
     assert named("{label}/{partition}-{offset}", label=label) == f"{expected}/0-7"
 
 
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("encode", "%2E"), ("replace", "_"), ("hash", "_")]
+)
+def test_no_name_ends_as_a_part_does(policy: Illegal, expected: str) -> None:
+    assert file_of("a.part", policy) == f"a{END}{expected}part"
+    assert named("{partition}-{offset}_{stem}", source_name="x.e-1-1-7.PaRT.long-suffix") == (
+        "0-7_x.e-1-1-7.PaRT.long-suffix"
+    )
+    assert named("{partition}-{offset}_{label}", label=".x.e-1-1-7.PaRT", illegal=policy) == (
+        f"0-7_.x.e-1-1-7{expected}PaRT"
+    )
+    assert "ends in .part" in (flaw_of(source_name="a.part") or "")
+
+
 def test_two_spellings_of_one_letter_are_one_name() -> None:
     assert file_of("e\u0301.jpg") == file_of("\u00e9.jpg")
 
@@ -126,6 +163,100 @@ def test_a_record_without_label_is_unjudged() -> None:
 @pytest.mark.parametrize("moment", [-1, 0, -(10**18), 10**18, 2**63 - 1, -(2**63)])
 def test_a_time_outside_the_century_is_no_date(moment: int) -> None:
     assert named("{date}/{hour}/{partition}-{offset}", timestamp_ms=moment) == "undated/undated/0-7"
+
+
+EVERY_TIME = "{year}/{month}/{day}/{minute}/{second}/{timestamp}/{partition}-{offset}"
+
+
+@pytest.mark.parametrize("moment", [-1, 2**63 - 1])
+def test_a_record_without_time_is_undated_throughout(moment: int) -> None:
+    assert named(EVERY_TIME, timestamp_ms=moment) == "undated/" * 6 + "0-7"
+
+
+@pytest.mark.parametrize(("millis", "end"), [(0, "000"), (7, "007"), (999, "999")])
+def test_a_timestamp_has_its_milliseconds(millis: int, end: str) -> None:
+    name = named("{timestamp}_{partition}-{offset}", timestamp_ms=NOON + millis)
+    assert name == f"20261123T123000{end}_0-7"
+
+
+def test_headers_have_their_places() -> None:
+    template = "{header[line]}/{header[recipe id]}_{partition}-{offset}"
+    headers = (("line", "3/../4"), ("recipe id", "불량"), ("other", "x"))
+    assert named(template, headers=headers) == "3%2F..%2F4/불량_0-7"
+
+
+@pytest.mark.parametrize("headers", [(), (("line", ""),), (("lot", "x"),)])
+def test_a_header_that_is_missing_or_empty_is_unset(headers: tuple[tuple[str, str], ...]) -> None:
+    assert named("{header[line]}/{partition}-{offset}", headers=headers) == "unset/0-7"
+
+
+@pytest.mark.parametrize(
+    ("source", "replaced"),
+    [
+        ("a.jpg", f"a{END}.jpg"),
+        ("../../outside.jpg", f"_._.._outside{END}.jpg"),
+        ("a\r\nDELE b.jpg", f"a__DELE b{END}.jpg"),
+        ("100%.jpg", f"100_{END}.jpg"),
+        (" a.jpg", f"_a{END}.jpg"),
+        ("-rf.jpg", f"_rf{END}.jpg"),
+        ("\u0301a.jpg", f"_a{END}.jpg"),
+    ],
+)
+def test_what_cannot_stand_may_be_replaced(source: str, replaced: str) -> None:
+    assert file_of(source, "replace") == replaced
+
+
+def test_reserved_words_and_folders_edges_are_replaced_too() -> None:
+    template = "{label}/{partition}-{offset}"
+    assert named(template, label="con", illegal="replace") == "_on/0-7"
+    assert named(template, label="..", illegal="replace") == "__/0-7"
+    assert named(template, label="a ", illegal="replace") == "a_/0-7"
+
+
+@pytest.mark.parametrize("source", ["../x.jpg", "a\nb.jpg", "a:b.jpg", "\u0301a.jpg", "%.jpg"])
+def test_a_text_that_cannot_stand_may_become_its_digest(source: str) -> None:
+    name = file_of(source, "hash")
+    assert re.fullmatch(rf"[0-9a-f]{{16}}{END}\.jpg", name)
+    assert name != file_of(f"x{source}", "hash")
+
+
+def test_a_text_that_can_stand_is_not_digested() -> None:
+    assert file_of("라인 3.png", "hash") == f"라인 3{END}.png"
+    assert file_of(".png", "hash") == f"record{END}.png"
+    assert file_of(".x.png", "hash") == f"_x{END}.png"
+    assert named("{label}/{partition}-{offset}", label="con", illegal="hash") == "_on/0-7"
+
+
+@pytest.mark.parametrize("source", ["a.jpg", None, "", "라인 3.PNG", "e\u0301.jpg", "a.b.c"])
+def test_most_records_have_no_flaw(source: str | None) -> None:
+    assert flaw_of(source_name=source) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"source_name": "a\nb.jpg"}, r"the source name 'a\\nb.jpg' holds a character"),
+        ({"source_name": "../x.jpg"}, "the source name '../x.jpg' holds a character"),
+        ({"source_name": "50%.jpg"}, "the source name '50%.jpg' holds a character"),
+        ({"source_name": ".x.jpg"}, "begins or ends"),
+        ({"source_name": "x" * 300}, "is over 255 bytes"),
+    ],
+)
+def test_a_flaw_is_said_in_words(fields: dict[str, Any], said: str) -> None:
+    assert re.search(said, flaw_of(**fields) or "")
+
+
+def test_only_what_the_template_uses_can_be_a_flaw() -> None:
+    plain = "{partition}-{offset}"
+    assert flaw_of(plain, source_name="a\nb", label="../x", headers=(("line", "/"),)) is None
+    assert "label '../x'" in (flaw_of("{label}/" + plain, label="../x") or "")
+    assert "reserves" in (flaw_of("{label}/" + plain, label="con") or "")
+    headers = (("line", "3/4"),)
+    assert "header 'line' '3/4'" in (flaw_of("{header[line]}/" + plain, headers=headers) or "")
+
+
+def test_a_rejected_records_place_is_the_encoded_one() -> None:
+    assert file_of("a\nb.jpg", "reject") == file_of("a\nb.jpg", "encode")
 
 
 def test_the_date_is_the_zones() -> None:

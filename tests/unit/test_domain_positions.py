@@ -19,6 +19,9 @@ def reader(template: str = DEFAULT, generation: int = 1) -> PositionReader:
         ("2026-11-25/cam_0-00000000000000004711.jpg", (0, 4711)),
         ("undated/record_12-00000000000000000000", (12, 0)),
         ("2026-11-25/a_1-00000000000000000002_3-00000000000000000004.jpg", (3, 4)),
+        ("2026-11-25/cam_0-00000000000000004711%2Epart", (0, 4711)),
+        ("2026-11-25/cam_0-00000000000000004711_part", (0, 4711)),
+        ("2026-11-25/cam_0-00000000000000004711.jpg.json", None),
         ("2026-11-25/cam_0-4711.jpg", None),
         ("2026-11-25/cam_01-00000000000000004711.jpg", None),
         ("cam_0-00000000000000004711.jpg", None),
@@ -45,3 +48,11 @@ def test_only_names_of_the_own_generation_are_read():
 def test_a_file_name_that_does_not_hold_both_is_refused(template):
     with pytest.raises(ValueError, match="file's own name must hold"):
         reader(template)
+
+
+def test_times_and_headers_are_passed_over():
+    template = "{header[line]}/{year}/{month}{day}/{timestamp}_{partition}-{offset}_{stem}{suffix}"
+    found = reader(template)
+    assert (3, 7) == found.read("unset/2026/1125/20261125T101500042_3-7_cam.jpg")
+    assert (3, 7) == found.read("L 3/undated/undatedundated/undated_3-7_cam")
+    assert found.read("L/3/2026/1125/20261125T101500042_3-7_cam.jpg") is None

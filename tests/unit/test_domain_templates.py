@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from frameferry.config.settings import DEFAULT_NAME
-from frameferry.domain.templates import check_template, template_fields
+from frameferry.domain.templates import check_template, template_fields, template_headers
 
 GOOD = [
     DEFAULT_NAME,
@@ -17,6 +17,13 @@ GOOD = [
     "도장/{stem}_{partition}-{offset}{suffix}",
     "{stem}_{partition}-{offset}.jpg",
     "{{{stem}}}_{partition}-{offset}",
+    "{year}/{month}/{day}/{hour}/{minute}{second}_{partition}-{offset}{suffix}",
+    "{timestamp}_{partition}-{offset}{suffix}",
+    "{label}/{partition}-{offset}_{stem}{suffix}",
+    "{stem}/{partition}/{header[line]}/{offset}_{stem}",
+    "{suffix}/{partition}-{offset}",
+    "{header[line]}/{header[recipe id]}/{partition}-{offset}{suffix}",
+    "{header[a:b!c.d]}-{partition}-{offset}",
 ]
 
 
@@ -56,6 +63,19 @@ def test_templates_that_keep_records_apart(template: str) -> None:
         ("{partition}-{offset}_{stem[0]}", "there is no field {stem[0]}"),
         ("{partition}-{offset}_{}", "there is no field {}"),
         ("{partition}-{offset}_{0}", "there is no field {0}"),
+        ("{header}_{partition}-{offset}", "there is no field {header}"),
+        ("{header[]}_{partition}-{offset}", "there is no field {header[]}"),
+        ("{header[a][b]}_{partition}-{offset}", "there is no field {header[a][b]}"),
+        ("{header[a].b}_{partition}-{offset}", "there is no field {header[a].b}"),
+        ("{header[line]:>9}_{partition}-{offset}", "{header[line]} takes no format"),
+        ("{header[line]}{partition}-{offset}", "{partition} cannot be told"),
+        ("{header[a]}_{partition}-{offset}_{header[b]}", "cannot be told"),
+        ("{suffix}/{partition}-{offset}_{stem}", "cannot be told"),
+        ("{timestamp}{partition}-{offset}", "{partition} cannot be told"),
+        ("".join(f"{{header[h{n}]}}_" for n in range(9)) + "{partition}-{offset}", "8 headers"),
+        ("{header[line]}", "must hold {partition} and {offset}"),
+        ("{label}/{stem}{suffix}", "must hold {partition} and {offset}"),
+        ("{label}/{partition}/{stem}{suffix}", "must hold {offset}"),
         ("{partition}-{offset", "expected '}'"),
         ("{partition}-{offset}}", "Single '}'"),
         ("../{partition}-{offset}", "must not hold the folders"),
@@ -78,3 +98,10 @@ def test_templates_that_are_refused_with_their_reason(template: str, expected: s
 def test_the_fields_of_a_template() -> None:
     assert template_fields(DEFAULT_NAME) == {"date", "stem", "partition", "offset", "suffix"}
     assert template_fields("plain {{stem}}") == set()
+
+
+def test_the_headers_of_a_template_each_once() -> None:
+    template = "{header[line]}/{header[lot]}_{header[line]}_{partition}-{offset}"
+    assert ("line", "lot") == template_headers(template)
+    assert {"header", "partition", "offset"} == template_fields(template)
+    assert () == template_headers(DEFAULT_NAME)

@@ -12,7 +12,7 @@ from frameferry.domain.records import Census
 from frameferry.errors import ConfigError, ConnectionMissing
 from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.client import Listener, open_admin, redacted
-from frameferry.kafka.headers import source_name
+from frameferry.kafka.headers import named_headers, source_name
 from frameferry.kafka.options import spark_options
 
 RANGE = OffsetRange(3, 10, 20)
@@ -44,6 +44,14 @@ def test_any_headers_give_a_name_or_none(
     headers: list[tuple[str, bytes | str | None]] | None, name: str | None
 ) -> None:
     assert source_name(headers, "filename") == name
+
+
+def test_only_the_headers_asked_for_are_read_and_only_those_that_are_there() -> None:
+    headers = [("line", b"3"), ("line", b"4"), ("lot", None), ("secret", b"x"), ("shift", b"\xff")]
+    assert (("shift", "\ufffd"), ("line", "3")) == named_headers(
+        headers, ["shift", "lot", "recipe", "line"]
+    )
+    assert () == named_headers(None, ["line"])
 
 
 def test_a_census_counts_and_digests_what_was_met() -> None:

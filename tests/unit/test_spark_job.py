@@ -11,10 +11,15 @@ from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
 from frameferry.spark.frame import ROW_SCHEMA, kafka_source_options, min_partitions
 from frameferry.spark.job import JudgeJob, operation_tag
-from frameferry.spark.worker import ROWS, _source_name
+from frameferry.spark.worker import ROWS
 
 SECRET = "sesame-open"
-ARROW_NAMES = {"bigint": "int64", "double": "double", "string": "string"}
+ARROW_NAMES = {
+    "bigint": "int64",
+    "double": "double",
+    "string": "string",
+    "map<string,string>": "map<string, string>",
+}
 
 
 def job(**changes: object) -> JudgeJob:
@@ -28,6 +33,7 @@ def job(**changes: object) -> JudgeJob:
         "batch_id": 12,
         "attempt": 3,
         "generation": 2,
+        "name_headers": ("line", "recipe id"),
     }
     return JudgeJob(**(fields | changes))  # type: ignore[arg-type]
 
@@ -94,17 +100,3 @@ def test_no_partition_goes_without_a_task() -> None:
 def test_spark_and_arrow_agree_on_the_rows() -> None:
     declared = [column.split() for column in ROW_SCHEMA.split(", ")]
     assert [(f.name, str(f.type)) for f in ROWS] == [(n, ARROW_NAMES[t]) for n, t in declared]
-
-
-@pytest.mark.parametrize(
-    ("header", "name"),
-    [
-        (None, None),
-        (b"", ""),
-        ("불량 1.jpg".encode(), "불량 1.jpg"),
-        (b"\xff.jpg", "\N{REPLACEMENT CHARACTER}.jpg"),
-        (b"a\0b", "a\N{REPLACEMENT CHARACTER}b"),
-    ],
-)
-def test_any_header_is_a_name(header: bytes | None, name: str | None) -> None:
-    assert name == _source_name(header)

@@ -47,6 +47,12 @@ def test_rows_come_by_partition_and_offset() -> None:
     assert answer.judge_digest == "d"
 
 
+def test_the_headers_of_a_name_come_with_the_row() -> None:
+    held = row(0, 1, "d") | {"headers": [("line", "3"), ("recipe", "불량")]}
+    [prediction] = judged(table(held), expected="d").predictions
+    assert (("line", "3"), ("recipe", "불량")) == prediction.headers
+
+
 def test_two_models_in_one_batch_are_refused_by_name() -> None:
     with pytest.raises(ModelMismatch, match="two models: d1 and d2"):
         judged(table(row(0, 1, "d2"), row(0, 2, "d1")), expected=None)

@@ -8,7 +8,16 @@ import sys
 import structlog
 import typer
 
-from frameferry.cli import acceptance, airflow, demo, ledger, listings, operations, stack
+from frameferry.cli import (
+    acceptance,
+    airflow,
+    demo,
+    ledger,
+    listings,
+    operations,
+    probe,
+    stack,
+)
 from frameferry.cli.session import use_stack_connections
 from frameferry.cli.terminal import show_error
 from frameferry.errors import FrameferryError
@@ -26,6 +35,7 @@ app.add_typer(acceptance.topic_app, name="topic")
 app.add_typer(ledger.app, name="ledger")
 operations.register(app)
 listings.register(app)
+probe.register(app)
 demo.register(app)
 
 

@@ -19,6 +19,7 @@ from frameferry.pipeline.context import open_context
 from frameferry.pipeline.replay import plan_replay
 from frameferry.pipeline.run import run_family, run_once, run_until_caught_up
 from frameferry.pipeline.steps import publish, wait
+from frameferry.pipeline.sweeping import sweep as sweep_parts
 from frameferry.pipeline.unblock import unblock as unblock_pipeline
 
 
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
     app.command()(replay)
     app.command()(unblock)
+    app.command()(sweep)
 
 
 def check() -> None:
@@ -127,6 +129,29 @@ def unblock(
     with session(pipeline) as ctx:
         was_blocked = unblock_pipeline(ctx, who=getpass.getuser(), judge_again=judge_again)
     out.print(f"{pipeline}: {'unblocked' if was_blocked else 'was not blocked'}", highlight=False)
+
+
+def sweep(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be deleted.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Delete parts on the FTP server that dead attempts of this pipeline left."""
+    with session(pipeline) as ctx:
+        swept = sweep_parts(ctx, dry_run=dry_run)
+    if as_json:
+        show_json(swept)
+        return
+    for path, reason in swept.left:
+        out.print(f"left: {path}: {reason}", highlight=False, markup=False)
+    out.print(
+        f"{pipeline}: {'would delete' if dry_run else 'deleted'} {len(swept.deleted):,} parts in "
+        f"{swept.folders:,} folders; left {len(swept.left):,}",
+        highlight=False,
+    )
 
 
 def _problems(settings: PipelineSettings) -> list[FrameferryError]:

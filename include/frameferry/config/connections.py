@@ -90,6 +90,7 @@ class FtpConnection(_Connection):
     verify: bool = True
     ca_cert: str | None = None
     passive: bool = True
+    epsv: bool = True
     encoding: str = "utf-8"
     timeout_seconds: float = Field(default=30, gt=0, le=600)
 

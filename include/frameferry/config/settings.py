@@ -27,7 +27,8 @@ from pydantic import (
 
 from frameferry.config.reading import explained, read_mapping
 from frameferry.config.values import ConnectionId, Partitions, Start
-from frameferry.domain.templates import check_template, template_fields
+from frameferry.domain.naming import Illegal
+from frameferry.domain.templates import check_template, template_fields, template_headers
 from frameferry.errors import ConfigError
 
 DEFAULT_NAME = "{date}/{stem}_{partition}-{offset:020d}{suffix}"
@@ -125,18 +126,38 @@ class DeliverSettings(_Frozen):
     base: str = Field(description="Absolute folder on the server; one of its own per pipeline.")
     name: str = Field(
         default=DEFAULT_NAME,
-        description="File name template below the base; fields: date, hour, stem, suffix, "
-        "partition, offset, pipeline, topic, label.",
+        description="File name template below the base; its fields are under "
+        "[File names](#file-names).",
     )
-    timezone: str = Field(default="UTC", description="Zone of `{date}` and `{hour}`.")
+    illegal: Illegal = Field(
+        default="encode",
+        description="What becomes of text that cannot stand in a file's name: written as `%XX`, "
+        "as `_`, its digest instead, or the record is quarantined.",
+    )
+    timezone: str = Field(default="UTC", description="Zone of `{date}` and the other times.")
     after: Literal["kept", "taken"] = Field(
         default="kept", description="`taken`: a consumer moves files away at once."
     )
     connections: int = Field(
         default=4, ge=1, le=16, description="Connections to the server at once; as many pool slots."
     )
-    sidecar: Literal["none"] = Field(
-        default="none", description="A JSON file beside each picture is planned; `none` today."
+    empty: Literal["quarantine", "deliver"] = Field(
+        default="quarantine", description="What to do with a record that holds no bytes."
+    )
+    create_folders: bool = Field(
+        default=True,
+        description="Make the folders that names ask for; `false`: somebody else makes them, and a "
+        "missing one stops the pipeline.",
+    )
+    part_name: Literal["dot", "suffix"] = Field(
+        default="dot",
+        description="Names of parts: with a leading dot and `.part` at the end, or, for servers "
+        "that take no dot, with `.part` only (`suffix`).",
+    )
+    sidecar: Literal["none", "json"] = Field(
+        default="none",
+        description="`json`: a file beside each picture, its name and `.json`, with what was said "
+        "of it; it is there before the picture.",
     )
 
     @field_validator("base")
@@ -167,8 +188,13 @@ class DeliverSettings(_Frozen):
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone of `{date}`."""
+        """The zone of `{date}` and the other times."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def name_headers(self) -> tuple[str, ...]:
+        """The record headers that names are made of."""
+        return template_headers(self.name)
 
 
 class BatchSettings(_Frozen):
@@ -379,6 +405,19 @@ def _refuse_clash(path: Path, new: PipelineSettings, others: dict[Path, Pipeline
             base = f"{new.deliver.base!r} on {new.deliver.connection}"
             msg = f"{path.name}: deliver.base: {base} is taken by {other_path.name}"
             raise ConfigError(msg, remedy="Give each pipeline a base of its own")
+        if "json" in {new.deliver.sidecar, other.deliver.sidecar} and _nest(new, other):
+            msg = (
+                f"{path.name}: deliver.base: {new.deliver.base!r} and {other.deliver.base!r} of "
+                f"{other_path.name} lie in one another, so a sidecar could meet a picture"
+            )
+            raise ConfigError(msg, remedy="Give each a base of its own, or set sidecar to none")
+
+
+def _nest(one: PipelineSettings, other: PipelineSettings) -> bool:
+    """Say whether one pipeline's base lies in the other's, on one server."""
+    (server, base), (other_server, other_base) = _place(one), _place(other)
+    shorter, longer = sorted((base, other_base), key=len)
+    return server == other_server and longer.startswith(f"{shorter.rstrip('/')}/")
 
 
 def _place(settings: PipelineSettings) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.replies import raise_if_transient
+from frameferry.errors import DeliveryRefused
 
 
 class Folders:
@@ -22,7 +23,7 @@ class Folders:
         Raises:
             FtpUnavailable: Cut off, or refused for now.
         """
-        missing = [level for level in _levels(folder) if level not in self._known]
+        missing = [level for level in levels(folder) if level not in self._known]
         if not missing:
             return
         for reply in list(ftp.burst([f"MKD {level}" for level in missing])):
@@ -31,9 +32,40 @@ class Folders:
 
     def forget(self, folder: str) -> None:
         """Stop believing in a folder that the server says is not there."""
-        self._known.difference_update(level for level in _levels(folder) if level != "/")
+        self._known.difference_update(level for level in levels(folder) if level != "/")
 
 
-def _levels(folder: str) -> list[str]:
+class StandingFolders:
+    """Folders that somebody else makes: none is made here, and one that is missing is said."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = {"/"}
+
+    def ensure(self, ftp: FerryFTP, folder: str) -> None:
+        """
+        See that a folder stands.
+
+        Raises:
+            DeliveryRefused: It is not there, or may not be entered.
+            FtpUnavailable: Cut off, or refused for now.
+        """
+        if folder in self._known:
+            return
+        reply = ftp.ask("CWD", folder)
+        raise_if_transient("CWD", reply)
+        if not reply.is_success:
+            msg = f"the folder {folder} is not there: the server said {reply.words!r}"
+            raise DeliveryRefused(
+                msg, remedy="Make it, or let deliver.create_folders be true, then unblock"
+            )
+        self._known.add(folder)
+
+    def forget(self, folder: str) -> None:
+        """Look again the next time."""
+        self._known.discard(folder)
+
+
+def levels(folder: str) -> list[str]:
+    """List a folder and all above it, from the top; the root is none."""
     parts = [part for part in folder.split("/") if part]
     return ["/" + "/".join(parts[: depth + 1]) for depth in range(len(parts))]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.paths import PART_SUFFIX
+from frameferry.delivery.parts import PART_SUFFIX
 from frameferry.delivery.replies import Reply, raise_if_transient
 from frameferry.errors import DeliveryRefused, FtpUnavailable
 
@@ -35,7 +35,7 @@ class RemoteFile:
     @property
     def is_part(self) -> bool:
         """Say whether it is on its way and not yet under a final name."""
-        return self.path.rpartition("/")[2].startswith(".") and self.path.endswith(PART_SUFFIX)
+        return self.path.endswith(PART_SUFFIX)
 
 
 def list_tree(ftp: FerryFTP, base: str) -> Iterator[RemoteFile]:
@@ -72,7 +72,7 @@ def read_sha256(ftp: FerryFTP, path: str) -> str | None:
 
 def _below(ftp: FerryFTP, folder: str, depth: int) -> Iterator[RemoteFile]:
     folders = []
-    for name, size in _entries(ftp, folder):
+    for name, size in list_folder(ftp, folder):
         path = f"{folder.rstrip('/')}/{name}"
         if size is None:
             folders.append(path)
@@ -83,8 +83,14 @@ def _below(ftp: FerryFTP, folder: str, depth: int) -> Iterator[RemoteFile]:
             yield from _below(ftp, path, depth - 1)
 
 
-def _entries(ftp: FerryFTP, folder: str) -> list[tuple[str, int | None]]:
-    """List one folder: names with sizes, None for a folder."""
+def list_folder(ftp: FerryFTP, folder: str) -> list[tuple[str, int | None]]:
+    """
+    List one folder, hidden names too: names with sizes, None for a folder.
+
+    Raises:
+        FtpUnavailable: Cut off, or refused for now.
+        DeliveryRefused: The server does not list it, or in a form that nobody can read.
+    """
     if "MLST" in ftp.features or "MLSD" in ftp.features:
         lines = ftp.list_lines(f"MLSD {folder}")
         if not isinstance(lines, Reply):
@@ -92,6 +98,21 @@ def _entries(ftp: FerryFTP, folder: str) -> list[tuple[str, int | None]]:
         if not lines.is_unknown_command:
             raise _unlisted(folder, lines)
     return _by_list(ftp, folder)
+
+
+def shown_names(ftp: FerryFTP, folder: str) -> frozenset[str]:
+    """
+    List the names that a plain listing shows, as a consumer sees them.
+
+    Raises:
+        FtpUnavailable: Cut off, or refused for now.
+        DeliveryRefused: The server does not list it.
+    """
+    entered = ftp.ask("CWD", folder)
+    lines = ftp.list_lines("NLST") if entered.is_success else entered
+    if isinstance(lines, Reply):
+        raise _unlisted(folder, lines)
+    return frozenset(line.rpartition("/")[2] for line in lines if line)
 
 
 def _by_facts(line: str) -> tuple[str, int | None] | None:

@@ -1,30 +1,14 @@
-"""Remote paths: names of parts, and what may be written to the socket as a path."""
+"""Remote paths: what may be written to the socket as one."""
 
 from __future__ import annotations
 
 import re
-from posixpath import split
 
 from frameferry.errors import UnsafePath
 
 COMPONENT_BYTES = 255
 PATH_BYTES = 4096
-PART_SUFFIX = ".part"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-
-def part_path(final_path: str, part_tag: str, number: int) -> str:
-    """
-    Name the part of a final file: in the same folder, and its own for each *number* of a tag.
-
-    The leading dot hides it from most consumers, the suffix from the rest. The final name is
-    kept for the reader as far as 255 bytes allow.
-    """
-    folder, name = split(final_path)
-    tail = f".{part_tag}-{number}{PART_SUFFIX}"
-    room = COMPONENT_BYTES - len(f".{tail}".encode())
-    head = name.encode()[:room].decode(errors="ignore")
-    return f"{folder.rstrip('/')}/.{head}{tail}"
 
 
 def check_path(path: str, base: str) -> None:

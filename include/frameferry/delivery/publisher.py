@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from posixpath import dirname
 from types import TracebackType
 from typing import Self, TypeVar
 
 from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.folders import Folders
-from frameferry.delivery.paths import check_path, part_path
+from frameferry.delivery.folders import Folders, StandingFolders
+from frameferry.delivery.parts import PartStyle, has_sidecar, part_path, sidecar_part
+from frameferry.delivery.paths import check_path
 from frameferry.delivery.pool import Pool
 from frameferry.delivery.probing import check_folder, replaces_files
 from frameferry.delivery.renaming import After, RenameGroup, Resend, Staged, look
 from frameferry.delivery.replies import Reply, raise_unless_record
 from frameferry.delivery.rounds import RetryPolicy
+from frameferry.delivery.sidecars import look_at_pair, sidecar_consignment
+from frameferry.delivery.sweeping import delete_parts
 from frameferry.delivery.verifying import is_gone, measure
 from frameferry.domain.records import Consignment, Intent, Receipt, Refusal
 from frameferry.errors import (
@@ -76,6 +80,8 @@ class Publisher:
         base: The folder that no path leaves.
         connections: At most so many at once; fewer where the server says so.
         part_tag: Names this attempt's parts; its own per attempt (`Batch.part_tag`).
+        part_style: How parts are named.
+        folders: Makes folders, or insists that they stand.
         retry: How transient trouble is met; None for the standard.
     """
 
@@ -86,11 +92,14 @@ class Publisher:
         base: str,
         connections: int,
         part_tag: str,
+        part_style: PartStyle = "dot",
+        folders: Folders | StandingFolders | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
         self._base = base
         self._part_tag = part_tag
-        self._folders = Folders()
+        self._part_style = part_style
+        self._folders = folders or Folders()
         self._litter: set[str] = set()
 
         def open_confined() -> FerryFTP:
@@ -128,7 +137,7 @@ class Publisher:
 
     def stage(self, items: Sequence[tuple[Consignment, bytes]]) -> StageResult:
         """
-        Upload every item to a part beside its final name, and verify it there.
+        Upload every item to a part beside its final name, its sidecar too, and verify them there.
 
         The bytes are the caller's: memory is what the items are.
 
@@ -139,12 +148,15 @@ class Publisher:
         """
         outcomes = self._pool.each(self._stage_one, items)
         staged = [outcome for outcome in outcomes if isinstance(outcome, Staged)]
-        self._litter.difference_update(item.part_path for item in staged)
+        self._litter.difference_update(part for item in staged for part in item.parts)
         return StageResult(staged, [one for one in outcomes if isinstance(one, Refusal)])
 
     def publish(self, staged: Sequence[Staged]) -> PublishResult:
         """
         Rename parts onto their final names; only under intents that the ledger has accepted.
+
+        Sidecars are renamed first: whoever sees a picture finds its sidecar. A receipt is the
+        picture's, and stands for both.
 
         A rename whose reply was lost is settled by its part: gone means renamed. Parts of
         refused records stay until `discard`, since an intent names them.
@@ -153,6 +165,12 @@ class Publisher:
             FtpUnavailable: A group used up its tries; the next attempt settles its intents.
             DeliveryRefused: Renames do not replace files here, do nothing, or are forbidden.
         """
+        first = self._renamed([item.sidecar for item in staged if item.sidecar is not None])
+        without = {refusal.record_id for refusal in first.refused}
+        then = self._renamed([item for item in staged if item.record_id not in without])
+        return PublishResult(then.receipts, first.refused + then.refused)
+
+    def _renamed(self, staged: Sequence[Staged]) -> PublishResult:
         size = min(BURST_FILES, max(1, -(-len(staged) // self._pool.limit)))
         groups = [RenameGroup(chunk) for chunk in _chunks(staged, size)]
         self._pool.each(self._rename_group, groups)
@@ -175,7 +193,9 @@ class Publisher:
         """
 
         def settle_one(ftp: FerryFTP, intent: Intent, _: bool) -> Staged | Receipt | Resend:  # noqa: FBT001
-            return look(ftp, intent, base=self._base, after=after)
+            if intent.sidecar is None:
+                return look(ftp, intent, base=self._base, after=after)
+            return look_at_pair(ftp, intent, intent.sidecar, base=self._base, after=after)
 
         found = self._pool.each(settle_one, intents)
         published = self.publish([one for one in found if isinstance(one, Staged)])
@@ -184,29 +204,35 @@ class Publisher:
             receipts=[one for one in found if isinstance(one, Receipt)] + published.receipts,
             resend=[one.record_id for one in resend],
             refused=published.refused,
-            leftovers=[one.leftover for one in resend if one.leftover],
+            leftovers=[path for one in resend if one.leftover for path in _both(one.leftover)],
         )
+
+    @contextmanager
+    def lent(self) -> Iterator[FerryFTP]:
+        """
+        Lend a connection to whoever has other work on the server.
+
+        Raises:
+            FtpUnavailable: It cannot be opened now.
+            DeliveryRefused: Refused, now or before.
+        """
+        ftp = self._pool.take()
+        try:
+            yield ftp
+        finally:
+            self._pool.give_back(ftp)
 
     def discard(self, staged: Sequence[Staged]) -> None:
         """Delete parts that no open intent names. Never raises: a sweep finds the rest."""
-        self.discard_parts([item.part_path for item in staged])
+        self.discard_parts([part for item in staged for part in item.parts])
 
     def discard_parts(self, parts: Sequence[str]) -> None:
         """Delete parts by their paths, as `discard` does."""
         if not parts:
             return
-        try:
-            ftp = self._pool.take()
-        except FrameferryError:
-            return
-        try:
-            for chunk in _chunks(parts, BURST_FILES):
-                list(ftp.burst([f"DELE {part}" for part in chunk]))
-        except FrameferryError:
-            return
-        finally:
-            self._pool.give_back(ftp)
-        self._litter.difference_update(parts)
+        with suppress(FrameferryError), self.lent() as ftp:
+            delete_parts(ftp, parts)
+            self._litter.difference_update(parts)
 
     def _stage_one(
         self,
@@ -220,7 +246,26 @@ class Publisher:
             check_path(consignment.remote_path, self._base)
         except UnsafePath as error:
             return Refusal(consignment.record_id, "unsafe name", error.what)
-        part = part_path(consignment.remote_path, self._part_tag, next(_numbers))
+        content = consignment.sidecar
+        part = part_path(
+            consignment.remote_path,
+            self._part_tag,
+            next(_numbers),
+            style=self._part_style,
+            has_sidecar=content is not None,
+        )
+        if content is None:
+            return self._stage_file(ftp, consignment, data, part, ahead=ahead)
+        beside = sidecar_consignment(consignment, content)
+        sidecar = self._stage_file(ftp, beside, content, sidecar_part(part), ahead=True)
+        if isinstance(sidecar, Refusal):
+            return sidecar
+        staged = self._stage_file(ftp, consignment, data, part, ahead=ahead)
+        return staged if isinstance(staged, Refusal) else replace(staged, sidecar=sidecar)
+
+    def _stage_file(
+        self, ftp: FerryFTP, consignment: Consignment, data: bytes, part: str, *, ahead: bool
+    ) -> Staged | Refusal:
         reply = self._upload(ftp, part, data)
         if not reply.is_success:
             return self._refusal(ftp, consignment.record_id, part, reply, what="upload")
@@ -288,6 +333,10 @@ def _verified(
         msg = f"{flaw} although it said {reply.words!r}"
         raise FtpUnavailable(msg)
     return "size+tls" if measured.how == "size" and ftp.is_protected else measured.how
+
+
+def _both(part: str) -> tuple[str, ...]:
+    return (sidecar_part(part), part) if has_sidecar(part) else (part,)
 
 
 def _check_length(consignment: Consignment, data: bytes) -> None:

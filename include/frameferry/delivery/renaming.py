@@ -21,12 +21,18 @@ After = Literal["kept", "taken"]
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A whole, verified part that is not under its final name yet."""
+    """A whole, verified part that is not under its final name yet; `sidecar` goes before it."""
 
     record_id: int
     part_path: str
     remote_path: str
     how: str
+    sidecar: Staged | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The paths of its parts, the sidecar's too."""
+        return (self.part_path,) if self.sidecar is None else (*self.sidecar.parts, self.part_path)
 
 
 @dataclass(frozen=True, slots=True)

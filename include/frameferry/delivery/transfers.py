@@ -151,9 +151,16 @@ class Transfers(Wire):
         return socket.create_server((self.sock.getsockname()[0], 0), family=self.af, backlog=1)
 
     def _offered(self, listener: socket.socket) -> Reply:
+        """Offer our address by EPRT, and by PORT where that is not understood, or not wanted."""
         host, port = listener.getsockname()[:2]
-        family = 2 if self.af == socket.AF_INET6 else 1
-        return self.ask("EPRT", f"|{family}|{host}|{port}|")
+        if self.af == socket.AF_INET6:
+            return self.ask("EPRT", f"|2|{host}|{port}|")
+        if self._speaks_epsv:
+            reply = self.ask("EPRT", f"|1|{host}|{port}|")
+            if not reply.is_unknown_command:
+                return reply
+            self._speaks_epsv = False
+        return self.ask("PORT", ",".join([*host.split("."), str(port // 256), str(port % 256)]))
 
     def _next_address(self) -> tuple[str, int]:
         ready, self._ready = self._ready, None

@@ -55,7 +55,7 @@ class Wire(ftplib.FTP_TLS):
         self._owed = 0
         self._reply_ends = 0.0
         self._heard_at = 0.0
-        self._speaks_epsv = True
+        self._speaks_epsv = connection.epsv
         self.set_pasv(connection.passive)
 
     @property

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from frameferry.domain.templates import FORBIDDEN, template_fields
+from frameferry.domain.templates import FORBIDDEN, HEADER, Token, template_tokens
 
+Illegal = Literal["encode", "replace", "hash", "reject"]
+"""What becomes of text that cannot stand in a file's name as it is."""
 COMPONENT_BYTES = 255
 """A file system's limit on one path component, in UTF-8 bytes."""
 _HASH_CHARACTERS = 16
@@ -23,13 +27,16 @@ _RESERVED = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
     | {f"{stem}{digit}" for stem in ("com", "lpt") for digit in "123456789¹²³"}
 )
+_PART_END = ".part"
 _LONGEST_SUFFIX = len("jpegxl")
 _YEARS = range(2000, 2101)
+_UNDATED = "undated"
+_UNSET = "unset"
 
 
 @dataclass(frozen=True, slots=True)
 class NameFields:
-    """All that a name may be made of."""
+    """All that a name may be made of. `headers` are those that the template names."""
 
     pipeline: str
     topic: str
@@ -39,44 +46,120 @@ class NameFields:
     source_name: str | None
     label: str | None
     generation: int = 1
+    headers: tuple[tuple[str, str], ...] = ()
 
 
-def remote_name(template: str, fields: NameFields, zone: ZoneInfo) -> str:
+def remote_name(
+    template: str, fields: NameFields, zone: ZoneInfo, illegal: Illegal = "encode"
+) -> str:
     """
     Name the file of one record, relative to the pipeline's base.
 
     Characters that a file system, a server or the protocol could take amiss are written as
-    `%XX` of their UTF-8 bytes. A name over 255 bytes keeps its beginning and end, with a digest
-    between them. From generation 2 on the file's stem ends in `-g<generation>`.
+    *illegal* says: as `%XX` of their UTF-8 bytes (`encode`), as `_` (`replace`), or the text that
+    holds one becomes its digest (`hash`); for a record that is rejected the encoded name is where
+    it would lie. A name over 255 bytes keeps its beginning and end, with a digest between them.
+    From generation 2 on the file's stem ends in `-g<generation>`.
 
     Args:
         template: As `check_template` lets through; two records of one pipeline then never share
             a name.
         fields: The record's; any content gives a name.
-        zone: Of `{date}` and `{hour}`.
+        zone: Of `{date}` and the other times.
+        illegal: What becomes of text that cannot stand as it is.
     """
-    stem, suffix = _split(fields.source_name)
-    moment = _moment(fields.timestamp_ms, zone)
-    generation = "" if fields.generation == 1 else f"-g{fields.generation}"
-    raw = template.format(
-        date=moment.strftime("%Y-%m-%d") if moment else "undated",
-        hour=moment.strftime("%H") if moment else "undated",
-        stem=_encoded(stem),
-        suffix=f"{generation}{_encoded(suffix)}",
-        partition=fields.partition,
-        offset=fields.offset,
-        pipeline=fields.pipeline,
-        topic=_encoded(fields.topic),
-        label=_encoded(fields.label or "unjudged"),
-    )
-    if generation and "suffix" not in template_fields(template):
-        raw += generation
-    return "/".join(_component(part) for part in raw.split("/") if part)
+    spelling = _SPELLINGS[illegal]
+    raw = _rendered(template, fields, zone, spelling.text)
+    return "/".join(_component(part, spelling) for part in raw.split("/") if part)
+
+
+def name_flaw(template: str, fields: NameFields, zone: ZoneInfo) -> str | None:
+    """Say why a record cannot have the name that it asks for; None where it can."""
+    for what, text in _outside(template, fields):
+        if _encoded(text) != unicodedata.normalize("NFC", text):
+            return f"the {what} {text[:200]!r} holds a character that cannot stand in a file's name"
+    wanted = _rendered(template, fields, zone, lambda text: unicodedata.normalize("NFC", text))
+    for part in wanted.split("/"):
+        if part and _component(part, _SPELLINGS["reject"]) != unicodedata.normalize("NFC", part):
+            return (
+                f"{part[:200]!r} is over {COMPONENT_BYTES} bytes, a word that Windows reserves, "
+                "begins or ends with a character that it must not, or ends in .part"
+            )
+    return None
 
 
 def join_base(base: str, name: str) -> str:
     """Put a relative name under its base: one absolute path with single slashes."""
     return "/".join(["", *(part for part in f"{base}/{name}".split("/") if part)])
+
+
+def _rendered(
+    template: str, fields: NameFields, zone: ZoneInfo, spell: Callable[[str], str]
+) -> str:
+    stem, suffix = _split(fields.source_name)
+    generation = "" if fields.generation == 1 else f"-g{fields.generation}"
+    values = {
+        **_times(fields.timestamp_ms, zone),
+        "stem": spell(stem),
+        "suffix": f"{generation}{_encoded(suffix)}",
+        "pipeline": fields.pipeline,
+        "topic": spell(fields.topic),
+        "label": spell(fields.label or "unjudged"),
+    }
+    tokens = template_tokens(template)
+    raw = "".join(_written(token, fields, values, spell) for token in tokens)
+    return raw if any(token.field == "suffix" for token in tokens) else f"{raw}{generation}"
+
+
+def _written(
+    token: Token, fields: NameFields, values: dict[str, str], spell: Callable[[str], str]
+) -> str:
+    match token.field:
+        case "":
+            return token.text
+        case "partition":
+            return format(fields.partition, token.detail)
+        case "offset":
+            return format(fields.offset, token.detail)
+        case field if field == HEADER:
+            return spell(dict(fields.headers).get(token.detail) or _UNSET)
+        case field:
+            return values[field]
+
+
+def _outside(template: str, fields: NameFields) -> list[tuple[str, str]]:
+    """List the texts from outside that a template uses, each with its word."""
+    headers = dict(fields.headers)
+    found = []
+    for token in template_tokens(template):
+        match token.field:
+            case "stem" | "suffix":
+                found.append(("source name", fields.source_name or ""))
+            case "label":
+                found.append(("label", fields.label or ""))
+            case field if field == HEADER:
+                found.append((f"header {token.detail!r}", headers.get(token.detail, "")))
+    return found
+
+
+def _times(timestamp_ms: int, zone: ZoneInfo) -> dict[str, str]:
+    """Write the record's Kafka timestamp in every form that a template may ask for."""
+    moment = _moment(timestamp_ms, zone)
+    if moment is None:
+        return dict.fromkeys(_TIME_FORMATS, _UNDATED) | {"timestamp": _UNDATED}
+    written = {field: moment.strftime(form) for field, form in _TIME_FORMATS.items()}
+    return written | {"timestamp": f"{moment:%Y%m%dT%H%M%S}{timestamp_ms % 1000:03d}"}
+
+
+_TIME_FORMATS = {
+    "date": "%Y-%m-%d",
+    "year": "%Y",
+    "month": "%m",
+    "day": "%d",
+    "hour": "%H",
+    "minute": "%M",
+    "second": "%S",
+}
 
 
 def _split(source_name: str | None) -> tuple[str, str]:
@@ -88,7 +171,7 @@ def _split(source_name: str | None) -> tuple[str, str]:
 
 def _moment(timestamp_ms: int, zone: ZoneInfo) -> datetime | None:
     try:
-        moment = datetime.fromtimestamp(timestamp_ms / 1000, tz=UTC).astimezone(zone)
+        moment = datetime.fromtimestamp(timestamp_ms // 1000, tz=UTC).astimezone(zone)
     except (ValueError, OverflowError, OSError):
         return None
     return moment if moment.year in _YEARS else None
@@ -96,11 +179,27 @@ def _moment(timestamp_ms: int, zone: ZoneInfo) -> datetime | None:
 
 def _encoded(text: str) -> str:
     """Encode what is not plain, and every mark that would else settle on another text's end."""
+    return _spelled(text, _percent)
+
+
+def _replaced(text: str) -> str:
+    return _spelled(text, lambda _: "_")
+
+
+def _hashed(text: str) -> str:
+    """Take a digest for a text that is not plain throughout."""
+    whole = unicodedata.normalize("NFC", text)
+    if _encoded(text) == whole:
+        return whole
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_CHARACTERS]
+
+
+def _spelled(text: str, spell: Callable[[str], str]) -> str:
     pieces = []
     after_plain = False
     for char in unicodedata.normalize("NFC", text):
         after_plain = _is_plain(char) and (after_plain or not _is_mark(char))
-        pieces.append(char if after_plain else _percent(char))
+        pieces.append(char if after_plain else spell(char))
     return "".join(pieces)
 
 
@@ -116,14 +215,35 @@ def _percent(char: str) -> str:
     return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
-def _component(part: str) -> str:
-    """Make one component harmless: no dots or spaces at its edges, no reserved word, 255 bytes."""
+class _Spelling(NamedTuple):
+    """How a text from outside is written, and a character at the edge of a component."""
+
+    text: Callable[[str], str]
+    edge: Callable[[str], str]
+
+
+_SPELLINGS: dict[Illegal, _Spelling] = {
+    "encode": _Spelling(_encoded, _percent),
+    "replace": _Spelling(_replaced, lambda _: "_"),
+    "hash": _Spelling(_hashed, lambda _: "_"),
+    "reject": _Spelling(_encoded, _percent),
+}
+
+
+def _component(part: str, spelling: _Spelling) -> str:
+    """
+    Make one component harmless: no dots or spaces at its edges, no reserved word, 255 bytes.
+
+    None ends as a part does: consumers would pass it over, and a sweep could take it for one.
+    """
     if part.startswith((".", "-", " ")):
-        part = _percent(part[0]) + part[1:]
+        part = spelling.edge(part[0]) + part[1:]
     if part.endswith((".", " ")):
-        part = part[:-1] + _percent(part[-1])
+        part = part[:-1] + spelling.edge(part[-1])
+    if part.lower().endswith(_PART_END):
+        part = part[: -len(_PART_END)] + spelling.edge(".") + part[1 - len(_PART_END) :]
     if part.split(".", 1)[0].rstrip(" ").lower() in _RESERVED:
-        part = _percent(part[0]) + part[1:]
+        part = spelling.edge(part[0]) + part[1:]
     return _shortened(unicodedata.normalize("NFC", part))
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
-import string
+from collections.abc import Sequence
 from typing import Final
 
-_DATE: Final = r"(?:\d{4}-\d{2}-\d{2}|undated)"
-_HOUR: Final = r"(?:\d{2}|undated)"
+from frameferry.domain.templates import Token, template_tokens
+
+_TWO_DIGITS: Final = r"(?:\d{2}|undated)"
+_TIMES: Final = {
+    "date": r"(?:\d{4}-\d{2}-\d{2}|undated)",
+    "year": r"(?:\d{4}|undated)",
+    **dict.fromkeys(("month", "day", "hour", "minute", "second"), _TWO_DIGITS),
+    "timestamp": r"(?:\d{8}T\d{9}|undated)",
+}
 _ANY: Final = r"[^/]+?"
-_SUFFIX: Final = r"(?:\.[^/.]+)?"
+_SUFFIX: Final = r"(?:\.[^/.]+|(?:%2E|_)part)?"
 
 
 class PositionReader:
@@ -27,15 +34,15 @@ class PositionReader:
     """
 
     def __init__(self, template: str, *, pipeline: str, generation: int) -> None:
-        parsed = list(string.Formatter().parse(template.rpartition("/")[2]))
-        if not {"partition", "offset"} <= {field for _, field, _, _ in parsed}:
+        tokens = template_tokens(template)
+        if not {"partition", "offset"} <= _fields_of_file(tokens):
             msg = (
                 f"name template {template!r}: the file's own name must hold {{partition}} and "
                 "{offset} for its files to be recognised"
             )
             raise ValueError(msg)
         self._specs: dict[str, str] = {}
-        self._pattern = re.compile(self._spelled(template, pipeline, generation))
+        self._pattern = re.compile(self._spelled(tokens, pipeline, generation))
 
     def read(self, name: str) -> tuple[int, int] | None:
         """Read (partition, offset) of a name relative to the base; None for another's file."""
@@ -47,23 +54,18 @@ class PositionReader:
             return None
         return numbers["partition"], numbers["offset"]
 
-    def _spelled(self, template: str, pipeline: str, generation: int) -> str:
+    def _spelled(self, tokens: Sequence[Token], pipeline: str, generation: int) -> str:
         mark = "" if generation == 1 else f"-g{generation}"
-        shapes = {
-            "date": _DATE,
-            "hour": _HOUR,
-            "pipeline": re.escape(pipeline),
-            "suffix": f"{mark}{_SUFFIX}",
-        }
+        shapes = {**_TIMES, "pipeline": re.escape(pipeline), "suffix": f"{mark}{_SUFFIX}"}
         pieces = []
-        has_suffix = False
-        for text, field, spec, _ in string.Formatter().parse(template):
-            pieces.append(re.escape(text))
-            has_suffix |= field == "suffix"
-            if field in {"partition", "offset"}:
-                pieces.append(self._number(field, spec or ""))
-            elif field is not None:
-                pieces.append(shapes.get(field, _ANY))
+        for token in tokens:
+            if token.field in {"partition", "offset"}:
+                pieces.append(self._number(token.field, token.detail))
+            elif token.field:
+                pieces.append(shapes.get(token.field, _ANY))
+            else:
+                pieces.append(re.escape(token.text))
+        has_suffix = any(token.field == "suffix" for token in tokens)
         return "".join([*pieces, "" if has_suffix else re.escape(mark)]).lstrip("/")
 
     def _number(self, field: str, spec: str) -> str:
@@ -72,3 +74,9 @@ class PositionReader:
             return r"\d+"
         self._specs[field] = spec
         return rf"(?P<{field}>\d+)"
+
+
+def _fields_of_file(tokens: Sequence[Token]) -> set[str]:
+    """List the fields behind the last slash."""
+    last = max((place for place, token in enumerate(tokens) if "/" in token.text), default=-1)
+    return {token.field for token in tokens[last + 1 :]}

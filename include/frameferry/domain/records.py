@@ -16,13 +16,18 @@ def sha256_hex(value: bytes | memoryview) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One Kafka record: the image's bytes and what came with them. `value` may be empty."""
+    """
+    One Kafka record: the image's bytes and what came with them. `value` may be empty.
+
+    `headers` holds those that were asked for and are there.
+    """
 
     partition: int
     offset: int
     timestamp_ms: int
     source_name: str | None
     value: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,8 @@ class Prediction:
 
     `score` is in [0, 1]. `outputs` is the model's whole answer as JSON text. `reason` is set
     exactly when the image could not be judged (`detail` then says more); `label` is None then.
-    `timestamp_ms` is Kafka's, -1 where the record has none.
+    `timestamp_ms` is Kafka's, -1 where the record has none. `headers` are those that a name is
+    made of; they are not stored, since the name is.
     """
 
     partition: int
@@ -46,6 +52,7 @@ class Prediction:
     outputs: str | None = None
     reason: str | None = None
     detail: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +78,21 @@ class NamedPrediction:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPrediction:
+    """A prediction as the ledger holds it, with its frozen place and the judge's digest."""
+
+    prediction: Prediction
+    remote_path: str
+    judge_digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Consignment:
-    """A record row that still has to be delivered: where to, and what its bytes must be."""
+    """
+    A record row that still has to be delivered: where to, and what its bytes must be.
+
+    `sidecar` is what goes beside it, None for nothing.
+    """
 
     record_id: int
     partition: int
@@ -80,17 +100,23 @@ class Consignment:
     remote_path: str
     size_bytes: int
     sha256: str
+    sidecar: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A part that may be renamed, or may have been: what a settling attempt looks at."""
+    """
+    A part that may be renamed, or may have been: what a settling attempt looks at.
+
+    `sidecar` is what the sidecar must hold that the part's name speaks of, None where it does not.
+    """
 
     record_id: int
     remote_path: str
     part_path: str
     size_bytes: int
     sha256: str
+    sidecar: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

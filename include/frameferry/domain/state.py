@@ -142,3 +142,18 @@ class BatchRow:
     record_count: int | None
     byte_count: int | None
     last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartFates:
+    """
+    What the ledger knows of parts, in one snapshot.
+
+    `ended_through` is the last attempt of each batch that is over for good: overtaken, or its
+    batch delivered. `open_parts` are the pictures' parts that open intents name; `final_names`
+    those of the paths asked for that are no parts, but some record's final name.
+    """
+
+    ended_through: Mapping[int, int]
+    open_parts: frozenset[str]
+    final_names: frozenset[str]

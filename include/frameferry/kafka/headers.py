@@ -1,21 +1,25 @@
-"""Record headers as names."""
+"""Record headers as texts for names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from frameferry.domain.headers import header_text
+
+Headers = Iterable[tuple[str, bytes | str | None]]
 
 
-def source_name(
-    headers: Iterable[tuple[str, bytes | str | None]] | None, wanted: str
-) -> str | None:
+def source_name(headers: Headers | None, wanted: str) -> str | None:
     """
     Read the header *wanted* as a file name; None where it is missing or null.
 
-    Total: any bytes give a name that every database can hold. What is no UTF-8, and the NUL
-    character, becomes U+FFFD. Of a header that occurs twice the first counts, as on Spark's side.
+    Of a header that occurs twice the first counts, as on Spark's side.
     """
-    value = next((value for key, value in headers or () if key == wanted), None)
-    if value is None:
-        return None
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return header_text(next((value for key, value in headers or () if key == wanted), None))
+
+
+def named_headers(headers: Headers | None, wanted: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Read the headers *wanted*, as `source_name` does; those that are missing or null are not."""
+    held = list(headers or ())
+    found = [(name, source_name(held, name)) for name in wanted]
+    return tuple((name, text) for name, text in found if text is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import methodcaller
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from frameferry.errors import FrameferryError, KafkaUnavailable, OffsetsLost
 from frameferry.kafka import codes
 from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.client import Deadline, Listener, ask, open_consumer
-from frameferry.kafka.headers import source_name
+from frameferry.kafka.headers import named_headers, source_name
 
 READER_GROUP: Final = "frameferry.reader"
 """librdkafka wants a group's name; nothing joins it and nothing is committed to it."""
@@ -61,6 +61,7 @@ class RangeReader:
         topic: Its name.
         wanted: What to read. Its end may lie beyond the last stable offset: the reader waits.
         filename_header: The header that holds the picture's name.
+        name_headers: Further headers to hand on, for names that are made of them.
         stall_seconds: How long to wait without any progress; time spent by the caller between
             two records does not count.
     """
@@ -72,11 +73,13 @@ class RangeReader:
         wanted: OffsetRange,
         *,
         filename_header: str,
+        name_headers: Sequence[str] = (),
         stall_seconds: float = 30,
     ) -> None:
         self._connection = connection
         self._wanted = wanted
         self._filename_header = filename_header
+        self._name_headers = name_headers
         self._stall_seconds = stall_seconds
         self._place = TopicPartition(topic, wanted.partition, wanted.start)
         self._listener = Listener(connection)
@@ -135,12 +138,14 @@ class RangeReader:
 
     def _record(self, message: Message) -> ImageRecord:
         kind, timestamp_ms = message.timestamp()
+        headers = _headers(message)
         return ImageRecord(
             partition=message.partition(),
             offset=message.offset(),
             timestamp_ms=-1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms,
-            source_name=source_name(_headers(message), self._filename_header),
+            source_name=source_name(headers, self._filename_header),
             value=message.value() or b"",
+            headers=named_headers(headers, self._name_headers),
         )
 
     def _refused(self, consumer: Consumer, error: KafkaError) -> FrameferryError:

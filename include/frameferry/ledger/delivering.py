@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from frameferry.domain.batch import Token
 from frameferry.domain.offsets import OffsetRange
-from frameferry.domain.records import Census, Consignment, Intent, Receipt, Refusal
+from frameferry.domain.records import (
+    Census,
+    Consignment,
+    Intent,
+    Receipt,
+    Refusal,
+    StoredPrediction,
+)
 from frameferry.ledger import census as censuses
 from frameferry.ledger import intents, losses
 from frameferry.ledger import receipts as receipt_rows
@@ -40,6 +47,18 @@ class Delivering:
         """
         with self._transactions.read() as connection:
             return intents.recorded_offsets(connection, token)
+
+    def stored_predictions(
+        self, token: Token, record_ids: Sequence[int]
+    ) -> dict[int, StoredPrediction]:
+        """
+        Read what was said of records of the batch, by their ids.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.read() as connection:
+            return intents.stored_predictions(connection, token, record_ids)
 
     def open_intents(self, token: Token) -> list[Intent]:
         """

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select, update
 
 from frameferry.domain.batch import Token
-from frameferry.domain.records import Consignment, Intent, Refusal
+from frameferry.domain.records import Consignment, Intent, Prediction, Refusal, StoredPrediction
 from frameferry.errors import LedgerConflict
 from frameferry.ledger.breaker import trip
 from frameferry.ledger.bulk import among, as_pairs, as_set
@@ -19,6 +19,10 @@ from frameferry.ledger.renaming import name_the_nameless
 from frameferry.ledger.tables import record
 
 _BY_POSITION = (record.c.partition, record.c.offset)
+_SAID = (
+    *("partition", "offset", "timestamp_ms", "source_name", "size_bytes", "sha256"),
+    *("label", "score", "outputs"),
+)
 
 
 def consignments(connection: Connection, token: Token) -> list[Consignment]:
@@ -38,6 +42,21 @@ def consignments(connection: Connection, token: Token) -> list[Consignment]:
         .order_by(*_BY_POSITION)
     )
     return [Consignment(*row) for row in connection.execute(query)]
+
+
+def stored_predictions(
+    connection: Connection, token: Token, record_ids: Sequence[int]
+) -> dict[int, StoredPrediction]:
+    """Read what was said of records; see `Ledger.stored_predictions`."""
+    check(connection, token)
+    columns = [record.c[each] for each in _SAID]
+    query = select(record.c.id, record.c.remote_path, record.c.judge_digest, *columns).where(
+        record.c.id.in_(as_set(connection, record_ids)), among(token.batch_id)
+    )
+    return {
+        record_id: StoredPrediction(Prediction(**dict(zip(_SAID, said, strict=True))), path, digest)
+        for record_id, path, digest, *said in connection.execute(query)
+    }
 
 
 def recorded_offsets(connection: Connection, token: Token) -> dict[int, list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from frameferry.domain.batch import Batch
 from frameferry.domain.offsets import OffsetRange
@@ -11,11 +11,22 @@ from frameferry.domain.state import (
     Block,
     Counts,
     GapRow,
+    PartFates,
     PipelineState,
     QuarantineRow,
     RecordRow,
 )
-from frameferry.ledger import claims, commits, gaps, listings, logins, pipelines, states, topics
+from frameferry.ledger import (
+    claims,
+    commits,
+    gaps,
+    listings,
+    logins,
+    orphans,
+    pipelines,
+    states,
+    topics,
+)
 from frameferry.ledger.transactions import Transactions
 
 
@@ -134,4 +145,39 @@ class Reading:
         with self._transactions.read() as connection:
             return topics.last_recorded(
                 connection, pipeline, partition=partition, start=start, end=end
+            )
+
+    def litter_folders(
+        self, pipeline: str, *, destination: str, batch_id: int | None = None
+    ) -> list[str]:
+        """
+        List the folders at a destination in which dead attempts may have left parts.
+
+        They are those of batches that took more attempts than one needs that goes well; of one
+        batch, or of all.
+        """
+        with self._transactions.read() as connection:
+            return orphans.litter_folders(
+                connection, pipeline, destination=destination, batch_id=batch_id
+            )
+
+    def part_fates(
+        self,
+        pipeline: str,
+        batch_ids: Collection[int],
+        *,
+        destination: str,
+        paths: Collection[str],
+    ) -> PartFates:
+        """
+        Say which attempts of a pipeline's batches ended, and which parts open intents name.
+
+        Also which of *paths*, found at a destination, are final names and so no parts at all.
+
+        No intent for a part of an ended attempt is accepted any more: what is not named now
+        never will be. A batch of another pipeline, or an unknown one, is in no answer.
+        """
+        with self._transactions.read() as connection:
+            return orphans.part_fates(
+                connection, pipeline, batch_ids, destination=destination, paths=paths
             )

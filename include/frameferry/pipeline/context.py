@@ -90,7 +90,11 @@ class Context:
         """Read one range of the pipeline's topic, to its end by position."""
         kafka = self.settings.kafka
         return self.open_reader(
-            self.kafka(), kafka.topic, wanted, filename_header=kafka.filename_header
+            self.kafka(),
+            kafka.topic,
+            wanted,
+            filename_header=kafka.filename_header,
+            name_headers=self.settings.deliver.name_headers,
         )
 
 

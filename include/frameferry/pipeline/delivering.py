@@ -11,6 +11,8 @@ from typing import NamedTuple
 import structlog
 
 from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.folders import Folders, StandingFolders
+from frameferry.delivery.parts import has_sidecar
 from frameferry.delivery.publisher import Publisher, Staged
 from frameferry.domain.batch import Batch, Token
 from frameferry.domain.offsets import OffsetRange
@@ -18,16 +20,14 @@ from frameferry.domain.records import (
     Census,
     Consignment,
     ImageRecord,
+    Intent,
     Refusal,
     sha256_hex,
 )
+from frameferry.domain.sidecar import sidecar_json
 from frameferry.errors import (
-    DeliveryRefused,
     Fenced,
-    FrameferryError,
-    LoginRefused,
     OffsetsLost,
-    PipelineBlocked,
     PredictionsIncomplete,
     RecordChanged,
 )
@@ -35,11 +35,12 @@ from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.reader import RangeReader
 from frameferry.pipeline import losing, world
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.login import blocking, one_login
+from frameferry.pipeline.sweeping import sweep_after
 
 GROUP_RECORDS = 200
 GROUP_BYTES = 32 * 1024**2
 """A group is staged, verified, intended, renamed and receipted as one: this bounds memory."""
-_LOGIN_LEASE_SECONDS = 60.0
 
 log = structlog.get_logger()
 Item = tuple[Consignment, bytes]
@@ -63,6 +64,7 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
         publisher = _LazyPublisher(ctx, batch, stack)
         _settle(ctx, batch.token, publisher)
         census = _delivered(ctx, batch, publisher)
+        publisher.sweep()
     # What was read must have been this topic's to the end.
     world.look(ctx)
     ctx.ledger.record_census(batch.token, census, seconds=time.monotonic() - started)
@@ -217,7 +219,7 @@ def _groups(items: Iterator[Item]) -> Iterator[Sequence[Item]]:
 
 
 def _publish_group(ctx: Context, token: Token, group: Sequence[Item], publisher: Publisher) -> None:
-    staged = publisher.stage(group)
+    staged = publisher.stage(_with_sidecars(ctx, token, group))
     if staged.refused:
         _refuse(ctx, token, staged.refused)
     _intend(ctx, token, staged.staged, publisher)
@@ -228,6 +230,22 @@ def _publish_group(ctx: Context, token: Token, group: Sequence[Item], publisher:
         _refuse(ctx, token, published.refused)
         publisher.discard([part for part in staged.staged if part.record_id in refused])
     ctx.ledger.record_receipts(token, published.receipts)
+
+
+def _with_sidecars(ctx: Context, token: Token, group: Sequence[Item]) -> Sequence[Item]:
+    if ctx.settings.deliver.sidecar == "none":
+        return group
+    contents = _sidecars(ctx, token, [row.record_id for row, _ in group])
+    return [(replace(row, sidecar=contents[row.record_id]), value) for row, value in group]
+
+
+def _sidecars(ctx: Context, token: Token, record_ids: Sequence[int]) -> dict[int, bytes]:
+    """Write the sidecars of records from what the ledger holds of them."""
+    topic = ctx.settings.kafka.topic
+    return {
+        record_id: sidecar_json(ctx.pipeline, topic, stored)
+        for record_id, stored in ctx.ledger.stored_predictions(token, record_ids).items()
+    }
 
 
 def _refuse(ctx: Context, token: Token, refusals: Sequence[Refusal]) -> None:
@@ -250,7 +268,7 @@ def _intend(ctx: Context, token: Token, parts: Sequence[Staged], publisher: Publ
 
 
 def _settle(ctx: Context, token: Token, publisher: _LazyPublisher) -> None:
-    intents = ctx.ledger.open_intents(token)
+    intents = _intents(ctx, token)
     if not intents:
         return
     settled = publisher.open().settle(intents, after=ctx.settings.deliver.after)
@@ -269,6 +287,14 @@ def _settle(ctx: Context, token: Token, publisher: _LazyPublisher) -> None:
     )
 
 
+def _intents(ctx: Context, token: Token) -> list[Intent]:
+    """List the open intents; a part that goes with a sidecar's says so, whatever is set now."""
+    intents = ctx.ledger.open_intents(token)
+    paired = [intent.record_id for intent in intents if has_sidecar(intent.part_path)]
+    contents = _sidecars(ctx, token, paired) if paired else {}
+    return [replace(intent, sidecar=contents.get(intent.record_id)) for intent in intents]
+
+
 class _LazyPublisher:
     """Log in only when a file is due: a batch of markers or duplicates needs no server."""
 
@@ -283,6 +309,10 @@ class _LazyPublisher:
             self._publisher = self._stack.enter_context(_publisher(self._ctx, self._batch))
         return self._publisher
 
+    def sweep(self) -> None:
+        if self._publisher is not None:
+            sweep_after(self._ctx, self._batch, self._publisher)
+
 
 @contextmanager
 def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
@@ -296,53 +326,10 @@ def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
         base=ctx.settings.deliver.base,
         connections=ctx.settings.deliver.connections,
         part_tag=batch.part_tag,
+        part_style=ctx.settings.deliver.part_name,
+        folders=Folders() if ctx.settings.deliver.create_folders else StandingFolders(),
     )
-    with ExitStack() as stack, _blocking(ctx, connection.digest):
-        with _one_login(ctx, connection.digest):
+    with ExitStack() as stack, blocking(ctx, connection.digest):
+        with one_login(ctx.ledger, connection.digest, owner=ctx.owner):
             stack.enter_context(publisher)
         yield publisher
-
-
-@contextmanager
-def _one_login(ctx: Context, digest: str) -> Iterator[None]:
-    """Let one log-in be tried at a time, over all tasks, runs and pipelines of this connection."""
-    ctx.ledger.begin_login(digest, owner=ctx.owner, lease_seconds=_LOGIN_LEASE_SECONDS)
-    try:
-        yield
-    except LoginRefused as error:
-        ctx.ledger.end_login(digest, refused=error.what)
-        raise
-    except FrameferryError:
-        ctx.ledger.end_login(digest, refused=None)
-        raise
-    ctx.ledger.end_login(digest, refused=None)
-
-
-@contextmanager
-def _blocking(ctx: Context, digest: str) -> Iterator[None]:
-    """Write down a refusal of the whole job, so that nothing hammers the server."""
-    try:
-        yield
-    except (DeliveryRefused, PipelineBlocked) as error:
-        ctx.ledger.block(ctx.pipeline, reason=error.what, digest=digest)
-        raise
-
-
-@contextmanager
-def one_connection(ctx: Context) -> Iterator[FerryFTP]:
-    """
-    Log in once, by the same rules as deliver does, to look at what lies on the server.
-
-    Raises:
-        FtpUnavailable: Nothing answers, or not now.
-        PipelineBlocked, DeliveryRefused: The log-in is refused, or was before.
-    """
-    connection = ctx.ftp()
-    with _blocking(ctx, connection.digest):
-        with _one_login(ctx, connection.digest):
-            ftp = ctx.open_ftp(connection)
-        try:
-            ftp.confine(ctx.settings.deliver.base)
-            yield ftp
-        finally:
-            ftp.farewell()

@@ -10,7 +10,7 @@ import structlog
 
 from frameferry.config.settings import ModelSettings, PipelineSettings
 from frameferry.domain.batch import Batch
-from frameferry.domain.naming import NameFields, join_base, remote_name
+from frameferry.domain.naming import NameFields, join_base, name_flaw, remote_name
 from frameferry.domain.records import UNJUDGED, Judged, NamedPrediction, Prediction, sha256_hex
 from frameferry.errors import BatchTooBig
 from frameferry.kafka.options import spark_options
@@ -19,6 +19,8 @@ from frameferry.pipeline.context import Context
 from frameferry.spark.job import ControlJob, JudgeJob
 
 CANNOT_BE_JUDGED = "cannot be judged"
+ILLEGAL_NAME = "illegal name"
+EMPTY = "empty"
 _DEADLINE_FACTOR = 10.0
 _UNKNOWN_SECONDS_PER_OFFSET = 0.5
 _WARM_SECONDS = 30.0
@@ -120,6 +122,7 @@ def _job(ctx: Context, batch: Batch, model: ModelSettings) -> JudgeJob:
         attempt=batch.token.attempt,
         generation=batch.generation,
         max_bytes=int(ctx.settings.batch.max_bytes),
+        name_headers=ctx.settings.deliver.name_headers,
     )
 
 
@@ -148,10 +151,12 @@ def _unjudged(ctx: Context, batch: Batch, *, max_bytes: int | None) -> Iterator[
                 size_bytes=len(record.value),
                 sha256=sha256_hex(record.value),
                 label=UNJUDGED,
+                headers=record.headers,
             )
 
 
 def _named(settings: PipelineSettings, batch: Batch, found: Prediction) -> NamedPrediction:
+    deliver = settings.deliver
     quarantine = _quarantine(settings, found)
     prediction = found if found.label or quarantine else replace(found, label=UNJUDGED)
     fields = NameFields(
@@ -163,18 +168,27 @@ def _named(settings: PipelineSettings, batch: Batch, found: Prediction) -> Named
         source_name=prediction.source_name,
         label=prediction.label,
         generation=batch.generation,
+        headers=prediction.headers,
     )
-    name = remote_name(settings.deliver.name, fields, settings.deliver.zone)
+    if quarantine is None and deliver.illegal == "reject":
+        quarantine = _illegal(name_flaw(deliver.name, fields, deliver.zone))
+    name = remote_name(deliver.name, fields, deliver.zone, deliver.illegal)
     return NamedPrediction(
         prediction=prediction,
-        remote_path=join_base(settings.deliver.base, name),
+        remote_path=join_base(deliver.base, name),
         quarantine=quarantine,
     )
 
 
 def _quarantine(settings: PipelineSettings, prediction: Prediction) -> tuple[str, str] | None:
+    if prediction.size_bytes == 0 and settings.deliver.empty == "quarantine":
+        return EMPTY, "0 bytes"
     if prediction.reason is None:
         return None
     if settings.model != "none" and settings.model.unjudged == "deliver":
         return None
     return prediction.reason, prediction.detail or ""
+
+
+def _illegal(flaw: str | None) -> tuple[str, str] | None:
+    return None if flaw is None else (ILLEGAL_NAME, flaw)

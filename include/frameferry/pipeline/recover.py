@@ -9,6 +9,7 @@ import structlog
 
 from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.listing import RemoteFile, list_tree, read_sha256
+from frameferry.delivery.parts import SIDECAR_SUFFIX
 from frameferry.domain.offsets import Watermarks
 from frameferry.domain.positions import PositionReader
 from frameferry.domain.sightings import Sighting
@@ -16,7 +17,7 @@ from frameferry.domain.state import PipelineState
 from frameferry.errors import ConfigError
 from frameferry.pipeline import witness, world
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.delivering import one_connection
+from frameferry.pipeline.login import one_connection
 from frameferry.pipeline.witness import Testimony
 
 log = structlog.get_logger()
@@ -225,10 +226,19 @@ def _look(
     found = _Found([], [])
     with one_connection(ctx) as ftp:
         for file in list_tree(ftp, base):
-            _sort(file, base, known, marks, reader, found)
+            if not _is_sidecar(ctx, file, reader):
+                _sort(file, base, known, marks, reader, found)
         if verify:
             found.seen = list(_verified(ftp, found.seen))
     return found
+
+
+def _is_sidecar(ctx: Context, file: RemoteFile, reader: PositionReader) -> bool:
+    """Say whether a file goes with a picture, and so says nothing of its own."""
+    if ctx.settings.deliver.sidecar == "none" or not file.path.endswith(SIDECAR_SUFFIX):
+        return False
+    picture = file.path.removesuffix(SIDECAR_SUFFIX).removeprefix(ctx.settings.deliver.base)
+    return reader.read(picture.lstrip("/")) is not None
 
 
 def _sort(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from frameferry.spark.job import ControlJob, JudgeJob
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 ROW_SCHEMA = (
     "partition bigint, offset bigint, timestamp_ms bigint, source_name string, size_bytes bigint, "
     "sha256 string, label string, score double, outputs string, reason string, detail string, "
-    "judge_digest string"
+    "headers map<string,string>, judge_digest string"
 )
 CONTROL_SCHEMA = "as_expected boolean, said string"
 SESSION_CONF = {
@@ -41,9 +42,10 @@ _SPLITS = re.compile(r"splits=(?:Some\()?(\d+)")
 
 def bounded_frame(spark: Any, job: JudgeJob) -> Any:  # noqa: ANN401 - two frame classes
     """
-    Read the job's ranges as rows of partition, offset, timestamp_ms, name and value.
+    Read the job's ranges as rows of partition, offset, timestamp_ms, name, headers and value.
 
-    `name` is the filename header's bytes (the first, where there are several), null without one.
+    `name` is the filename header's bytes (the first, where there are several), null without one;
+    `headers` holds the same of each of the job's `name_headers`, in their order.
     """
     options = kafka_source_options(job, cores=core_count(spark))
     return (
@@ -54,7 +56,8 @@ def bounded_frame(spark: Any, job: JudgeJob) -> Any:  # noqa: ANN401 - two frame
             "cast(partition AS bigint) AS partition",
             "offset",
             "unix_millis(timestamp) AS timestamp_ms",
-            f"get(filter(headers, h -> h.key = {_text(job.filename_header)}), 0).value AS name",
+            f"{_header(job.filename_header)} AS name",
+            f"{_headers(job.name_headers)} AS headers",
             "value",
         )
     )
@@ -102,6 +105,15 @@ def core_count(spark: Any) -> int:  # noqa: ANN401
     return int(found.group(1)) if found else _FEWEST_CORES
 
 
+def _header(name: str) -> str:
+    return f"get(filter(headers, h -> h.key = {_text(name)}), 0).value"
+
+
+def _headers(names: Sequence[str]) -> str:
+    """Write the values of these headers as one array; the cast is for none."""
+    return f"cast(array({', '.join(map(_header, names))}) AS array<binary>)"
+
+
 def _text(value: str) -> str:
     """Write any text as an SQL expression; hex needs no escaping."""
     return f"cast(X'{value.encode().hex()}' AS string)"
@@ -126,5 +138,5 @@ def job_table(spark: Any, job: JudgeJob | ControlJob) -> pa.Table:  # noqa: ANN4
         tasks = core_count(spark)
         frame = spark.range(0, tasks, 1, tasks)
         return frame.mapInArrow(control_batches(job.placed_model), CONTROL_SCHEMA).toArrow()
-    judging = judge_batches(job.placed_model, job.max_bytes)
+    judging = judge_batches(job.placed_model, job.max_bytes, job.name_headers)
     return bounded_frame(spark, job).mapInArrow(judging, ROW_SCHEMA).toArrow()

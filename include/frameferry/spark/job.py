@@ -22,7 +22,8 @@ class JudgeJob:
     `ranges` holds at most one range a partition, since Spark's Kafka source takes no more.
     `kafka_options` are Spark's own names (`kafka.bootstrap.servers`, …) and may hold secrets: they
     never show in a repr, a command line or an error. A task that has read `max_bytes` stops the job
-    before its next record; None for no bound.
+    before its next record; None for no bound. `name_headers` travel with the rows, since names are
+    made of them.
     """
 
     pipeline: str
@@ -35,6 +36,7 @@ class JudgeJob:
     attempt: int
     generation: int = 1
     max_bytes: int | None = None
+    name_headers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         counts = Counter(wanted.partition for wanted in self.ranges)
@@ -75,6 +77,7 @@ class JudgeJob:
             "attempt": self.attempt,
             "generation": self.generation,
             "max_bytes": self.max_bytes,
+            "name_headers": self.name_headers,
         }
         return json.dumps(content)
 
@@ -84,7 +87,8 @@ class JudgeJob:
         content = json.loads(text)
         ranges = tuple(OffsetRange(*wanted) for wanted in content.pop("ranges"))
         model = ModelSettings.model_validate(content.pop("model"))
-        return cls(ranges=ranges, model=model, **content)
+        headers = tuple(content.pop("name_headers", ()))
+        return cls(ranges=ranges, model=model, name_headers=headers, **content)
 
 
 @dataclass(frozen=True, slots=True)

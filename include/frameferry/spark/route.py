@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frameferry.config.connections import SparkConnection
 from frameferry.domain.records import Judged, Prediction
@@ -99,4 +99,9 @@ def judged(table: pa.Table, *, expected: str | None) -> Judged:
     rows = sorted(
         table.select(_FIELDS).to_pylist(), key=lambda row: (row["partition"], row["offset"])
     )
-    return Judged(tuple(Prediction(**row) for row in rows), found)
+    return Judged(tuple(_prediction(row) for row in rows), found)
+
+
+def _prediction(row: dict[str, Any]) -> Prediction:
+    headers = row.pop("headers") or ()
+    return Prediction(**row, headers=tuple((name, text) for name, text in headers))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from frameferry.config.settings import ModelSettings
+from frameferry.domain.headers import header_text
 from frameferry.domain.records import sha256_hex
 from frameferry.errors import BatchTooBig
 from frameferry.inference.control import control_pictures
@@ -30,6 +31,7 @@ ROWS = pa.schema(
         ("outputs", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
+        ("headers", pa.map_(pa.string(), pa.string())),
         ("judge_digest", pa.string()),
     ]
 )
@@ -37,7 +39,9 @@ CONTROL_ROWS = pa.schema([("as_expected", pa.bool_()), ("said", pa.string())])
 BatchFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def judge_batches(settings: ModelSettings, max_bytes: int | None = None) -> BatchFunction:
+def judge_batches(
+    settings: ModelSettings, max_bytes: int | None = None, name_headers: Sequence[str] = ()
+) -> BatchFunction:
     """
     Bind the model's settings to the function that judges one task's record batches.
 
@@ -45,7 +49,7 @@ def judge_batches(settings: ModelSettings, max_bytes: int | None = None) -> Batc
     before its first. A partial of a module's function is pickled by name, so a warm worker finds
     the module, and with it the loaded model, where it left them.
     """
-    return partial(_judge_batches, settings, max_bytes)
+    return partial(_judge_batches, settings, max_bytes, tuple(name_headers))
 
 
 def control_batches(settings: ModelSettings) -> BatchFunction:
@@ -54,7 +58,10 @@ def control_batches(settings: ModelSettings) -> BatchFunction:
 
 
 def _judge_batches(
-    settings: ModelSettings, max_bytes: int | None, batches: Iterable[pa.RecordBatch]
+    settings: ModelSettings,
+    max_bytes: int | None,
+    name_headers: Sequence[str],
+    batches: Iterable[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     read_bytes = 0
     for batch in batches:
@@ -62,7 +69,7 @@ def _judge_batches(
             images = batch.slice(start, SUB_BATCH_IMAGES)
             if max_bytes is not None:
                 read_bytes = _counted(images, read_bytes, max_bytes)
-            yield _judged(load_judge(settings), images)
+            yield _judged(load_judge(settings), images, name_headers)
 
 
 def _counted(images: pa.RecordBatch, read_bytes: int, max_bytes: int) -> int:
@@ -101,14 +108,14 @@ def _is_as_expected(judge: Judge, expected: str | None, verdict: Verdict) -> boo
     return verdict.label in {expected, judge.spec.unsure}
 
 
-def _judged(judge: Judge, batch: pa.RecordBatch) -> pa.RecordBatch:
+def _judged(judge: Judge, batch: pa.RecordBatch, name_headers: Sequence[str]) -> pa.RecordBatch:
     values = [value or b"" for value in batch.column("value").to_pylist()]
     verdicts = judge.judge(values)
     columns: dict[str, Sequence[Any]] = {
         "partition": batch.column("partition").to_pylist(),
         "offset": batch.column("offset").to_pylist(),
         "timestamp_ms": batch.column("timestamp_ms").to_pylist(),
-        "source_name": [_source_name(name) for name in batch.column("name").to_pylist()],
+        "source_name": [header_text(name) for name in batch.column("name").to_pylist()],
         "size_bytes": [len(value) for value in values],
         "sha256": [sha256_hex(value) for value in values],
         "label": [verdict.label for verdict in verdicts],
@@ -116,17 +123,13 @@ def _judged(judge: Judge, batch: pa.RecordBatch) -> pa.RecordBatch:
         "outputs": [verdict.outputs for verdict in verdicts],
         "reason": [verdict.reason for verdict in verdicts],
         "detail": [verdict.detail for verdict in verdicts],
+        "headers": [_named(name_headers, texts) for texts in batch.column("headers").to_pylist()],
         "judge_digest": [judge.digest] * len(values),
     }
     return pa.RecordBatch.from_pydict(columns, schema=ROWS)
 
 
-def _source_name(header: bytes | None) -> str | None:
-    """
-    Read a header as a name, as the Kafka reader does: total, since a name is nobody's fault.
-
-    What is no UTF-8, and the NUL character, which databases refuse, becomes U+FFFD.
-    """
-    if header is None:
-        return None
-    return header.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _named(names: Sequence[str], values: Sequence[bytes | None]) -> list[tuple[str, str]]:
+    """Pair the headers that are there with their names."""
+    texts = zip(names, map(header_text, values), strict=True)
+    return [(name, text) for name, text in texts if text is not None]

@@ -1,0 +1,81 @@
+"""How fast a server is, and how many connections it takes: for what a pipeline should set."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Callable
+from contextlib import suppress
+from time import perf_counter
+
+from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.fitness import SMALL, Finding
+from frameferry.delivery.sandbox import Sandbox
+from frameferry.delivery.verifying import measure
+from frameferry.errors import FrameferryError, FtpCrowded, FtpUnavailable
+
+LARGE_BYTES = 4_000_000
+SMALL_FILES = 40
+ENOUGH_SECONDS = 10.0
+"""No measurement goes on for longer, however slow the server."""
+_LOOKS = 5
+
+
+def speed(sandbox: Sandbox) -> Finding:
+    """
+    Measure the round trip, small files and a large one, over one connection.
+
+    Raises:
+        FtpUnavailable: Cut off on the way.
+    """
+    ftp = sandbox.ftp
+    trips = [_seconds(lambda: ftp.ask("NOOP")) for _ in range(_LOOKS)]
+    began = perf_counter()
+    sent = 0
+    while sent < SMALL_FILES and perf_counter() - began < ENOUGH_SECONDS:
+        sandbox.store(f"speed-{sent}.bin", SMALL)
+        measure(ftp, sandbox.path(f"speed-{sent}.bin"))
+        sent += 1
+    files_per_second = sent / (perf_counter() - began)
+    data = random.Random(3).randbytes(LARGE_BYTES)  # noqa: S311 - a file's content
+    large_seconds = _seconds(lambda: sandbox.store("large.bin", data))
+    seen = (
+        f"{statistics.median(trips) * 1000:.1f} ms a round trip, {files_per_second:.0f} verified "
+        f"files of 20 kB a second, {LARGE_BYTES / large_seconds / 1e6:.1f} MB/s in one of 4 MB; "
+        "one connection"
+    )
+    return Finding("speed", "ok", seen)
+
+
+def connection_limit(sandbox: Sandbox, most: int) -> Finding:
+    """
+    Open connections until the server has enough of them, or *most* are open; then close all.
+
+    Other clients of the server may be turned away meanwhile: ask before you use it.
+
+    Raises:
+        LoginRefused: The server refuses the very password that it took before.
+    """
+    opened: list[FerryFTP] = [sandbox.ftp]
+    refusal = ""
+    try:
+        while len(opened) < most:
+            opened.append(sandbox.another())
+    except FtpCrowded as error:
+        refusal = error.what
+    except FtpUnavailable as error:
+        refusal = f"no answer: {error.what}"
+    finally:
+        for ftp in opened[1:]:
+            with suppress(FrameferryError):
+                ftp.farewell()
+    setting = f"deliver.connections: {min(len(opened), most)}"
+    if not refusal:
+        return Finding("connections", "ok", f"{most} at once, no limit met")
+    return Finding("connections", "note", f"{len(opened)} at once, then {refusal}", setting)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = perf_counter()
+    work()
+    return perf_counter() - began

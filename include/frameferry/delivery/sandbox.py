@@ -1,0 +1,119 @@
+"""A folder of our own on a server, for trying things out, and gone without a trace afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.folders import levels
+from frameferry.delivery.replies import Reply
+from frameferry.errors import FrameferryError
+
+_CLEANING_TRIES = 2
+
+
+class Sandbox:
+    """
+    One connection and one folder that nothing leaves. Use it as a context manager.
+
+    Args:
+        open_connection: Opens one connection and logs in. Called again where the connection is
+            lost or out of step, and for a second one.
+        base: Where the folder is made; levels of it that are missing are made, and removed again.
+        tag: Names the folder; nobody else uses it.
+    """
+
+    def __init__(self, open_connection: Callable[[], FerryFTP], base: str, tag: str) -> None:
+        self._open_connection = open_connection
+        self.folder = f"{base.rstrip('/')}/frameferry-probe-{tag}"
+        self.left: tuple[str, ...] = ()
+        self._files: set[str] = set()
+        self._folders: list[str] = []
+        self._opened: list[FerryFTP] = []
+
+    def __enter__(self) -> Self:
+        """
+        Log in.
+
+        Raises:
+            FtpUnavailable, LoginRefused, DeliveryRefused: As for `connect`.
+        """
+        _ = self.ftp
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Delete all that was made, whatever happened; `left` names what could not be."""
+        for _ in range(_CLEANING_TRIES):
+            try:
+                self.left = tuple(self._clean())
+                break
+            except FrameferryError:
+                self.left = (*sorted(self._files), *reversed(self._folders))
+        for ftp in self._opened:
+            ftp.farewell()
+
+    @property
+    def ftp(self) -> FerryFTP:
+        """The connection; another one where it was lost."""
+        if not self._opened or not self._opened[0].is_in_step:
+            self._opened.insert(0, self.another())
+        return self._opened[0]
+
+    def another(self) -> FerryFTP:
+        """Open one more connection, confined as the first; whoever asks for it closes it."""
+        ftp = self._open_connection()
+        ftp.confine(self.folder)
+        return ftp
+
+    def make_folder(self) -> Reply:
+        """
+        Make the folder, and those above it that are missing; return what decides.
+
+        Raises:
+            FtpUnavailable: Cut off.
+        """
+        above = levels(self.folder)[:-1]
+        for level in (level for level in above if not self.ftp.ask("CWD", level).is_success):
+            self._make(level)
+        return self._make(self.folder)
+
+    def _make(self, folder: str) -> Reply:
+        reply = self.ftp.ask("MKD", folder)
+        if reply.is_success:
+            self._folders.append(folder)
+        return reply
+
+    def path(self, name: str) -> str:
+        """Give a path in the folder; whatever comes to lie there is deleted in the end."""
+        path = f"{self.folder}/{name}"
+        self._files.add(path)
+        return path
+
+    def store(self, name: str, data: bytes) -> Reply:
+        """
+        Upload a file into the folder.
+
+        Raises:
+            FtpUnavailable: Cut off or timed out.
+        """
+        return self.ftp.store(self.path(name), data)
+
+    def _clean(self) -> list[str]:
+        if not self._folders:
+            return []
+        ftp = self.ftp
+        list(ftp.burst([f"DELE {path}" for path in sorted(self._files)]))
+        left = []
+        for folder in reversed(self._folders):
+            # The confinement ends at the sandbox itself; the others were missing above it.
+            ftp.confine(folder)
+            if not ftp.ask("RMD", folder).is_success:
+                left.append(folder)
+        return left

@@ -1,0 +1,69 @@
+"""One log-in attempt at a time, over all tasks, runs, commands and pipelines of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from frameferry.delivery.client import FerryFTP
+from frameferry.errors import DeliveryRefused, FrameferryError, LoginRefused, PipelineBlocked
+from frameferry.ledger.store import Ledger
+from frameferry.pipeline.context import Context
+
+_LEASE_SECONDS = 60.0
+
+
+@contextmanager
+def one_login(ledger: Ledger, digest: str, *, owner: str) -> Iterator[None]:
+    """
+    Take the turn for the log-in that is tried inside, and give it back.
+
+    Raises:
+        FtpUnavailable: Another one is being tried.
+        PipelineBlocked: The server refused this user and password before.
+    """
+    ledger.begin_login(digest, owner=owner, lease_seconds=_LEASE_SECONDS)
+    try:
+        yield
+    except LoginRefused as error:
+        ledger.end_login(digest, refused=error.what)
+        raise
+    except FrameferryError:
+        ledger.end_login(digest, refused=None)
+        raise
+    ledger.end_login(digest, refused=None)
+
+
+@contextmanager
+def blocking(ctx: Context, digest: str) -> Iterator[None]:
+    """
+    Write down a refusal of the whole job, so that nothing hammers the server.
+
+    Raises:
+        DeliveryRefused, PipelineBlocked: What was written down.
+    """
+    try:
+        yield
+    except (DeliveryRefused, PipelineBlocked) as error:
+        ctx.ledger.block(ctx.pipeline, reason=error.what, digest=digest)
+        raise
+
+
+@contextmanager
+def one_connection(ctx: Context) -> Iterator[FerryFTP]:
+    """
+    Log in once, by the same rules as deliver does, to look at what lies on the server.
+
+    Raises:
+        FtpUnavailable: Nothing answers, or not now.
+        PipelineBlocked, DeliveryRefused: The log-in is refused, or was before.
+    """
+    connection = ctx.ftp()
+    with blocking(ctx, connection.digest):
+        with one_login(ctx.ledger, connection.digest, owner=ctx.owner):
+            ftp = ctx.open_ftp(connection)
+        try:
+            ftp.confine(ctx.settings.deliver.base)
+            yield ftp
+        finally:
+            ftp.farewell()

@@ -1,0 +1,108 @@
+"""Try a user's own FTP server before pictures go to it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from time import perf_counter
+
+from frameferry.config.connections import FtpConnection
+from frameferry.delivery.client import FerryFTP, connect
+from frameferry.delivery.endurance import connection_limit, speed
+from frameferry.delivery.fitness import Finding, examine
+from frameferry.delivery.sandbox import Sandbox
+from frameferry.errors import FrameferryError
+from frameferry.ledger.store import Ledger
+from frameferry.pipeline.login import one_login
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a server showed. `left` names what could not be deleted again."""
+
+    server: str
+    folder: str
+    findings: tuple[Finding, ...]
+    left: tuple[str, ...]
+
+    @property
+    def is_passed(self) -> bool:
+        """Say whether pictures can be delivered there."""
+        return not any(finding.verdict == "fail" for finding in self.findings)
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """List what to set because of the findings, each once."""
+        return tuple(dict.fromkeys(one.setting for one in self.findings if one.setting))
+
+
+def probe(
+    ledger: Ledger,
+    connection: FtpConnection,
+    *,
+    base: str,
+    connections: int = 0,
+    open_ftp: Callable[[FtpConnection], FerryFTP] = connect,
+    on_finding: Callable[[Finding], None] = lambda _: None,
+) -> Probe:
+    """
+    Try all that a delivery will ask of a server, in a folder of its own, and leave no trace.
+
+    Every log-in takes its turn in the ledger: a password that was refused is not tried again.
+
+    Args:
+        ledger: Holds the turns.
+        connection: The server.
+        base: Where the folder is made.
+        connections: Open up to so many at once, to meet the server's limit; 0 leaves that out.
+        open_ftp: Opens one connection.
+        on_finding: Told each finding as it comes.
+
+    Raises:
+        FtpUnavailable, LoginRefused, DeliveryRefused: The log-in failed.
+        PipelineBlocked: The server refused this user and password before.
+    """
+    owner = f"frameferry probe ({os.getpid()})"
+
+    def open_connection() -> FerryFTP:
+        with one_login(ledger, connection.digest, owner=owner):
+            return open_ftp(connection)
+
+    sandbox = Sandbox(open_connection, base, uuid.uuid4().hex[:8])
+    findings: list[Finding] = []
+    began = perf_counter()
+    with sandbox:
+        for finding in chain(
+            [_login(sandbox, perf_counter() - began)], _checks(sandbox, connections)
+        ):
+            findings.append(finding)
+            on_finding(finding)
+    return Probe(
+        f"{connection.host}:{connection.port}", sandbox.folder, tuple(findings), sandbox.left
+    )
+
+
+def _login(sandbox: Sandbox, seconds: float) -> Finding:
+    ftp = sandbox.ftp
+    greeting = " ".join((ftp.welcome or "").split())[:100]
+    seen = f"{ftp.connection.user} at {ftp.server} in {seconds:.2f} s; {greeting!r}"
+    return Finding("log-in", "ok", seen)
+
+
+def _checks(sandbox: Sandbox, connections: int) -> Iterator[Finding]:
+    last = None
+    for last in examine(sandbox):
+        yield last
+    if last is None or last.verdict == "fail":
+        return
+    questions: dict[str, Callable[[], Finding]] = {"speed": lambda: speed(sandbox)}
+    if connections:
+        questions["connections"] = lambda: connection_limit(sandbox, connections)
+    for name, question in questions.items():
+        try:
+            yield question()
+        except FrameferryError as error:
+            yield Finding(name, "fail", error.what, error.remedy)

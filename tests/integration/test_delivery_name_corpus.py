@@ -1,0 +1,149 @@
+"""Three hundred hostile names on a real server: each arrives as named, or is refused unsent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fixtures.ferrying import Item, deliver, expected, publisher
+from fixtures.ftp_proxy import FaultProxy
+from fixtures.hostile_names import hostile_items, hostile_names, raw_items
+from fixtures.odd_ftp import OddServer, odd_server
+
+from frameferry.delivery.client import FerryFTP, connect
+from frameferry.delivery.fitness import SMALL
+from frameferry.delivery.listing import list_folder
+from frameferry.delivery.paths import check_path
+from frameferry.domain.naming import Illegal
+from frameferry.errors import UnsafePath
+
+BASE = "/press-a"
+SAID_BY_US = re.compile(
+    r"USER|PASS|FEAT|TYPE|OPTS|EPSV|MKD|STOR|SIZE|RNFR|RNTO|DELE|QUIT|NOOP|CWD|MLSD"
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[OddServer]:
+    with odd_server(tmp_path / "root") as server:
+        (server.root / "victim.jpg").write_bytes(SMALL)
+        yield server
+
+
+def assert_nothing_escaped(server: OddServer, proxy: FaultProxy) -> None:
+    """The file beside the base is untouched, and no command went out that is not ours."""
+    assert SMALL == (server.root / "victim.jpg").read_bytes()
+    assert {"press-a", "victim.jpg"} == {path.name for path in server.root.iterdir()}
+    assert ["root"] == [path.name for path in server.root.parent.iterdir() if path.is_dir()]
+    for verb, argument in proxy.log:
+        assert SAID_BY_US.fullmatch(verb), (verb, argument)
+        assert "victim" not in argument
+
+
+@pytest.mark.parametrize("policy", ["encode", "replace", "hash"])
+def test_every_hostile_name_arrives_under_its_harmless_one(
+    server: OddServer, policy: Illegal
+) -> None:
+    made = [
+        *hostile_items(BASE, policy),
+        *hostile_items(f"{BASE}/by-label", policy, "{label}/{partition}-{offset}"),
+    ]
+    made = [numbered(n, one) for n, one in enumerate(made)]
+    with FaultProxy(server.port) as proxy:
+        with publisher(server.connection(port=proxy.port), connections=4) as delivery:
+            receipts = deliver(delivery, made)
+        assert_nothing_escaped(server, proxy)
+    assert len(made) == len(receipts)
+    assert expected(made) | {"/victim.jpg": SMALL} == server.visible()
+    assert [] == server.hidden()
+
+
+def numbered(record_id: int, one: Item) -> Item:
+    consignment, data = one
+    return type(consignment)(
+        record_id, 0, record_id, consignment.remote_path, consignment.size_bytes, consignment.sha256
+    ), data
+
+
+def test_a_name_that_naming_let_through_raw_is_delivered_as_it_is_or_refused_unsent(
+    server: OddServer,
+) -> None:
+    raw = raw_items(BASE)
+    safe = [one for one in raw if is_safe(one[0].remote_path) and one[0].remote_path != BASE]
+    with FaultProxy(server.port) as proxy:
+        with publisher(server.connection(port=proxy.port), connections=2) as delivery:
+            staged = delivery.stage(raw)
+            published = delivery.publish(staged.staged)
+            onto_folders = {refusal.record_id for refusal in published.refused}
+            delivery.discard([one for one in staged.staged if one.record_id in onto_folders])
+        assert_nothing_escaped(server, proxy)
+    refused = {refusal.record_id: refusal.reason for refusal in staged.refused}
+    unsafe = {one[0].record_id for one in raw if not is_safe(one[0].remote_path)}
+    assert unsafe == {n for n, reason in refused.items() if reason == "unsafe name"}
+    assert 60 < len(unsafe)
+    assert 150 < len(published.receipts)
+    delivered = {receipt.record_id for receipt in published.receipts}
+    files = {
+        f"/{path.relative_to(server.root)}": path.read_bytes()
+        for path in (server.root / "press-a").rglob("*")
+        if path.is_file()
+    }
+    assert {row.remote_path: data for row, data in safe if row.record_id in delivered} == files
+    assert len(raw) == len(refused) + len(delivered) + len(onto_folders)
+
+
+def is_safe(path: str) -> bool:
+    try:
+        check_path(path, BASE)
+    except UnsafePath:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("verb", ["DELE", "RNFR", "RNTO", "MKD", "RMD", "SIZE", "CWD", "MLSD"])
+def test_no_raw_name_makes_a_command_of_its_own(server: OddServer, verb: str) -> None:
+    (server.root / "press-a").mkdir()
+    with FaultProxy(server.port) as proxy:
+        ftp = connect(server.connection(port=proxy.port))
+        ftp.confine(BASE)
+        said = [name.text for name in hostile_names() if was_said(ftp, verb, name.text)]
+        assert ftp.is_in_step
+        ftp.farewell()
+        arguments = proxy.verbs(verb)
+    assert len(said) == len(arguments)
+    assert all(argument.startswith(f"{BASE}/") or argument == BASE for argument in arguments)
+    assert SMALL == (server.root / "victim.jpg").read_bytes()
+
+
+def was_said(ftp: FerryFTP, verb: str, name: str) -> bool:
+    try:
+        ftp.ask(verb, f"{BASE}/{name}")
+    except UnsafePath:
+        return False
+    return True
+
+
+def test_what_lies_there_is_listed_by_its_name(server: OddServer) -> None:
+    folder = server.root / "press-a"
+    folder.mkdir()
+    names = {one.text for one in hostile_names() if fits_a_disk(one.text)}
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    ftp = connect(server.connection())
+    ftp.confine(BASE)
+    assert names == {name for name, _ in list_folder(ftp, BASE)}
+    ftp.farewell()
+
+
+def fits_a_disk(name: str) -> bool:
+    """One component, of characters that a line of a listing can hold."""
+    is_one_line = 1 == len(name.splitlines()) and not re.search(r"[\r\n\0]", name)
+    return bool(
+        is_one_line
+        and "/" not in name
+        and name not in {".", ".."}
+        and not re.search(r"[\ud800-\udfff]", name)
+        and len(name.encode()) <= 255
+    )
