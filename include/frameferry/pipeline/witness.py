@@ -20,18 +20,19 @@ from frameferry.pipeline.context import Context
 
 @dataclass(frozen=True, slots=True)
 class Testimony:
-    """One partition's mirrored offset (the next one to commit), and the epoch that wrote it."""
+    """One partition's mirrored offset (the next to commit), the epoch and generation of then."""
 
     offset: int
     epoch: str
+    generation: int = 1
 
 
 def listen(ctx: Context, known: PipelineState) -> dict[int, Testimony]:
     """
     Read what the consumer group says of the pipeline's topic, by partition.
 
-    Offsets that somebody else wrote, or that were written for another topic of the same name, say
-    nothing about the ledger.
+    Offsets that somebody else wrote, or that were written for another topic of the same name or
+    for a generation that was left since, say nothing about the ledger.
 
     Raises:
         KafkaUnavailable: No broker answered in time.
@@ -84,7 +85,14 @@ def testify(ctx: Context) -> dict[int, int]:
         partition: max(offset, known.recovered_to.get(partition, 0))
         for partition, offset in committed.items()
     }
-    words = json.dumps({"epoch": ctx.ledger.epoch, "topic": known.topic_id}, sort_keys=True)
+    words = json.dumps(
+        {
+            "epoch": ctx.ledger.epoch,
+            "topic": known.topic_id,
+            "generation": known.generation,
+        },
+        sort_keys=True,
+    )
     with ctx.cluster() as cluster:
         cluster.mirror(ctx.group, ctx.settings.kafka.topic, mirrored, metadata=words)
     return committed
@@ -92,6 +100,8 @@ def testify(ctx: Context) -> dict[int, int]:
 
 def is_ahead(known: PipelineState, partition: int, said: Testimony) -> bool:
     """Say whether the mirror knows of commits that neither the ledger nor a recovery knows of."""
+    if said.generation > known.generation:
+        return True
     seen = max(known.progress[partition].committed, known.recovered_to.get(partition, 0))
     return said.offset > seen
 
@@ -118,4 +128,7 @@ def _read(offset: int, words: str, known: PipelineState) -> Testimony | None:
         return None
     if not isinstance(said, dict) or said.get("topic") != known.topic_id:
         return None
-    return Testimony(offset, str(said.get("epoch", "")))
+    generation = said.get("generation")
+    if not isinstance(generation, int) or generation < known.generation:
+        return None
+    return Testimony(offset, str(said.get("epoch", "")), generation)
