@@ -131,6 +131,7 @@ def test_what_an_open_replay_covers_stays_and_what_was_pruned_is_not_replayed(
     options = {"sentence": "", "config_digest": "", "who": "anna"}
     replay = press.add_replay(PIPELINE, ranges=[OffsetRange(0, 1, 2)], mode="redeliver", **options)
     assert 0 == run(press, tmp_path).records
+    assert [] == exported(tmp_path)
     batch = claim(press, replay)
     deliver(press, batch)
     press.commit(replay)
@@ -276,3 +277,24 @@ def test_a_row_that_was_delivered_before_its_batch_was_split_is_counted(press: L
     assert 1 == press.counts(PIPELINE).delivered
     other = committed(press, OffsetRange(1, 0, 1))
     assert 2 == press.counts(PIPELINE).delivered, other
+
+
+def test_a_replay_that_comes_meanwhile_keeps_its_records(press: Ledger, tmp_path: Path) -> None:
+    old = committed(press, OffsetRange(0, 0, 2))
+    aged(press, old)
+    real = parquet_in(tmp_path)
+
+    def export(*arguments):
+        press.add_replay(
+            PIPELINE,
+            ranges=[OffsetRange(0, 1, 2)],
+            mode="redeliver",
+            sentence="",
+            config_digest="",
+            who="anna",
+        )
+        return real(*arguments)
+
+    [pruned] = prune(press._transactions, older_than_seconds=DAY, export=export, who="anna")
+    assert 0 == pruned.records
+    assert [0, 1] == [one.offset for one in press.records(PIPELINE)]

@@ -273,6 +273,17 @@ def test_beyond_the_mirror_a_persons_word_decides(taken, ftp_server):
     assert {f"{at:020d}" for at in (23, 24)} == offsets(taken, ftp_server)
 
 
+def test_a_short_file_beyond_the_mirror_is_no_delivery_where_files_are_taken(taken, ftp_server):
+    with taken.context() as ctx:
+        names = {row.offset: row.remote_path for row in ctx.ledger.records(ctx.pipeline)}
+        short = ftp_server.root / names[9].replace(f"{9:020d}", f"{24:020d}").lstrip("/")
+        short.parent.mkdir(parents=True, exist_ok=True)
+        short.write_bytes(b"half")
+        look_again(ctx, decision=Decision({}, send_beyond=True))
+        carry(ctx)
+    assert b"picture 0-24" * 3 == short.read_bytes()
+
+
 def delivered(ctx: Context) -> int:
     return ctx.ledger.counts(ctx.pipeline).delivered
 
