@@ -280,7 +280,7 @@ def test_a_hostile_name_in_a_listing_does_not_keep_the_others_from_being_swept(n
 @bounded
 @given(
     st.sampled_from([*(verb.decode().strip() for verb in VERBS), "USER", "SITE", "NOOP"]),
-    st.text(max_size=60),
+    st.one_of(st.text(max_size=60), st.text(st.sampled_from("a/. \r\n\0\x85\u2028é"), max_size=9)),
 )
 def test_whatever_is_asked_is_one_line_below_the_base_or_nothing(verb: str, text: str) -> None:
     ours, theirs = socket.socketpair()
