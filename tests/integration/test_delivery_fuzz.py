@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import repeat
 
+import pytest
 from fixtures.ferrying import items, publisher
 from fixtures.scripted_ftp import Answer, scripted_ftp
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +29,7 @@ ONCE_MORE = RetryPolicy(tries=2, first_seconds=0.001, most_seconds=0.01, budget_
 LONGEST_SECONDS = 20.0
 """Far above what the time-outs of 0.1 s add up to, on a busy machine too."""
 OURS = re.compile(
-    r"(USER|PASS|FEAT|TYPE|OPTS|EPSV|PASV|MKD|STOR|SIZE|MLST|MLSD|NLST|RETR|RNFR|RNTO|DELE|CWD"
+    r"(USER|PASS|FEAT|TYPE|OPTS|EPSV|PASV|MKD|STOR|SIZE|MLST|MLSD|LIST|RETR|RNFR|RNTO|DELE|CWD"
     r"|HASH|XSHA256|QUIT|NOOP)( .*)?"
 )
 PATH_VERBS = ("STOR", "SIZE", "MLST", "MLSD", "RETR", "RNFR", "RNTO", "DELE", "HASH", "XSHA256")
@@ -98,7 +99,7 @@ GOOD: dict[bytes, Answer] = {
     b"DELE": b"250 ok\r\n",
 }
 oddities = st.dictionaries(
-    st.sampled_from([*VERBS, b"MLSD", b"NLST", b"RETR"]), answers, max_size=5
+    st.sampled_from([*VERBS, b"MLSD", b"LIST", b"RETR"]), answers, max_size=5
 )
 servers = oddities.map(lambda odd: GOOD | odd)
 """A good server with a few oddities gets further than one that knows nothing."""
@@ -110,11 +111,12 @@ listings = st.lists(
         st.binary(max_size=80),
         st.sampled_from(
             [
-                b"type=file; ../../.x.e-1-1-1.part",
-                b"type=file; .x\r\nDELE victim.e-1-1-1.part",
-                b"type=file; .x.e-1-1-1.part",
-                b"/etc/.x.e-1-1-1.part",
-                b".x\0.e-1-1-1.part",
+                b"type=file;size=1; ../../.x.e-1-1-1.part",
+                b"type=file;size=1; .x\r\nDELE victim.e-1-1-1.part",
+                b"type=file;size=1; .x.e-1-1-1.part",
+                b"-rw-r--r-- 1 a b 1 Nov 25 12:00 /etc/.x.e-1-1-1.part",
+                b"-rw-r--r-- 1 a b 1 Nov 25 12:00 .x\0.e-1-1-1.part",
+                b"-rw-r--r-- 1 a b 1 Nov 25 12:00 .x.e-1-1-1.part",
                 b"..",
                 b"z" * 20_000,
             ]
@@ -235,16 +237,15 @@ def test_a_log_in_at_a_server_of_any_manners_ends_in_order(replies, greeting) ->
         assert sum(line.startswith("PASS") for line in log) <= 3
 
 
-@bounded
-@given(listings, st.booleans())
-def test_no_listing_decides_where_we_delete(data: bytes, has_mlsd: bool) -> None:
+def listed(data: bytes, *, has_mlsd: bool) -> list[str]:
+    """Let a server list *data*, delete what parts that shows, and return what it was told."""
     feat = b"211-F\r\n SIZE\r\n UTF8\r\n MLST size*;\r\n211 end\r\n" if has_mlsd else b"502 no\r\n"
     replies: dict[bytes, Answer] = {
         b"FEAT": feat,
         b"EPSV": b"229 ok (|||DATA|)\r\n",
         b"CWD ": b"250 ok\r\n",
         b"MLSD": b"150 here\r\n226 done\r\n",
-        b"NLST": b"150 here\r\n226 done\r\n",
+        b"LIST": b"150 here\r\n226 done\r\n",
         b"DELE": b"250 ok\r\n",
     }
     with fuzzed(replies, data) as (connection, log), in_time():
@@ -254,13 +255,32 @@ def test_no_listing_decides_where_we_delete(data: bytes, has_mlsd: bool) -> None
             delivery.lent() as ftp,
         ):
             delete_parts(ftp, [part.path for part in find_parts(ftp, BASE, base=BASE)])
-        assert_only_ours(log)
+        return log
+
+
+@bounded
+@given(listings, st.booleans())
+def test_no_listing_decides_where_we_delete(data: bytes, has_mlsd: bool) -> None:
+    log = listed(data, has_mlsd=has_mlsd)
+    assert_only_ours(log)
+    for line in log:
+        assert not line.startswith("DELE") or BASE == line.removeprefix("DELE ").rpartition("/")[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../.y.e-1-1-1.part", "a/.y.e-1-1-1.part", ".y\x01.e-1-1-1.part", "z" * 300 + ".e-1-1-1.part"],
+)
+def test_a_hostile_name_in_a_listing_does_not_keep_the_others_from_being_swept(name: str) -> None:
+    lines = [f"type=file;size=1; {each}" for each in (name, ".x.e-1-1-1.part")]
+    log = listed("\r\n".join([*lines, ""]).encode(), has_mlsd=True)
+    assert [f"DELE {BASE}/.x.e-1-1-1.part"] == [line for line in log if line.startswith("DELE")]
 
 
 @bounded
 @given(
     st.sampled_from([*(verb.decode().strip() for verb in VERBS), "USER", "SITE", "NOOP"]),
-    st.text(max_size=60),
+    st.one_of(st.text(max_size=60), st.text(st.sampled_from("a/. \r\n\0\x85\u2028é"), max_size=9)),
 )
 def test_whatever_is_asked_is_one_line_below_the_base_or_nothing(verb: str, text: str) -> None:
     ours, theirs = socket.socketpair()
