@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -19,6 +20,8 @@ from fixtures.ledgers import (
 from fixtures.plant import Site, open_site, quick_folder
 from fixtures.spark import spark_server
 
+from frameferry.delivery import pool
+from frameferry.delivery.rounds import RetryPolicy
 from frameferry.pipeline import delivering
 
 __all__ = [
@@ -66,7 +69,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
     def tell(line: str) -> None:
         with capsys.disabled():
-            print(f"\n  {line}", end="", flush=True)
+            pass
 
     return tell
 
@@ -75,6 +78,13 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Publish two files at a time, so that a batch has several groups."""
     monkeypatch.setattr(delivering, "GROUP_RECORDS", 2)
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an FTP pool give up in a moment: the server never has trouble of its own here."""
+    quick = functools.partial(RetryPolicy, tries=3, first_seconds=0.001, most_seconds=0.002)
+    monkeypatch.setattr(pool, "RetryPolicy", quick)
 
 
 @pytest.fixture(autouse=True)
