@@ -1,8 +1,8 @@
 """
 A process dies at each of its boundaries in turn, then others run to the end: the promise holds.
 
-Boundaries between which nothing changed outside are one moment, since a dead process leaves the same
-world. How many there are of both is printed.
+Boundaries between which nothing changed outside are one moment, since a dead process leaves the
+same world. How many there are of both is printed.
 """
 
 from __future__ import annotations
