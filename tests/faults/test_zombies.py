@@ -18,8 +18,7 @@ pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
 
 
 @pytest.mark.parametrize(
-    ("prepare", "after"),
-    [(a_plant, "kept"), (a_plant, "taken"), (a_plant_after_a_crash, "taken")],
+    ("prepare", "after"), [(a_plant, "kept"), (a_plant_after_a_crash, "taken")]
 )
 def test_a_zombie_at_any_boundary_keeps_the_promise(
     site: Site, after: str, prepare, say: Callable[[str], None]
