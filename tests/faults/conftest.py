@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -69,7 +70,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
     def tell(line: str) -> None:
         with capsys.disabled():
-            pass
+            sys.stdout.write(f"\n  {line}\n")
 
     return tell
 
