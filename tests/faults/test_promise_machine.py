@@ -8,7 +8,6 @@ Whatever happens to the log, to processes and by people's hands, in any order: t
 from __future__ import annotations
 
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -54,7 +53,7 @@ class Stories(RuleBasedStateMachine):
     def begin(self, after: str) -> None:
         self.plant = Plant(self.site, after=after, max_records=4, max_open=3)
         self.open: list[tuple[int, list[int]]] = []
-        self.zombies: list[tuple[Zombie, threading.Thread]] = []
+        self.zombies: list[Zombie] = []
         self.plant.produce(2)
 
     # The equipment and the broker
@@ -153,19 +152,16 @@ class Stories(RuleBasedStateMachine):
     @rule(moment=MOMENTS)
     def stand_still(self, moment: int) -> None:
         zombie = Zombie(moment)
-        thread = zombie.run(self.plant.process(zombie).carry)
+        zombie.run(self.plant.process(zombie).carry)
         if zombie.where:
             self._tell("zombie")
-            self.zombies.append((zombie, thread))
+            self.zombies.append(zombie)
 
     @precondition(lambda self: self.zombies)
     @rule()
     def wake(self) -> None:
         self._tell("wake")
-        zombie, thread = self.zombies.pop(0)
-        zombie.wake()
-        thread.join(60)
-        assert not thread.is_alive()
+        self.zombies.pop(0).wake()
 
     @rule()
     def pass_time(self) -> None:
