@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from fixtures.changing_judge import BROKEN
-from fixtures.persons import accept_all, accept_gaps
+from fixtures.persons import accept_all, accept_gaps, accept_topic
 from fixtures.plant import Plant, Site
 from fixtures.promise import all_done, promise
 
@@ -167,5 +167,18 @@ def test_a_log_that_lost_a_marker_below_the_committed_offset_is_noticed(sqlite_s
     plant.finish()
     plant.log.truncate(plant.topic, 0, 2)
     plant.produce(2)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_rows_of_an_older_generation_tell_of_a_second_truncation(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, max_records=10)
+    plant.produce(2)
+    plant.produce(2, partition=1)
+    infer(plant)
+    for partition in (0, 1):
+        plant.log.truncate(plant.topic, partition, 0)
+        plant.produce(4, partition=partition)
+        assert accept_topic(plant)
     accept_all(plant)
     all_done(plant)
