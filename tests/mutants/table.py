@@ -51,7 +51,7 @@ MUTANTS = (
     mutant(
         "look-then-write",
         "the fence is one statement, not a look and a write",
-        f"{STATEMENTS}::test_a_zombie_at_any_statement_keeps_the_promise",
+        f"{STATEMENTS}::test_a_zombie_between_the_fence_and_the_write_holds_the_others_up",
         (
             "ledger/fence.py",
             "    statement = (\n        update(batch)\n        .where(token_is_newest(token), ",
