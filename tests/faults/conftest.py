@@ -65,6 +65,17 @@ def sqlite_site(request: pytest.FixtureRequest, counting: CountingFtp) -> Iterat
 
 
 @pytest.fixture
+def own_site(request: pytest.FixtureRequest, counting: CountingFtp) -> Iterator[Site]:
+    """A ledger of a test's own, with which it may do what it likes."""
+    with (
+        quick_folder() as folder,
+        fresh_database(request, "sqlite", folder) as url,
+        open_site(url, counting) as opened,
+    ):
+        yield opened
+
+
+@pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     """Tell whoever reads the run what was covered, also where all is well."""
 

@@ -15,7 +15,10 @@ from fixtures.moments import Moments
 from fixtures.plant import Plant, Process, Site
 from fixtures.promise import all_done, promise
 
-pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
+pytestmark = [
+    pytest.mark.usefixtures("small_groups", "quick_retries"),
+    pytest.mark.timeout(900),
+]
 CONSUMERS = ("kept", "taken")
 Say = Callable[[str], None]
 

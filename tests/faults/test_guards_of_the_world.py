@@ -5,11 +5,14 @@ the promise is broken, as `scripts/mutants` shows.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fixtures.changing_judge import BROKEN
-from fixtures.persons import accept_all, accept_gaps, accept_topic
+from fixtures.persons import accept_all, accept_gaps, accept_topic, recover
 from fixtures.plant import Plant, Site
 from fixtures.promise import all_done, promise
 
@@ -182,3 +185,33 @@ def test_rows_of_an_older_generation_tell_of_a_second_truncation(sqlite_site: Si
         assert accept_topic(plant)
     accept_all(plant)
     all_done(plant)
+
+
+@pytest.mark.parametrize("after", ["kept", "taken"])
+def test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered(
+    own_site: Site, tmp_path: Path, after: str
+) -> None:
+    plant = Plant(own_site, after=after, name="{stem}_{partition}-{offset:020d}{suffix}")
+    plant.produce(2)
+    plant.finish()
+    with closing(sqlite3.connect(tmp_path / "older.db")) as older:
+        copy(own_site.url, older)
+        plant.produce(2)
+        plant.finish()
+        all_done(plant)
+        put_back(older, own_site.url)
+    plant.forget()
+    plant.process().carry()
+    recover(plant)
+    plant.finish()
+    all_done(plant)
+
+
+def put_back(older: sqlite3.Connection, url: str) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as ledger:
+        older.backup(ledger)
+
+
+def copy(url: str, into: sqlite3.Connection) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as ledger:
+        ledger.backup(into)

@@ -19,7 +19,10 @@ from fixtures.plant import Plant, Process, Site
 from fixtures.promise import all_done, promise
 from fixtures.turns import ARRIVAL, TIME, Turns, by_schedule, shrink
 
-pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
+pytestmark = [
+    pytest.mark.usefixtures("small_groups", "quick_retries"),
+    pytest.mark.timeout(900),
+]
 SEED = int(os.environ.get("FRAMEFERRY_SEED", "20261125"))
 SCHEDULES = int(os.environ.get("FRAMEFERRY_SCHEDULES", "40"))
 MOST_SCHEDULES = SCHEDULES + 60

@@ -14,7 +14,10 @@ from fixtures.plant import Process, Site
 from fixtures.promise import all_done, promise
 from test_crash_anywhere import a_plant, a_plant_after_a_crash
 
-pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
+pytestmark = [
+    pytest.mark.usefixtures("small_groups", "quick_retries"),
+    pytest.mark.timeout(900),
+]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 Run every mutant in a copy of the tree: `scripts/mutants [NAME …]`.
 
 Fails where one survives, dies of anything but a named part of the promise, does not pass the type
-check or the happy path, or no longer applies. Without names it writes docs/mutants.md.
+check or the happy path, or no longer applies. What it finds goes into docs/mutants.md.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from table import MUTANTS, PROCESSES, Mutant  # noqa: E402 - beside this program
 
+PAGE = ROOT / "docs" / "mutants.md"
 HAPPY = f"{PROCESSES}::test_the_happy_path"
 COPIED = ("include", "tests", "pyproject.toml")
 PACKAGE = Path("include/frameferry")
@@ -60,8 +61,7 @@ def main(names: list[str]) -> int:
             return 1
         verdicts = [told(judge(tree, one)) for one in chosen]
     alive = [verdict.mutant.name for verdict in verdicts if not verdict.is_killed]
-    if not names and not alive:
-        (ROOT / "docs" / "mutants.md").write_text(HEAD + "".join(map(line, verdicts)))
+    write_page({one.mutant.name: line(one) for one in verdicts if one.is_killed})
     sys.stdout.write(f"{len(verdicts) - len(alive)} of {len(verdicts)} killed; left: {alive}\n")
     return 1 if alive else 0
 
@@ -151,6 +151,14 @@ def told(verdict: Verdict) -> Verdict:
     sys.stdout.write(f"{verdict.mutant.name:22} {word} {verdict.why} ({verdict.seconds:.0f} s)\n")
     sys.stdout.flush()
     return verdict
+
+
+def write_page(lines: dict[str, str]) -> None:
+    """Write what is new beside what is known of the others, in the table's order."""
+    known = PAGE.read_text().splitlines(keepends=True) if PAGE.exists() else []
+    lines = {row.split()[1]: row for row in known if row.startswith("| ")} | lines
+    rows = [lines[one.name] for one in MUTANTS if one.name in lines]
+    PAGE.write_text(HEAD + "".join(rows))
 
 
 def line(verdict: Verdict) -> str:

@@ -302,4 +302,14 @@ MUTANTS = (
             "    if mine.leader_epoch is None or mine.committed <= marks.low:\n",
         ),
     ),
+    mutant(
+        "no-witness",
+        "a ledger that is older than the world stops until it is recovered",
+        f"{WORLD}::test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered[kept]",
+        (
+            "pipeline/witness.py",
+            "    if trouble is not None:\n        remedy",
+            "    if trouble is not None and not trouble:\n        remedy",
+        ),
+    ),
 )
