@@ -77,8 +77,8 @@ MUTANTS = (
         f"{PROCESSES}::test_a_plan_against_offsets_that_moved_is_stale",
         (
             "ledger/plans.py",
-            "if moved.rowcount != len(ranges):",
-            "if moved.rowcount > len(ranges):",
+            "if swap_planned(connection, known, ranges) != len(ranges):",
+            "if swap_planned(connection, known, ranges) > len(ranges):",
         ),
     ),
     mutant(
