@@ -37,7 +37,8 @@ SEED = int(os.environ.get("FRAMEFERRY_SEED", "20261125"))
 STORIES = int(os.environ.get("FRAMEFERRY_SCHEDULES", "20"))
 SHRINKS = os.environ.get("FRAMEFERRY_SHRINK") == "1"
 """Whether a story that breaks the promise is made shorter, which takes minutes."""
-STEPS = 25
+STEPS = 20
+FEWEST_STEPS = 15
 MARKS = st.sampled_from(["", "", "", POISON.decode(), BROKEN.decode()])
 NUMBERS = st.integers(0, 5)
 MOMENTS = st.integers(1, 140)
@@ -141,6 +142,11 @@ class Stories(RuleBasedStateMachine):
         self._tell("carry")
         self.plant.process().carry()
 
+    @rule()
+    def run_to_the_end(self) -> None:
+        self._tell("run to the end")
+        self.plant.finish()
+
     @rule(moment=MOMENTS)
     def crash(self, moment: int) -> None:
         try:
@@ -227,6 +233,7 @@ def test_every_story_keeps_the_promise(sqlite_site: Site, say: Callable[[str], N
     machine._hypothesis_internal_use_seed = SEED
     run_state_machine_as_test(
         machine,
+        _min_steps=FEWEST_STEPS,
         settings=settings(
             max_examples=STORIES,
             stateful_step_count=STEPS,
