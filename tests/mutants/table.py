@@ -224,8 +224,8 @@ MUTANTS = (
         f"{PROCESSES}::test_a_failing_attempt_leaves_the_parts_that_intents_name",
         (
             "delivery/publisher.py",
-            "        self._litter.difference_update(item.part_path for item in staged)\n",
-            "",
+            "self._litter.difference_update(part for item in staged for part in item.parts)",
+            "del items",
         ),
     ),
     mutant(
