@@ -7,7 +7,7 @@ UV = $(or $(shell command -v uv),$(firstword $(wildcard $(or $(FRAMEFERRY_CACHE)
 COMPILE = $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
 CHECKS := check-format check-lint check-types check-imports check-tests
 
-.PHONY: setup demo test check model lock $(CHECKS)
+.PHONY: setup demo test check mutants model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -24,6 +24,9 @@ test: check ## everything, on real servers
 	@$(PYTEST) tests/dags
 	@$(PYTEST) tests/browser
 	@$(PYTEST) tests/endtoend
+
+mutants: setup ## remove each guard of the promise in turn, and see the promise break
+	@scripts/mutants
 
 model: setup ## train the demo's model again
 	@$(BIN)/python -m frameferry.inference.training

@@ -1,7 +1,107 @@
-"""Real servers for the fault tests."""
+"""Real servers for the fault tests, and the site that whole plants are built on."""
 
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+from fixtures.counting_ftp import CountingFtp, counting_ftp
 from fixtures.ftp import ftp_server, make_ftp
 from fixtures.kafka import kafka_server
+from fixtures.ledgers import (
+    DATABASES,
+    fresh_database,
+    postgres,
+    postgres_template,
+    sqlite_template,
+)
+from fixtures.plant import Site, open_site, quick_folder
 from fixtures.spark import spark_server
 
-__all__ = ["ftp_server", "kafka_server", "make_ftp", "spark_server"]
+from frameferry.delivery import pool
+from frameferry.delivery.rounds import RetryPolicy
+from frameferry.pipeline import delivering
+
+__all__ = [
+    "ftp_server",
+    "kafka_server",
+    "make_ftp",
+    "postgres",
+    "postgres_template",
+    "spark_server",
+    "sqlite_template",
+]
+
+
+@pytest.fixture(scope="session")
+def counting() -> Iterator[CountingFtp]:
+    with quick_folder() as folder, counting_ftp(folder / "ftp") as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def site(request: pytest.FixtureRequest, counting: CountingFtp) -> Iterator[Site]:
+    """A ledger for all plants of a module, on each database."""
+    with (
+        quick_folder() as folder,
+        fresh_database(request, request.param, folder) as url,
+        open_site(url, counting) as opened,
+    ):
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def sqlite_site(request: pytest.FixtureRequest, counting: CountingFtp) -> Iterator[Site]:
+    """A ledger for all plants of a module, on the quicker database."""
+    with (
+        quick_folder() as folder,
+        fresh_database(request, "sqlite", folder) as url,
+        open_site(url, counting) as opened,
+    ):
+        yield opened
+
+
+@pytest.fixture
+def own_site(request: pytest.FixtureRequest, counting: CountingFtp) -> Iterator[Site]:
+    """A ledger of a test's own, with which it may do what it likes."""
+    with (
+        quick_folder() as folder,
+        fresh_database(request, "sqlite", folder) as url,
+        open_site(url, counting) as opened,
+    ):
+        yield opened
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Tell whoever reads the run what was covered, also where all is well."""
+
+    def tell(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {line}\n")
+
+    return tell
+
+
+@pytest.fixture
+def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish two files at a time, so that a batch has several groups."""
+    monkeypatch.setattr(delivering, "GROUP_RECORDS", 2)
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an FTP pool give up in a moment: the server never has trouble of its own here."""
+    quick = functools.partial(RetryPolicy, tries=3, first_seconds=0.001, most_seconds=0.002)
+    monkeypatch.setattr(pool, "RetryPolicy", quick)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Thousands of runs need no log of their own."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    yield
+    structlog.reset_defaults()

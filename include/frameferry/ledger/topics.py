@@ -99,6 +99,17 @@ def last_recorded(
 ) -> tuple[int, str] | None:
     """Find the last standing row within offsets; see `Ledger.last_recorded`."""
     known: Known = need_pipeline(connection, name)
+    found = []
+    for generation in range(1, known.generation + 1):
+        upto = min(superseded_from(connection, name, generation).get(partition, end), end)
+        row = _last_of(connection, Known(known.id, generation), partition, start, upto)
+        found += [] if row is None else [(row.offset, row.sha256)]
+    return max(found, default=None)
+
+
+def _last_of(
+    connection: Connection, known: Known, partition: int, start: int, end: int
+) -> AnyRow | None:
     query = (
         select(record.c.offset, record.c.sha256)
         .join(current, current.c.record_id == record.c.id)
@@ -112,5 +123,4 @@ def last_recorded(
         .order_by(current.c.offset.desc())
         .limit(1)
     )
-    row = connection.execute(query).one_or_none()
-    return None if row is None else (row.offset, row.sha256)
+    return connection.execute(query).one_or_none()

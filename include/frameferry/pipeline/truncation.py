@@ -2,7 +2,7 @@
 A log that was cut short: an unclean leader election, or a disk that was lost.
 
 Other records take the offsets then. It shows where the log ends below what was planned of it, and,
-after a new leader, where the last committed record is no longer the same.
+after a new leader, where the last record that was judged is no longer the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def refuse_truncated(ctx: Context, known: PipelineState, view: TopicView) -> Non
     """
     Make sure that each log is the one that was planned and committed.
 
-    The last committed record is read again only where the partition has a new leader.
+    The last known record is read again only where the partition has a new leader.
 
     Raises:
         LogTruncated: Names the partition, and since where.
@@ -52,22 +52,46 @@ def diverged_at(ctx: Context, mine: Progress, marks: Watermarks) -> int:
     same, other = marks.low, min(marks.high, mine.planned)
     while same < other:
         middle = (same + other) // 2
-        seen = ctx.ledger.last_recorded(
-            ctx.pipeline, partition=mine.partition, start=same, end=middle + 1
-        )
-        if seen is None or _holds(ctx, mine.partition, *seen):
+        found = _differs_at(ctx, mine, marks, OffsetRange(mine.partition, same, middle + 1))
+        if found is None:
             same = middle + 1
         else:
-            other = seen[0]
-    return other
+            other = found
+    if other < mine.planned or mine.planned <= marks.low:
+        return other
+    whole = OffsetRange(mine.partition, marks.low, mine.planned)
+    behind = _differs_at(ctx, mine, marks, whole)
+    return other if behind is None else behind
 
 
 def _refuse_other_record(ctx: Context, mine: Progress, marks: Watermarks) -> None:
-    if mine.leader_epoch is None or mine.last is None or mine.last[0] < marks.low:
+    if mine.leader_epoch is None or mine.planned <= marks.low:
         return
-    if not _holds(ctx, mine.partition, *mine.last):
-        what = f"offset {mine.last[0]} holds another record than the one that was delivered"
+    known = OffsetRange(mine.partition, marks.low, mine.planned)
+    if (offset := _differs_at(ctx, mine, marks, known)) is not None:
+        what = f"offset {offset} holds another record than the one that was judged, or than none"
         raise _truncated(ctx, mine.partition, what)
+
+
+def _differs_at(ctx: Context, mine: Progress, marks: Watermarks, within: OffsetRange) -> int | None:
+    """
+    Find out whether the last record that the ledger knows there is still the same.
+
+    Not only committed records count: one that was judged may be delivered already. Behind the last
+    one a committed offset has only markers below it, which other records may have replaced.
+    """
+    place = within.partition
+    seen = ctx.ledger.last_recorded(
+        ctx.pipeline, partition=place, start=within.start, end=within.end
+    )
+    if seen is None:
+        return None
+    if not _holds(ctx, place, *seen):
+        return seen[0]
+    behind, end = seen[0] + 1, min(within.end, mine.committed, marks.end)
+    if behind >= end:
+        return None
+    return next((record.offset for record in ctx.reader(OffsetRange(place, behind, end))), None)
 
 
 def _holds(ctx: Context, partition: int, offset: int, sha256: str) -> bool:

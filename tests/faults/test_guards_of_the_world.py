@@ -1,0 +1,217 @@
+"""
+One schedule for each guard against what the log, the judge and the people do: with the guard gone
+the promise is broken, as `scripts/mutants` shows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fixtures.changing_judge import BROKEN
+from fixtures.persons import accept_all, accept_gaps, accept_topic, recover
+from fixtures.plant import Plant, Site
+from fixtures.promise import all_done, promise
+
+from frameferry.errors import JudgingFailed
+from frameferry.pipeline import steps
+
+pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
+
+
+def infer(plant: Plant) -> int:
+    """Plan one batch and judge it; return its id."""
+    process = plant.process()
+    (batch_id,) = process.attempt(steps.plan).batch_ids
+    assert process.succeeds(steps.infer, batch_id)
+    return batch_id
+
+
+def test_other_bytes_than_were_judged_are_not_delivered(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site)
+    plant.produce(2)
+    infer(plant)
+    same_size = plant.log.topics[plant.topic].partitions[0].at(1).value.swapcase()
+    plant.log.replace(plant.topic, 1, same_size)
+    plant.finish()
+    promise(plant)
+    assert plant.site.ledger.pipeline_state(plant.pipeline).blocked
+
+
+def test_a_broken_world_convicts_no_picture(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, failures_before_split=1)
+    plant.produce(2)
+    plant.judge.is_broken = True
+    for _ in range(12):
+        plant.process().carry()
+        plant.pass_time()
+    promise(plant)
+    assert plant.judge.controls
+    plant.judge.is_broken = False
+    plant.finish()
+    all_done(plant)
+
+
+def test_a_picture_that_fails_alone_once_is_not_convicted(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site)
+    plant.produce(1)
+
+    def by_chance(number: int) -> None:
+        if number <= 3:
+            msg = "a worker died"
+            raise JudgingFailed(msg)
+
+    plant.judge.accident = by_chance
+    plant.finish()
+    all_done(plant)
+
+
+def test_too_many_quarantined_pictures_stop_the_pipeline(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, max_quarantine=1)
+    plant.produce(3, mark=BROKEN.decode())
+    plant.process().carry()
+    promise(plant)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_a_row_that_is_no_record_is_taken_back(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, max_records=10)
+    plant.log.produce_transaction(plant.topic, plant.pictures(2))
+    marker = 2
+    plant.judge.distort = lambda number, rows: (
+        [*rows, replace(rows[0], offset=marker)] if number == 1 else rows
+    )
+    plant.finish()
+    all_done(plant)
+
+
+def test_a_record_without_a_row_is_judged_again(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, max_records=10)
+    plant.produce(3)
+    plant.judge.distort = lambda number, rows: rows[1:] if number == 1 else rows
+    plant.finish()
+    all_done(plant)
+
+
+def test_a_topic_that_was_created_anew_is_no_continuation(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site)
+    plant.produce(2)
+    plant.finish()
+    plant.log.create_topic(plant.topic, partitions=2)
+    plant.produce(2)
+    plant.finish()
+    promise(plant)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_what_a_new_partition_lost_already_is_a_gap(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site)
+    plant.produce(1)
+    plant.finish()
+    promise(plant)
+    number = plant.log.add_partition(plant.topic)
+    plant.produce(3, partition=number)
+    plant.log.expire(plant.topic, number, 2)
+    plant.finish()
+    promise(plant)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_a_gap_waits_for_a_person(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site)
+    plant.produce(1)
+    plant.finish()
+    plant.produce(4)
+    plant.log.expire(plant.topic, 0, 3)
+    plant.finish()
+    promise(plant)
+    assert accept_gaps(plant)
+    all_done(plant)
+
+
+def test_a_frozen_range_that_retention_overtakes_is_cut(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site)
+    plant.produce(3)
+    plant.process().attempt(steps.plan)
+    plant.log.expire(plant.topic, 0, 2)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_judged_pictures_that_retention_took_are_a_gap(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site)
+    plant.produce(3)
+    infer(plant)
+    plant.log.expire(plant.topic, 0, 2)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_a_log_that_lost_what_was_delivered_but_not_committed_is_noticed(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site)
+    plant.produce(2)
+    batch_id = infer(plant)
+    assert plant.process().succeeds(steps.deliver, batch_id)
+    plant.log.truncate(plant.topic, 0, 1)
+    plant.produce(3)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_a_log_that_lost_a_marker_below_the_committed_offset_is_noticed(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site)
+    plant.log.produce_transaction(plant.topic, plant.pictures(2))
+    plant.finish()
+    plant.log.truncate(plant.topic, 0, 2)
+    plant.produce(2)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_rows_of_an_older_generation_tell_of_a_second_truncation(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, max_records=10)
+    plant.produce(2)
+    plant.produce(2, partition=1)
+    infer(plant)
+    for partition in (0, 1):
+        plant.log.truncate(plant.topic, partition, 0)
+        plant.produce(4, partition=partition)
+        assert accept_topic(plant)
+    accept_all(plant)
+    all_done(plant)
+
+
+@pytest.mark.parametrize("after", ["kept", "taken"])
+def test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered(
+    own_site: Site, tmp_path: Path, after: str
+) -> None:
+    plant = Plant(own_site, after=after, name="{stem}_{partition}-{offset:020d}{suffix}")
+    plant.produce(2)
+    plant.finish()
+    with closing(sqlite3.connect(tmp_path / "older.db")) as older:
+        copy(own_site.url, older)
+        plant.produce(2)
+        plant.finish()
+        all_done(plant)
+        put_back(older, own_site.url)
+    plant.forget()
+    plant.process().carry()
+    recover(plant)
+    plant.finish()
+    all_done(plant)
+
+
+def put_back(older: sqlite3.Connection, url: str) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as ledger:
+        older.backup(ledger)
+
+
+def copy(url: str, into: sqlite3.Connection) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as ledger:
+        ledger.backup(into)

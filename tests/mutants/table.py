@@ -1,0 +1,315 @@
+"""
+The guards of the promise, each with the small change that removes it.
+
+A mutant must pass the type check and the happy path, and be killed by a named part of the promise,
+in the one test that is named here. `scripts/mutants` runs them, and writes docs/mutants.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PROCESSES = "tests/faults/test_guards_of_processes.py"
+WORLD = "tests/faults/test_guards_of_the_world.py"
+STATEMENTS = "tests/faults/test_zombies_in_transactions.py"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace *old*, which occurs once in *file* (below include/frameferry), by *new*."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One guard less."""
+
+    name: str
+    guard: str
+    killer: str
+    edits: tuple[Edit, ...]
+
+
+def mutant(name: str, guard: str, killer: str, *edits: tuple[str, str, str]) -> Mutant:
+    return Mutant(name, guard, killer, tuple(Edit(*edit) for edit in edits))
+
+
+MUTANTS = (
+    mutant(
+        "no-fence",
+        "a write passes only with the batch's newest attempt",
+        f"{PROCESSES}::test_a_batch_that_another_attempt_judges_is_not_split",
+        (
+            "ledger/fence.py",
+            ".where(token_is_newest(token), true() if only_if is None else only_if)",
+            ".where(batch.c.id == token.batch_id, true() if only_if is None else only_if)",
+        ),
+    ),
+    mutant(
+        "look-then-write",
+        "the fence is one statement, not a look and a write",
+        f"{STATEMENTS}::test_a_zombie_between_the_fence_and_the_write_holds_the_others_up",
+        (
+            "ledger/fence.py",
+            "    statement = (\n        update(batch)\n        .where(token_is_newest(token), ",
+            (
+                "    check(connection, token)\n    statement = (\n        update(batch)\n"
+                "        .where(batch.c.id == token.batch_id, "
+            ),
+        ),
+    ),
+    mutant(
+        "no-epoch",
+        "a token of before a restore is refused",
+        f"{PROCESSES}::test_an_attempt_of_before_a_restore_gets_no_leave_to_rename",
+        (
+            "ledger/fence.py",
+            "return select(ledger.c.epoch).scalar_subquery() == epoch",
+            'return select(ledger.c.epoch).scalar_subquery() != f"no {epoch}"',
+        ),
+    ),
+    mutant(
+        "stale-plan",
+        "ranges are frozen only from where the planned offset stands",
+        f"{PROCESSES}::test_a_plan_against_offsets_that_moved_is_stale",
+        (
+            "ledger/plans.py",
+            "if swap_planned(connection, known, ranges) != len(ranges):",
+            "if swap_planned(connection, known, ranges) > len(ranges):",
+        ),
+    ),
+    mutant(
+        "judge-twice",
+        "a batch is judged once (asked after the claim, and in the write)",
+        f"{PROCESSES}::test_a_batch_that_was_judged_meanwhile_is_not_judged_again",
+        (
+            "pipeline/steps.py",
+            'return judge_batch(ctx, batch) if batch.inferred_at is None else "judged"',
+            "return judge_batch(ctx, batch)",
+        ),
+        (
+            "ledger/predictions.py",
+            "        only_if=batch.c.inferred_at.is_(None),\n",
+            "        only_if=batch.c.id > 0,\n",
+        ),
+    ),
+    mutant(
+        "no-census",
+        "the census counts what the ledger has no row of",
+        f"{PROCESSES}::test_a_record_that_neither_judge_nor_reader_shows_is_missed[Blind]",
+        (
+            "ledger/census.py",
+            "    _refuse_mismatch(connection, token, census)\n",
+            "",
+        ),
+    ),
+    mutant(
+        "no-position",
+        "a census stands only if the read came to its range's end",
+        f"{PROCESSES}::test_a_record_that_neither_judge_nor_reader_shows_is_missed[Hasty]",
+        ("ledger/census.py", "if part.seen_to < part.end:", "if part.seen_to < part.start:"),
+    ),
+    mutant(
+        "no-sha256",
+        "what is delivered has the sha256 that was judged",
+        f"{WORLD}::test_other_bytes_than_were_judged_are_not_delivered",
+        (
+            "pipeline/delivering.py",
+            "if len(record.value) == row.size_bytes and sha256_hex(record.value) == row.sha256:",
+            "if len(record.value) == row.size_bytes and len(sha256_hex(b'')) == len(row.sha256):",
+        ),
+    ),
+    mutant(
+        "jumping-chain",
+        "the committed offset follows ranges without a hole",
+        f"{PROCESSES}::test_a_batch_that_is_finished_early_does_not_take_the_chain_with_it",
+        (
+            "ledger/chain.py",
+            (
+                "        while (further := nexts.get((partition, end))) is not None:\n"
+                "            end = further\n"
+            ),
+            "        end = max([start, *(to for (p, _), to in nexts.items() if p == partition)])\n",
+        ),
+    ),
+    mutant(
+        "no-control",
+        "only a batch that fails where a control passes is charged",
+        f"{WORLD}::test_a_broken_world_convicts_no_picture",
+        (
+            "pipeline/trial.py",
+            "            startup = _controlled(ctx, batch)\n",
+            "            startup = ctx.settings.spark.startup_seconds\n",
+        ),
+    ),
+    mutant(
+        "one-proof",
+        "a record is convicted by two failures alone",
+        f"{WORLD}::test_a_picture_that_fails_alone_once_is_not_convicted",
+        ("planning/trials.py", "PROOFS_NEEDED: Final = 2", "PROOFS_NEEDED: Final = 1"),
+    ),
+    mutant(
+        "charged-in-company",
+        "a failure beside other judge jobs counts against nobody",
+        f"{PROCESSES}::test_an_innocent_beside_a_poisonous_picture_is_not_charged",
+        ("pipeline/trial.py", "    if was_shared:\n", "    if was_shared and times > 1:\n"),
+    ),
+    mutant(
+        "suspects-in-company",
+        "a suspect has the Spark server for itself",
+        f"{PROCESSES}::test_an_innocent_beside_a_poisonous_picture_is_not_charged",
+        (
+            "pipeline/trial.py",
+            "    around = company(ctx, batch, is_alone=batch.trouble.is_suspect)\n",
+            "    around = company(ctx, batch, is_alone=False)\n",
+        ),
+    ),
+    mutant(
+        "no-breaker",
+        "too many quarantined images stop the pipeline",
+        f"{WORLD}::test_too_many_quarantined_pictures_stop_the_pipeline",
+        (
+            "ledger/predictions.py",
+            "    if max_quarantine is not None:\n",
+            "    if max_quarantine is not None and not rows:\n",
+        ),
+    ),
+    mutant(
+        "nameless-intent",
+        "an intent names its part",
+        f"{PROCESSES}::test_a_dead_attempts_parts_are_found_by_their_names",
+        (
+            "ledger/intents.py",
+            ".values(part_path=pair.c.value, ",
+            '.values(part_path=record.c.remote_path + ".part", ',
+        ),
+    ),
+    mutant(
+        "settled-by-final",
+        "an intent is settled by its part, not by the final file's size",
+        f"{PROCESSES}::test_an_older_file_of_the_same_size_is_no_delivery",
+        (
+            "delivery/renaming.py",
+            "    part = measure(ftp, intent.part_path)\n",
+            (
+                "    there = measure(ftp, intent.remote_path)\n"
+                "    if there is not None and not there.flaw(intent.size_bytes, intent.sha256):\n"
+                "        return Receipt(intent.record_id, there.how)\n"
+                "    part = measure(ftp, intent.part_path)\n"
+            ),
+        ),
+    ),
+    mutant(
+        "rename-first",
+        "a file is renamed only under an intent",
+        f"{PROCESSES}::test_no_file_is_renamed_before_it_is_written_down_that_it_may_be",
+        (
+            "pipeline/delivering.py",
+            (
+                "    _intend(ctx, token, staged.staged, publisher)\n"
+                "    published = publisher.publish(staged.staged)\n"
+            ),
+            (
+                "    published = publisher.publish(staged.staged)\n"
+                "    _intend(ctx, token, staged.staged, publisher)\n"
+            ),
+        ),
+    ),
+    mutant(
+        "tidy-exit",
+        "a part under an open intent is left alone",
+        f"{PROCESSES}::test_a_failing_attempt_leaves_the_parts_that_intents_name",
+        (
+            "delivery/publisher.py",
+            "self._litter.difference_update(part for item in staged for part in item.parts)",
+            "del items",
+        ),
+    ),
+    mutant(
+        "stray-rows",
+        "a row that is no record is taken back",
+        f"{WORLD}::test_a_row_that_is_no_record_is_taken_back",
+        ("pipeline/delivering.py", "    if stray:\n", "    if stray - judged.offsets:\n"),
+    ),
+    mutant(
+        "missing-rows",
+        "a record without a row is judged again",
+        f"{WORLD}::test_a_record_without_a_row_is_judged_again",
+        (
+            "pipeline/delivering.py",
+            "        if record.offset not in judged.offsets:\n",
+            "        if record.offset not in judged.offsets | met:\n",
+        ),
+    ),
+    mutant(
+        "any-topic",
+        "another topic under the same name is no continuation",
+        f"{WORLD}::test_a_topic_that_was_created_anew_is_no_continuation",
+        (
+            "ledger/pipelines.py",
+            "    if (row.cluster_id, row.topic_id) == (cluster_id, topic_id):\n",
+            "    if row.cluster_id == cluster_id and topic_id:\n",
+        ),
+    ),
+    mutant(
+        "low-for-new",
+        "a partition that is seen later begins at 0",
+        f"{WORLD}::test_what_a_new_partition_lost_already_is_a_gap",
+        (
+            "pipeline/world.py",
+            (
+                "    return {partition: 0 for partition in view.watermarks "
+                "if partition not in known.progress}\n"
+            ),
+            (
+                "    marks = view.watermarks\n"
+                "    return {new: marks[new].low for new in marks if new not in known.progress}\n"
+            ),
+        ),
+    ),
+    mutant(
+        "gaps-pass",
+        "a gap holds back the committed offset until a person accepts it",
+        f"{WORLD}::test_a_gap_waits_for_a_person",
+        (
+            "ledger/chain.py",
+            "for place, accepted in lost if accepted)]",
+            "for place, accepted in lost if accepted or place)]",
+        ),
+    ),
+    mutant(
+        "uncut-ranges",
+        "a frozen range that retention overtakes is cut",
+        f"{WORLD}::test_a_frozen_range_that_retention_overtakes_is_cut",
+        ("pipeline/losing.py", "    if not lost:\n", "    if not lost or left:\n"),
+    ),
+    mutant(
+        "unlost-rows",
+        "judged images that Kafka lost end in a gap",
+        f"{WORLD}::test_judged_pictures_that_retention_took_are_a_gap",
+        ("pipeline/losing.py", "    if lost:\n", "    if lost and not left:\n"),
+    ),
+    mutant(
+        "committed-only",
+        "a truncated log is recognised by every record that was judged",
+        f"{WORLD}::test_a_log_that_lost_what_was_delivered_but_not_committed_is_noticed",
+        (
+            "pipeline/truncation.py",
+            "    if mine.leader_epoch is None or mine.planned <= marks.low:\n",
+            "    if mine.leader_epoch is None or mine.committed <= marks.low:\n",
+        ),
+    ),
+    mutant(
+        "no-witness",
+        "a ledger that is older than the world stops until it is recovered",
+        f"{WORLD}::test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered[kept]",
+        (
+            "pipeline/witness.py",
+            "    if trouble is not None:\n        remedy",
+            "    if trouble is not None and not trouble:\n        remedy",
+        ),
+    ),
+)
