@@ -83,7 +83,7 @@ def judge(tree: Path, mutant: Mutant) -> Verdict:
     try:
         apply(mutant, tree / PACKAGE)
         is_killed, why = outcome(tree, mutant)
-    except ValueError as error:
+    except (ValueError, subprocess.TimeoutExpired) as error:
         is_killed, why = False, str(error)
     finally:
         for file, text in kept.items():
