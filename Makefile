@@ -5,9 +5,12 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 UV = $(or $(shell command -v uv),$(firstword $(wildcard $(or $(FRAMEFERRY_CACHE),.cache)/uv-*/bin/uv)))
 COMPILE = $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
+FTP_SERVERS := vsftpd proftpd pure-ftpd
+FTP_KINDS := vsftpd,proftpd,pureftpd
+FTP_TESTS := tests/integration tests/faults
 CHECKS := check-format check-lint check-types check-imports check-tests
 
-.PHONY: setup demo test check mutants model lock $(CHECKS)
+.PHONY: setup demo test test-ftp-servers test-ftp-matrix check mutants model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -27,6 +30,14 @@ test: check ## everything, on real servers
 
 mutants: setup ## remove each guard of the promise in turn, and see the promise break
 	@scripts/mutants
+
+test-ftp-servers: setup ## the engine on vsftpd, ProFTPD and Pure-FTPd; Debian or Ubuntu, as root
+	@scripts/unpack-debian $(FTP_SERVERS)
+	@$(PYTEST) $(FTP_TESTS) --ftp-servers=$(FTP_KINDS)
+
+test-ftp-matrix: setup ## every fault on every server, without selection; writes docs/ftp-matrix.md
+	@scripts/unpack-debian $(FTP_SERVERS)
+	@$(PYTEST) tests/faults/test_delivery_faults.py --ftp-servers=pyftpdlib,$(FTP_KINDS) --ftp-full --ftp-table=docs/ftp-matrix.md
 
 model: setup ## train the demo's model again
 	@$(BIN)/python -m frameferry.inference.training

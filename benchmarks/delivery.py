@@ -1,14 +1,15 @@
 """
-Verified delivery against plain ftplib doing the same, interleaved, on one server.
+Verified delivery to vsftpd against lftp and rclone, interleaved; as root, on Debian or Ubuntu.
 
-    .venv/bin/python benchmarks/delivery.py [--files 200] [--kilobytes 200] [--connections 4]
-        [--rounds 5] [--folder /dev/shm] [--port PORT --user U --password P --base /bench]
+    scripts/unpack-debian vsftpd lftp rclone
+    .venv/bin/python benchmarks/delivery.py [--kilobytes 20 200 1000 5000] [--connections 4]
+        [--rounds 5] [--folder /dev/shm]
 
-Both sides upload to a temporary name, ask SIZE, rename, over connections that are open and known to
-work; frameferry in groups, as the deliver step does. The names are new each time: replacing a file
-costs some file systems a flush. Without --port it starts pyftpdlib in a process of its own, on a
-temporary folder in --folder. Prints MB/s and the client's CPU per file, a round each, and the
-medians' ratios.
+Each job is whole: log-ins, uploads, and everything each does by itself. frameferry and ftplib send
+to a part, ask SIZE and rename; frameferry in groups as the deliver step does, from memory, where
+its pictures are. lftp (`mirror -R`) and rclone (`copy`) read files of --folder and write under
+final names; rclone compares sizes afterwards, lftp does not. All names are new. Prints the median
+MB/s, how many times that of each frameferry's is, and the rounds.
 """
 
 from __future__ import annotations
@@ -16,153 +17,190 @@ from __future__ import annotations
 import argparse
 import ftplib
 import io
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from fixtures.odd_ftp import PASSWORD, USER, odd_server
+from fixtures.ftp_site import PASSWORD, USER, FtpSite
+from fixtures.real_ftp import debian_environment, debian_root, real_server
 
-from frameferry.config.connections import FtpConnection
 from frameferry.delivery.client import connect
 from frameferry.delivery.publisher import Publisher
-from frameferry.domain.records import Consignment, sha256_hex
+from frameferry.domain.records import Consignment
+from frameferry.pipeline.delivering import GROUP_BYTES, GROUP_RECORDS
 
-Item = tuple[Consignment, bytes]
-Side = Callable[[list[Item]], None]
-GROUP = 200
+Picture = tuple[Consignment, bytes]
+
+
+@dataclass(frozen=True)
+class Load:
+    """The same pictures as files of *source* and in memory, and a folder to send them to."""
+
+    source: Path
+    base: str
+    pictures: list[Picture]
+
+
+Side = Callable[[FtpSite, Load, int], None]
+JUDGED = "0" * 64
+"""Any digest: judging makes it, and vsftpd offers no hash to compare it with."""
+JOB_BYTES = {20: 20e6, 200: 100e6, 1000: 200e6, 5000: 400e6}
 
 
 def main() -> None:
     options = parse()
-    if options.port:
-        compare(options, options.port)
-        return
-    with (
-        tempfile.TemporaryDirectory(dir=options.folder) as folder,
-        odd_server(Path(folder)) as server,
-    ):
-        compare(options, server.port)
+    for kilobytes in options.kilobytes:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            source = Path(folder)
+            count = make_files(source, kilobytes * 1000)
+            compare(options, source, kilobytes, count)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, value in (("files", 200), ("kilobytes", 200), ("connections", 4), ("rounds", 5)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--folder", default=None)
-    parser.add_argument("--port", type=int)
-    parser.add_argument("--user", default=USER)
-    parser.add_argument("--password", default=PASSWORD)
-    parser.add_argument("--base", default="/bench")
+    parser.add_argument("--kilobytes", type=int, nargs="+", default=[20, 200, 1000, 5000])
+    parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", default="/dev/shm")
     return parser.parse_args()
 
 
-def compare(options: argparse.Namespace, port: int) -> None:
-    connection = FtpConnection(
-        conn_id="bench",
-        host="127.0.0.1",
-        port=port,
-        user=options.user,
-        password=options.password,
-    )
-    made = pictures(options)
-    counts = sorted({1, options.connections})
-    with ExitStack() as stack:
-        sides: dict[str, Side] = {}
-        for count in counts:
-            sides[f"ftplib, {count} connections"] = by_ftplib(connection, count, stack)
-            sides[f"frameferry, {count} connections"] = by_frameferry(
-                connection, options.base, count, stack
-            )
-        sweeper = stack.enter_context(closing(logged_in(connection)))
-        with suppress(ftplib.error_perm):
-            sweeper.mkd(options.base)
-        measure(sides, made, options.rounds, sweeper)
+def make_files(source: Path, size_bytes: int) -> int:
+    count = int(JOB_BYTES.get(size_bytes // 1000, 200e6) / size_bytes)
+    for number in range(count):
+        (source / f"picture_{number:06d}.jpg").write_bytes(os.urandom(size_bytes))
+    return count
 
 
-def pictures(options: argparse.Namespace) -> list[Item]:
-    data = bytes(range(256)) * (options.kilobytes * 1000 // 256)
-    digest = sha256_hex(data)
-    return [
-        (Consignment(n, 0, n, f"{options.base}/{n:06d}.jpg", len(data), digest), data)
-        for n in range(options.files)
-    ]
+def compare(options: argparse.Namespace, source: Path, kilobytes: int, count: int) -> None:
+    speeds: dict[str, list[float]] = {name: [] for name in SIDES}
+    with real_server("vsftpd", folder=options.folder) as site:
+        for number in range(options.rounds):
+            for name, run in SIDES.items():
+                site.empty()
+                base = f"/bench-{number}"
+                load = Load(source, base, pictures(source, base))
+                started = time.perf_counter()
+                run(site, load, options.connections)
+                seconds = time.perf_counter() - started
+                check(site, count, kilobytes * 1000)
+                speeds[name].append(count * kilobytes / 1e3 / seconds)
+    show(speeds, f"{count} files of {kilobytes} kB, {options.connections} connections")
 
 
-def measure(sides: dict[str, Side], made: list[Item], rounds: int, sweeper: ftplib.FTP) -> None:
-    megabytes = sum(len(data) for _, data in made) / 1e6
-    speeds: dict[str, list[float]] = {name: [] for name in sides}
-    costs: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(rounds + 1):
-        for name, run in sides.items():
-            started, cpu_started = time.perf_counter(), time.process_time()
-            run(made)
-            speeds[name].append(megabytes / (time.perf_counter() - started))
-            costs[name].append((time.process_time() - cpu_started) * 1e3 / len(made))
-            for consignment, _ in made:
-                sweeper.delete(consignment.remote_path)
-            if number == 0:  # it opened the connections
-                speeds[name].clear()
-                costs[name].clear()
+def check(site: FtpSite, count: int, size_bytes: int) -> None:
+    sizes = [path.stat().st_size for path in site.root.rglob("*.jpg") if path.name[0] != "."]
+    assert sizes == [size_bytes] * count, f"{len(sizes)} of {count} files are there"
+
+
+def show(speeds: dict[str, list[float]], title: str) -> None:
+    print(title)
+    ours = statistics.median(speeds["frameferry"])
     for name, values in speeds.items():
         each = " ".join(f"{value:7.1f}" for value in values)
-        speed, cost = statistics.median(values), statistics.median(costs[name])
-        print(f"{name:26} median {speed:7.1f} MB/s {cost:6.2f} ms CPU a file   {each}")
-    medians = [statistics.median(values) for values in speeds.values()]
-    ratios = [ours / theirs for theirs, ours in zip(medians[::2], medians[1::2], strict=True)]
-    print("ratio to ftplib:", ", ".join(f"{ratio:.2f}" for ratio in ratios))
+        median = statistics.median(values)
+        print(f"  {name:11} median {median:7.1f} MB/s {ours / median:5.2f} x   {each}", flush=True)
 
 
-def by_frameferry(connection: FtpConnection, base: str, connections: int, stack: ExitStack) -> Side:
-    delivery = stack.enter_context(
-        Publisher(
-            lambda: connect(connection),
-            base=base,
-            connections=connections,
-            part_tag=f"bench-1-{connections}",
+def pictures(source: Path, base: str) -> list[Picture]:
+    """Give the deliver step's view: bytes in memory, their digests known from judging."""
+    made = []
+    for number, path in enumerate(sorted(source.iterdir())):
+        data = path.read_bytes()
+        made.append(
+            (Consignment(number, 0, number, f"{base}/{path.name}", len(data), JUDGED), data)
         )
+    return made
+
+
+def groups(made: Sequence[Picture]) -> Iterator[list[Picture]]:
+    group: list[Picture] = []
+    for item in made:
+        size = sum(len(data) for _, data in group) + len(item[1])
+        if group and (len(group) >= GROUP_RECORDS or size > GROUP_BYTES):
+            yield group
+            group = []
+        group.append(item)
+    yield group
+
+
+def by_frameferry(site: FtpSite, load: Load, connections: int) -> None:
+    connection = site.connection(timeout_seconds=30)
+    with Publisher(
+        lambda: connect(connection), base=load.base, connections=connections, part_tag="bench-1-1"
+    ) as delivery:
+        for group in groups(load.pictures):
+            delivery.publish(delivery.stage(group).staged)
+
+
+def by_ftplib(site: FtpSite, load: Load, connections: int) -> None:
+    with ftplib.FTP(timeout=30) as first:
+        first.connect("127.0.0.1", site.port)
+        first.login(USER, PASSWORD)
+        first.mkd(load.base)
+    shares = [load.pictures[start::connections] for start in range(connections)]
+    with ThreadPoolExecutor(connections) as executor:
+        list(executor.map(lambda share: send_share(site.port, share), shares))
+
+
+def send_share(port: int, share: Sequence[Picture]) -> None:
+    with ftplib.FTP(timeout=30) as ftp:
+        ftp.connect("127.0.0.1", port)
+        ftp.login(USER, PASSWORD)
+        for consignment, data in share:
+            part = f"{consignment.remote_path}.part"
+            ftp.storbinary(f"STOR {part}", io.BytesIO(data))
+            assert ftp.size(part) == len(data)
+            ftp.rename(part, consignment.remote_path)
+
+
+def by_lftp(site: FtpSite, load: Load, connections: int) -> None:
+    script = (
+        f"set cmd:fail-exit yes; set ftp:ssl-allow no; set net:timeout 30; "
+        f"open -u {USER},'{PASSWORD}' ftp://127.0.0.1:{site.port}; "
+        f"mirror -R --parallel={connections} {load.source} {load.base}; bye"
+    )
+    run("lftp", ["usr/bin/lftp", "--norc", "-c", script])
+
+
+def by_rclone(site: FtpSite, load: Load, connections: int) -> None:
+    remote = f":ftp,host=127.0.0.1,port={site.port},user={USER},pass={hidden()}:{load.base}"
+    limits = [f"--transfers={connections}", "--config=", "--retries=1"]
+    run("rclone", ["usr/bin/rclone", "copy", *limits, str(load.source), remote])
+
+
+def hidden() -> str:
+    """Write the password as rclone wants it."""
+    argv = [debian_root("rclone") / "usr/bin/rclone", "obscure", PASSWORD]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def run(package: str, argv: list[str]) -> None:
+    program, *arguments = argv
+    subprocess.run(
+        [debian_root(package) / program, *arguments],
+        env=debian_environment(package),
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
-    def run(made: list[Item]) -> None:
-        for start in range(0, len(made), GROUP):
-            delivery.publish(delivery.stage(made[start : start + GROUP]).staged)
 
-    return run
-
-
-def by_ftplib(connection: FtpConnection, connections: int, stack: ExitStack) -> Side:
-    executor = stack.enter_context(ThreadPoolExecutor(connections))
-    ftps = [logged_in(connection) for _ in range(connections)]
-    for ftp in ftps:
-        stack.callback(ftp.close)
-
-    def run(made: list[Item]) -> None:
-        shares = [made[start::connections] for start in range(connections)]
-        list(executor.map(send_share, ftps, shares))
-
-    return run
-
-
-def logged_in(connection: FtpConnection) -> ftplib.FTP:
-    ftp = ftplib.FTP(timeout=30)
-    ftp.connect(connection.host, connection.port)
-    ftp.login(connection.user, connection.password.get_secret_value())
-    return ftp
-
-
-def send_share(ftp: ftplib.FTP, share: list[Item]) -> None:
-    for consignment, data in share:
-        part = f"{consignment.remote_path}.part"
-        ftp.storbinary(f"STOR {part}", io.BytesIO(data))
-        if ftp.size(part) != len(data):
-            raise AssertionError(part)
-        ftp.rename(part, consignment.remote_path)
+SIDES: dict[str, Side] = {
+    "frameferry": by_frameferry,
+    "ftplib": by_ftplib,
+    "lftp": by_lftp,
+    "rclone": by_rclone,
+}
 
 
 if __name__ == "__main__":

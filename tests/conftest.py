@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["fixtures.kafka", "fixtures.spark", "fixtures.ftp"]
+pytest_plugins = ["fixtures.kafka", "fixtures.spark", "fixtures.ftp", "fixtures.ftp_matrix"]
 
 KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs", "endtoend")
 HERE = Path(__file__).parent

@@ -11,7 +11,8 @@ import pytest
 from fixtures.certificates import make_certificates
 from fixtures.ferrying import deliver, expected, items
 from fixtures.ftp_proxy import Fault, FaultProxy
-from fixtures.odd_ftp import PASSWORD, USER, OddServer, odd_server
+from fixtures.ftp_site import PASSWORD, USER, FtpSite
+from fixtures.odd_ftp import odd_server
 
 from frameferry.errors import ConnectionMissing
 
@@ -19,7 +20,7 @@ HookMaker = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OddServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FtpSite]:
     with odd_server(tmp_path_factory.mktemp("ftp") / "root") as server:
         yield server
 
@@ -47,7 +48,7 @@ def hook_on(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> HookMaker:
     return make
 
 
-def test_the_inherited_methods_work(server: OddServer, hook_on: HookMaker, tmp_path: Path) -> None:
+def test_the_inherited_methods_work(server: FtpSite, hook_on: HookMaker, tmp_path: Path) -> None:
     local = tmp_path / "picture.jpg"
     local.write_bytes(b"\r\n\x00picture")
     with hook_on(server.port) as hook:
@@ -79,7 +80,7 @@ def test_the_form_and_the_type_are_the_providers(airflow_home: Path) -> None:
 
 
 def test_a_hook_keeps_one_connection_and_makes_a_new_one_when_it_is_dead(
-    server: OddServer, hook_on: HookMaker
+    server: FtpSite, hook_on: HookMaker
 ) -> None:
     hook = hook_on(server.port)
     first = hook.get_conn()
@@ -90,10 +91,10 @@ def test_a_hook_keeps_one_connection_and_makes_a_new_one_when_it_is_dead(
 
 
 def test_an_upload_that_breaks_does_not_put_later_answers_out_of_step(
-    server: OddServer, hook_on: HookMaker
+    server: FtpSite, hook_on: HookMaker
 ) -> None:
     with (
-        FaultProxy(server.port, Fault("DATA", "stall")) as proxy,
+        FaultProxy(server, Fault("DATA", "stall")) as proxy,
         hook_on(proxy.port, timeout=0.3) as hook,
     ):
         with pytest.raises(OSError, match="timed out"):
@@ -103,8 +104,8 @@ def test_an_upload_that_breaks_does_not_put_later_answers_out_of_step(
 
 
 @pytest.mark.parametrize("action", ["cut", "hang", "500 no"])
-def test_closing_never_raises(server: OddServer, hook_on: HookMaker, action: str) -> None:
-    with FaultProxy(server.port, Fault("QUIT", action)) as proxy:
+def test_closing_never_raises(server: FtpSite, hook_on: HookMaker, action: str) -> None:
+    with FaultProxy(server, Fault("QUIT", action)) as proxy:
         hook = hook_on(proxy.port)
         hook.close_conn()
         hook.get_conn()
@@ -113,7 +114,7 @@ def test_closing_never_raises(server: OddServer, hook_on: HookMaker, action: str
 
 
 def test_extras_are_understood_as_text_from_a_uri_too(
-    server: OddServer, airflow_home: Path, monkeypatch: pytest.MonkeyPatch
+    server: FtpSite, airflow_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from frameferry.orchestration.ftp_hook import FerryFTPHook
 
@@ -137,7 +138,7 @@ def test_tls_comes_from_the_extras(hook_on: HookMaker, tmp_path: Path) -> None:
         assert hook.get_size("/secret.bin") == 2
 
 
-def test_a_publisher_delivers_over_hooks(server: OddServer, hook_on: HookMaker) -> None:
+def test_a_publisher_delivers_over_hooks(server: FtpSite, hook_on: HookMaker) -> None:
     from frameferry.delivery.publisher import Publisher
     from frameferry.orchestration.ftp_hook import FerryFTPHook
 
@@ -154,7 +155,7 @@ def test_a_publisher_delivers_over_hooks(server: OddServer, hook_on: HookMaker) 
 
 
 def test_the_forms_button_says_what_is_wrong_and_not_the_password(
-    server: OddServer, hook_on: HookMaker
+    server: FtpSite, hook_on: HookMaker
 ) -> None:
     assert hook_on(server.port).test_connection() == (True, "Connection successfully tested")
     works, words = hook_on(server.port, password="wrong guess").test_connection()

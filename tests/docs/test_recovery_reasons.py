@@ -20,7 +20,8 @@ def explained() -> set[str]:
 
 def refusals() -> set[str]:
     """Find the reasons that delivery gives, as its source writes them."""
-    source = (ROOT / "include/frameferry/delivery/publisher.py").read_text(encoding="utf-8")
+    sources = (ROOT / "include/frameferry/delivery").glob("*.py")
+    source = "".join(path.read_text(encoding="utf-8") for path in sources)
     verbs = set(re.findall(r'what="(\w+)"', source))
     return {f"{verb} refused" for verb in verbs} | {
         *re.findall(r'Refusal\(\w+\.record_id, "([^"]+)"', source)

@@ -1,44 +1,31 @@
 from __future__ import annotations
 
-import shutil
+import itertools
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from fixtures import ferry_child
-from fixtures.ferrying import Watcher, deliver, expected, intents, items, publisher
+from fixtures.ferrying import Item, Watcher, deliver, expected, intents, items, publisher
 from fixtures.ftp_proxy import Fault, FaultProxy
-from fixtures.odd_ftp import OddServer, odd_server
+from fixtures.ftp_site import PASSWORD, FtpSite
+from fixtures.odd_ftp import odd_server
 from fixtures.polling import poll
 
 from frameferry.delivery.rounds import RetryPolicy
-from frameferry.errors import FtpUnavailable
+from frameferry.domain.records import Receipt
+from frameferry.errors import DeliveryRefused, FtpUnavailable
 
-SECONDS = 0.3
-"""The clients' time-out: every stall of a fault costs so much."""
 SIZE_BYTES = 120_000
 HALF = 50_000
 
 
-@pytest.fixture(scope="module")
-def module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OddServer]:
-    with odd_server(tmp_path_factory.mktemp("ftp") / "root") as server:
-        yield server
-
-
-@pytest.fixture
-def server(module_server: OddServer) -> OddServer:
-    """The module's server, emptied."""
-    shutil.rmtree(module_server.root)
-    module_server.root.mkdir()
-    return module_server
-
-
 def ferry_through(
-    server: OddServer, *faults: Fault, count: int = 12, connections: int = 3
+    server: FtpSite, *faults: Fault, count: int = 12, connections: int = 3
 ) -> FaultProxy:
     """Deliver over older files of the same names through a proxy; return it and the watcher."""
     old, new = (items(count, size_bytes=SIZE_BYTES, seed=seed) for seed in (1, 2))
@@ -46,14 +33,15 @@ def ferry_through(
         deliver(delivery, old)
     with (
         Watcher(server.root, expected(old), expected(new)) as watcher,
-        FaultProxy(server.port, *faults) as proxy,
+        FaultProxy(server, *faults) as proxy,
     ):
-        connection = server.connection(port=proxy.port, timeout_seconds=SECONDS)
+        connection = server.connection(port=proxy.port, timeout_seconds=server.stall_seconds)
         with publisher(connection, connections=connections) as delivery:
             receipts = deliver(delivery, new)
     assert list(range(count)) == sorted(receipt.record_id for receipt in receipts)
     assert expected(new) == server.visible()
     assert watcher.partial == []
+    assert watcher.missing == []
     assert watcher.looks > 1
     return proxy
 
@@ -84,39 +72,76 @@ TABLE = {
 
 
 @pytest.mark.parametrize("faults", TABLE.values(), ids=TABLE.keys())
-def test_all_arrive_whole_and_nobody_ever_sees_a_part(
-    server: OddServer, faults: list[Fault]
-) -> None:
+def test_all_arrive_whole_and_nobody_ever_sees_a_part(server: FtpSite, faults: list[Fault]) -> None:
     ferry_through(server, *faults)
     assert server.hidden() == []
 
 
-VERBS = ("USER", "FEAT", "TYPE", "MKD", "EPSV", "STOR", "SIZE", "RNFR", "RNTO")
-ACTIONS = ("421 Timeout", "451 Local error", "cut", "hang", "lose")
+VERBS = ("USER", "PASS", "FEAT", "TYPE", "MKD", "EPSV", "STOR", "SIZE", "RNFR", "RNTO")
+PASSING = ("421 Timeout", "451 Local error", "cut", "hang", "lose", "stall")
+"""Refused for now; cut off before; not answered; done, and the reply lost or kept back."""
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+def of_second_login(verb: str) -> int:
+    """Choose when: the first log-in is not repeated, so that of the second connection fails."""
+    return 2 if verb in {"USER", "PASS"} else 1
+
+
+@pytest.mark.parametrize("action", PASSING)
 @pytest.mark.parametrize("verb", VERBS)
-def test_any_command_may_fail_in_any_way(server: OddServer, verb: str, action: str) -> None:
-    # The first log-in is not repeated, so that of the second connection fails here.
-    ferry_through(server, Fault(verb, action, nth=2 if verb == "USER" else 1), count=4)
+def test_any_command_may_fail_in_any_way(server: FtpSite, verb: str, action: str) -> None:
+    ferry_through(server, Fault(verb, action, nth=of_second_login(verb)), count=4)
     assert server.hidden() == []
 
 
-def test_a_rename_whose_reply_was_lost_is_not_done_twice(server: OddServer) -> None:
-    proxy = ferry_through(server, Fault("RNTO", "lose", nth=0), count=6, connections=1)
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_permanent_refusal_of_any_command_loses_nothing(server: FtpSite, verb: str) -> None:
+    old, new = (items(4, size_bytes=SIZE_BYTES, seed=seed) for seed in (1, 2))
+    with publisher(server.connection()) as delivery:
+        deliver(delivery, old)
+    fault = Fault(verb, "550 I will not", nth=of_second_login(verb))
+    with (
+        Watcher(server.root, expected(old), expected(new)) as watcher,
+        FaultProxy(server, fault) as proxy,
+    ):
+        left = refused_by(server, proxy, new)
+        with publisher(server.connection(), tag="e-1-2") as delivery:
+            deliver(delivery, left)
+    assert expected(new) == server.visible()
+    assert watcher.partial == []
+    assert watcher.missing == []
+
+
+def refused_by(server: FtpSite, proxy: FaultProxy, made: list[Item]) -> list[Item]:
+    """Deliver as far as a server lets us; return what then has neither receipt nor refusal."""
+    receipts: list[Receipt] = []
+    with suppress(DeliveryRefused):
+        connection = server.connection(port=proxy.port, timeout_seconds=server.stall_seconds)
+        with publisher(connection, connections=2) as delivery:
+            result = delivery.stage(made)
+            published = delivery.publish(result.staged)
+            receipts = published.receipts
+            refused = {one.record_id for one in published.refused}
+            delivery.discard([one for one in result.staged if one.record_id in refused])
+            assert all("I will not" in one.detail for one in published.refused + result.refused)
+    done = {receipt.record_id for receipt in receipts}
+    return [item for item in made if item[0].record_id not in done]
+
+
+def test_a_rename_whose_reply_was_lost_is_not_done_twice(server: FtpSite) -> None:
+    proxy = ferry_through(server, Fault("RNTO", "lose", nth=0), count=4, connections=1)
     finals = proxy.verbs("RNTO")
     assert len(set(finals)) == len(finals)
 
 
-def test_a_part_that_the_server_does_not_show_is_sent_again(server: OddServer) -> None:
+def test_a_part_that_the_server_does_not_show_is_sent_again(server: FtpSite) -> None:
     proxy = ferry_through(server, Fault("SIZE", "550 No such file", nth=2), count=6)
     assert len(proxy.verbs("STOR")) == 7
 
 
-def test_data_that_nobody_takes_is_given_up_in_time(server: OddServer) -> None:
+def test_data_that_nobody_takes_is_given_up_in_time(server: FtpSite) -> None:
     made = items(1, size_bytes=16 * (1 << 20))
-    with FaultProxy(server.port, Fault("DATA", "stall", after=HALF)) as proxy:
+    with FaultProxy(server, Fault("DATA", "stall", after=HALF)) as proxy:
         connection = server.connection(port=proxy.port, timeout_seconds=1)
         started = time.monotonic()
         with publisher(connection) as delivery:
@@ -125,7 +150,7 @@ def test_data_that_nobody_takes_is_given_up_in_time(server: OddServer) -> None:
     assert expected(made) == server.visible()
 
 
-def test_a_connection_that_had_trouble_is_not_used_again(server: OddServer) -> None:
+def test_a_connection_that_had_trouble_is_not_used_again(server: FtpSite) -> None:
     proxy = ferry_through(server, Fault("STOR", "451 Local error", nth=2), connections=1)
     assert len(proxy.verbs("PASS")) == 2
 
@@ -133,14 +158,14 @@ def test_a_connection_that_had_trouble_is_not_used_again(server: OddServer) -> N
 def test_a_lost_reply_is_settled_though_a_consumer_took_the_file_at_once(tmp_path: Path) -> None:
     with (
         odd_server(tmp_path, taken_at_once=True) as server,
-        FaultProxy(server.port, *(Fault("RNTO", "lose", nth=n) for n in (1, 3))) as proxy,
+        FaultProxy(server, *(Fault("RNTO", "lose", nth=n) for n in (1, 3))) as proxy,
         publisher(server.connection(port=proxy.port), connections=1) as delivery,
     ):
         receipts = deliver(delivery, items(6))
     assert list(range(6)) == sorted(receipt.record_id for receipt in receipts)
 
 
-def test_a_part_is_never_sent_twice_under_one_name(server: OddServer) -> None:
+def test_a_part_is_never_sent_twice_under_one_name(server: FtpSite) -> None:
     proxy = ferry_through(server, *(Fault("STOR", "lose", nth=n) for n in (1, 2, 3)))
     parts = proxy.verbs("STOR")
     assert len(parts) == 15
@@ -165,8 +190,8 @@ def test_a_disk_that_is_really_full_holds_up_and_loses_nothing(tmp_path: Path) -
         assert expected(made) == server.visible()
 
 
-def test_a_server_that_goes_down_for_good_is_given_up_in_bounded_time(server: OddServer) -> None:
-    with FaultProxy(server.port) as proxy:
+def test_a_server_that_goes_down_for_good_is_given_up_in_bounded_time(server: FtpSite) -> None:
+    with FaultProxy(server) as proxy:
         with publisher(server.connection(port=proxy.port)) as delivery:
             proxy.faults += [Fault("ACCEPT", "reset", nth=0), Fault("EPSV", "cut", nth=0)]
             with pytest.raises(FtpUnavailable, match="given up after 8 tries"):
@@ -175,10 +200,10 @@ def test_a_server_that_goes_down_for_good_is_given_up_in_bounded_time(server: Od
 
 
 def test_what_a_failed_group_left_is_swept_or_settled_by_the_next_attempt(
-    server: OddServer,
+    server: FtpSite,
 ) -> None:
     made = items(8, size_bytes=SIZE_BYTES)
-    with FaultProxy(server.port, Fault("RNTO", "cut", nth=0)) as proxy:
+    with FaultProxy(server, Fault("RNTO", "cut", nth=0)) as proxy:
         connection = server.connection(port=proxy.port)
         with publisher(connection, connections=1) as dead:
             staged = dead.stage(made).staged
@@ -191,14 +216,14 @@ def test_what_a_failed_group_left_is_swept_or_settled_by_the_next_attempt(
     assert server.hidden() == []
 
 
-def test_settling_goes_on_through_faults(server: OddServer) -> None:
+def test_settling_goes_on_through_faults(server: FtpSite) -> None:
     made = items(9, size_bytes=SIZE_BYTES)
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
         dead.publish(staged[:4])
     faults = [Fault(verb, "lose", nth=n) for verb in ("SIZE", "RNFR", "RNTO") for n in (1, 3)]
     with (
-        FaultProxy(server.port, *faults) as proxy,
+        FaultProxy(server, *faults) as proxy,
         publisher(server.connection(port=proxy.port), tag="e-1-2") as delivery,
     ):
         settled = delivery.settle(intents(made, staged), after="taken")
@@ -206,24 +231,30 @@ def test_settling_goes_on_through_faults(server: OddServer) -> None:
     assert expected(made) == server.visible()
 
 
+LIVES = 12
+ENDS = (("STOR", 3), ("RNTO", 5), ("SIZE", 9), ("RNFR", 2))
+
+
 def test_a_client_killed_again_and_again_delivers_each_file_once(
-    server: OddServer, tmp_path: Path
+    server: FtpSite, tmp_path: Path
 ) -> None:
     made = items(ferry_child.COUNT, size_bytes=ferry_child.SIZE_BYTES)
     ledger = tmp_path / "ledger.jsonl"
-    argv = [sys.executable, ferry_child.__file__, str(server.port), str(ledger)]
-    with Watcher(server.root, expected(made)) as watcher, FaultProxy(server.port) as proxy:
-        argv[2] = str(proxy.port)
-        lives = [("STOR", 3), ("RNTO", 5), ("SIZE", 9), ("RNFR", 2)]
+    with Watcher(server.root, expected(made)) as watcher, FaultProxy(server) as proxy:
+        connection = server.connection(port=proxy.port, timeout_seconds=10).model_dump(mode="json")
+        told = json.dumps({**connection, "password": PASSWORD})
+        argv = [sys.executable, ferry_child.__file__, told, str(ledger)]
+        lives = itertools.islice(itertools.cycle(ENDS), LIVES)
         # Each life ends at another command: in the midst of uploads, of renames, in between.
         for attempt, (verb, count) in enumerate(lives):
             before = len(proxy.verbs(verb))
             with subprocess.Popen([*argv, str(attempt)]) as child:
                 poll(lambda: len(proxy.verbs(verb)) >= before + count, verb)  # noqa: B023
                 child.kill()
-        subprocess.run([*argv, "last"], check=True, timeout=30)
+        subprocess.run([*argv, "last"], check=True, timeout=60)
     receipts, open_intents = ferry_child.read_ledger(ledger)
     assert set(range(ferry_child.COUNT)) == receipts
     assert open_intents == []
     assert expected(made) == server.visible()
     assert watcher.partial == []
+    assert watcher.missing == []

@@ -29,7 +29,7 @@ def test_every_mode_delivers(
     unasked: set[str],
 ) -> None:
     made = items(4)
-    with odd_server(tmp_path / "root", without=without) as server, FaultProxy(server.port) as proxy:
+    with odd_server(tmp_path / "root", without=without) as server, FaultProxy(server) as proxy:
         with publisher(server.connection(port=proxy.port, **settings), connections=1) as delivery:
             deliver(delivery, made)
         assert expected(made) == server.visible()

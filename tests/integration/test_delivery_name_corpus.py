@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from fixtures.ferrying import Item, deliver, expected, publisher
 from fixtures.ftp_proxy import FaultProxy
+from fixtures.ftp_site import FtpSite
 from fixtures.hostile_names import hostile_items, hostile_names, raw_items
-from fixtures.odd_ftp import OddServer, odd_server
+from fixtures.odd_ftp import odd_server
 
 from frameferry.delivery.client import FerryFTP, connect
 from frameferry.delivery.fitness import SMALL
@@ -26,13 +27,13 @@ SAID_BY_US = re.compile(
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[OddServer]:
+def server(tmp_path: Path) -> Iterator[FtpSite]:
     with odd_server(tmp_path / "root") as server:
         (server.root / "victim.jpg").write_bytes(SMALL)
         yield server
 
 
-def assert_nothing_escaped(server: OddServer, proxy: FaultProxy) -> None:
+def assert_nothing_escaped(server: FtpSite, proxy: FaultProxy) -> None:
     """The file beside the base is untouched, and no command went out that is not ours."""
     assert SMALL == (server.root / "victim.jpg").read_bytes()
     assert {"press-a", "victim.jpg"} == {path.name for path in server.root.iterdir()}
@@ -44,14 +45,14 @@ def assert_nothing_escaped(server: OddServer, proxy: FaultProxy) -> None:
 
 @pytest.mark.parametrize("policy", ["encode", "replace", "hash"])
 def test_every_hostile_name_arrives_under_its_harmless_one(
-    server: OddServer, policy: Illegal
+    server: FtpSite, policy: Illegal
 ) -> None:
     made = [
         *hostile_items(BASE, policy),
         *hostile_items(f"{BASE}/by-label", policy, "{label}/{partition}-{offset}"),
     ]
     made = [numbered(n, one) for n, one in enumerate(made)]
-    with FaultProxy(server.port) as proxy:
+    with FaultProxy(server) as proxy:
         with publisher(server.connection(port=proxy.port), connections=4) as delivery:
             receipts = deliver(delivery, made)
         assert_nothing_escaped(server, proxy)
@@ -68,11 +69,11 @@ def numbered(record_id: int, one: Item) -> Item:
 
 
 def test_a_name_that_naming_let_through_raw_is_delivered_as_it_is_or_refused_unsent(
-    server: OddServer,
+    server: FtpSite,
 ) -> None:
     raw = raw_items(BASE)
     safe = [one for one in raw if is_safe(one[0].remote_path) and one[0].remote_path != BASE]
-    with FaultProxy(server.port) as proxy:
+    with FaultProxy(server) as proxy:
         with publisher(server.connection(port=proxy.port), connections=2) as delivery:
             staged = delivery.stage(raw)
             published = delivery.publish(staged.staged)
@@ -103,9 +104,9 @@ def is_safe(path: str) -> bool:
 
 
 @pytest.mark.parametrize("verb", ["DELE", "RNFR", "RNTO", "MKD", "RMD", "SIZE", "CWD", "MLSD"])
-def test_no_raw_name_makes_a_command_of_its_own(server: OddServer, verb: str) -> None:
+def test_no_raw_name_makes_a_command_of_its_own(server: FtpSite, verb: str) -> None:
     (server.root / "press-a").mkdir()
-    with FaultProxy(server.port) as proxy:
+    with FaultProxy(server) as proxy:
         ftp = connect(server.connection(port=proxy.port))
         ftp.confine(BASE)
         said = [name.text for name in hostile_names() if was_said(ftp, verb, name.text)]
@@ -125,7 +126,7 @@ def was_said(ftp: FerryFTP, verb: str, name: str) -> bool:
     return True
 
 
-def test_what_lies_there_is_listed_by_its_name(server: OddServer) -> None:
+def test_what_lies_there_is_listed_by_its_name(server: FtpSite) -> None:
     folder = server.root / "press-a"
     folder.mkdir()
     names = {one.text for one in hostile_names() if fits_a_disk(one.text)}

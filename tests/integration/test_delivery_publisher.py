@@ -3,14 +3,14 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fixtures.ferrying import deliver, expected, intents, items, publisher
 from fixtures.ftp_proxy import Fault, FaultProxy
-from fixtures.odd_ftp import OddServer, odd_server
+from fixtures.ftp_site import FtpSite
+from fixtures.odd_ftp import odd_server
 
 from frameferry.delivery.client import FerryFTP, connect
 from frameferry.delivery.pool import Pool
@@ -20,30 +20,18 @@ from frameferry.domain.records import Receipt, Refusal
 from frameferry.errors import DeliveryRefused, FtpUnavailable, LoginRefused, RecordChanged
 
 
-@pytest.fixture(scope="module")
-def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OddServer]:
-    with odd_server(tmp_path_factory.mktemp("ftp") / "root") as server:
-        yield server
-
-
-@pytest.fixture
-def server(plain_server: OddServer) -> OddServer:
-    """The module's server, emptied."""
-    shutil.rmtree(plain_server.root)
-    plain_server.root.mkdir()
-    return plain_server
-
-
-def test_every_file_arrives_whole_under_its_name_with_a_receipt(server: OddServer) -> None:
+def test_every_file_arrives_whole_under_its_name_with_a_receipt(server: FtpSite) -> None:
     made = items(30)
     with publisher(server.connection(), connections=4) as delivery:
         receipts = deliver(delivery, made)
     assert expected(made) == server.visible()
     assert server.hidden() == []
-    assert {Receipt(consignment.record_id, "size") for consignment, _ in made} == set(receipts)
+    assert {Receipt(consignment.record_id, server.proof) for consignment, _ in made} == set(
+        receipts
+    )
 
 
-def test_a_staged_file_is_not_visible_before_it_is_published(server: OddServer) -> None:
+def test_a_staged_file_is_not_visible_before_it_is_published(server: FtpSite) -> None:
     made = items(4)
     with publisher(server.connection()) as delivery:
         staged = delivery.stage(made).staged
@@ -53,7 +41,7 @@ def test_a_staged_file_is_not_visible_before_it_is_published(server: OddServer) 
     assert expected(made) == server.visible()
 
 
-def test_an_empty_file_and_one_of_many_pieces_arrive(server: OddServer) -> None:
+def test_an_empty_file_and_one_of_many_pieces_arrive(server: FtpSite) -> None:
     made = [*items(2, size_bytes=0), *items(2, size_bytes=3 * (1 << 20) + 7, base="/press-a/big")]
     made = [(replace(consignment, record_id=n), data) for n, (consignment, data) in enumerate(made)]
     with publisher(server.connection(timeout_seconds=5)) as delivery:
@@ -61,7 +49,7 @@ def test_an_empty_file_and_one_of_many_pieces_arrive(server: OddServer) -> None:
     assert expected(made) == server.visible()
 
 
-def test_nothing_to_do_is_nothing_done(server: OddServer) -> None:
+def test_nothing_to_do_is_nothing_done(server: FtpSite) -> None:
     with publisher(server.connection()) as delivery:
         assert delivery.stage([]).staged == []
         assert delivery.publish([]).receipts == []
@@ -69,7 +57,7 @@ def test_nothing_to_do_is_nothing_done(server: OddServer) -> None:
         delivery.discard([])
 
 
-def test_names_that_need_care_arrive_as_they_are(server: OddServer) -> None:
+def test_names_that_need_care_arrive_as_they_are(server: FtpSite) -> None:
     names = ["a b.jpg", "ü 압 🙂.jpg", "50%25.jpg", '"q".jpg', "[x]*?.jpg", "n" * 255]
     made = [
         (replace(consignment, remote_path=f"/press-a/{name}"), data)
@@ -80,7 +68,7 @@ def test_names_that_need_care_arrive_as_they_are(server: OddServer) -> None:
     assert expected(made) == server.visible()
 
 
-def test_a_second_delivery_replaces_and_never_adds(server: OddServer) -> None:
+def test_a_second_delivery_replaces_and_never_adds(server: FtpSite) -> None:
     old, new = items(6, seed=1), items(6, seed=2)
     with publisher(server.connection()) as delivery:
         deliver(delivery, old)
@@ -88,13 +76,13 @@ def test_a_second_delivery_replaces_and_never_adds(server: OddServer) -> None:
     assert expected(new) == server.visible()
 
 
-def test_discarded_parts_are_gone(server: OddServer) -> None:
+def test_discarded_parts_are_gone(server: FtpSite) -> None:
     with publisher(server.connection()) as delivery:
         delivery.discard(delivery.stage(items(5)).staged)
         assert server.hidden() == []
 
 
-def test_bytes_of_another_length_than_judged_are_not_sent(server: OddServer) -> None:
+def test_bytes_of_another_length_than_judged_are_not_sent(server: FtpSite) -> None:
     (consignment, data), *_ = items(1)
     with publisher(server.connection()) as delivery, pytest.raises(RecordChanged, match="judged"):
         delivery.stage([(consignment, data[:-1])])
@@ -105,11 +93,11 @@ def test_bytes_of_another_length_than_judged_are_not_sent(server: OddServer) -> 
     "path", ["/press-b/x.jpg", "/press-a/../x.jpg", "/press-a/x\r\nDELE y", "/press-a/x\0.jpg"]
 )
 def test_an_unsafe_name_is_refused_alone_and_nothing_of_it_is_sent(
-    server: OddServer, path: str
+    server: FtpSite, path: str
 ) -> None:
     (bad, data), *good = items(3)
     with (
-        FaultProxy(server.port) as proxy,
+        FaultProxy(server) as proxy,
         publisher(server.connection(port=proxy.port)) as delivery,
     ):
         result = delivery.stage([(replace(bad, remote_path=path), data), *good])
@@ -119,7 +107,7 @@ def test_an_unsafe_name_is_refused_alone_and_nothing_of_it_is_sent(
     assert not [sent for sent in proxy.log if "press-b" in sent[1] or ".." in sent[1]]
 
 
-def test_a_folder_that_goes_away_is_made_again(server: OddServer) -> None:
+def test_a_folder_that_goes_away_is_made_again(server: FtpSite) -> None:
     with publisher(server.connection(), connections=1) as delivery:
         deliver(delivery, items(2))
         shutil.rmtree(server.root / "press-a")
@@ -127,15 +115,15 @@ def test_a_folder_that_goes_away_is_made_again(server: OddServer) -> None:
     assert expected(items(2)) == server.visible()
 
 
-def test_a_deep_base_is_made_from_the_top_on(server: OddServer) -> None:
+def test_a_deep_base_is_made_from_the_top_on(server: FtpSite) -> None:
     made = items(1, base="/plant/line-1/press-a")
     with publisher(server.connection(), base="/plant/line-1/press-a") as delivery:
         deliver(delivery, made)
     assert expected(made) == server.visible()
 
 
-def test_connections_are_kept_between_groups(server: OddServer) -> None:
-    with FaultProxy(server.port) as proxy:
+def test_connections_are_kept_between_groups(server: FtpSite) -> None:
+    with FaultProxy(server) as proxy:
         with publisher(server.connection(port=proxy.port), connections=2) as delivery:
             for seed in range(4):
                 deliver(delivery, items(4, seed=seed))
@@ -159,7 +147,7 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(tmp_pa
 # Settling.
 
 
-def test_a_part_that_is_there_is_renamed_by_the_next_attempt(server: OddServer) -> None:
+def test_a_part_that_is_there_is_renamed_by_the_next_attempt(server: FtpSite) -> None:
     made = items(6)
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
@@ -171,7 +159,7 @@ def test_a_part_that_is_there_is_renamed_by_the_next_attempt(server: OddServer) 
     assert server.hidden() == []
 
 
-def test_a_part_that_is_gone_was_renamed(server: OddServer) -> None:
+def test_a_part_that_is_gone_was_renamed(server: FtpSite) -> None:
     made = items(6)
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
@@ -184,7 +172,7 @@ def test_a_part_that_is_gone_was_renamed(server: OddServer) -> None:
 
 @pytest.mark.parametrize(("after", "resent"), [("kept", [0]), ("taken", [])])
 def test_a_file_that_is_gone_altogether_is_sent_again_only_where_files_are_kept(
-    server: OddServer, after: After, resent: list[int]
+    server: FtpSite, after: After, resent: list[int]
 ) -> None:
     made = items(1)
     with publisher(server.connection()) as dead:
@@ -197,7 +185,7 @@ def test_a_file_that_is_gone_altogether_is_sent_again_only_where_files_are_kept(
     assert 1 - len(resent) == len(settled.receipts)
 
 
-def test_what_is_gone_with_its_base_folder_was_not_taken(server: OddServer) -> None:
+def test_what_is_gone_with_its_base_folder_was_not_taken(server: FtpSite) -> None:
     made = items(1)
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
@@ -210,7 +198,7 @@ def test_what_is_gone_with_its_base_folder_was_not_taken(server: OddServer) -> N
         delivery.settle(intents(made, staged), after="taken")
 
 
-def test_a_damaged_part_is_never_renamed(server: OddServer) -> None:
+def test_a_damaged_part_is_never_renamed(server: FtpSite) -> None:
     made = items(2)
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
@@ -224,7 +212,7 @@ def test_a_damaged_part_is_never_renamed(server: OddServer) -> None:
     assert server.hidden() == []
 
 
-def test_an_older_file_of_the_same_name_is_not_taken_for_the_delivery(server: OddServer) -> None:
+def test_an_older_file_of_the_same_name_is_not_taken_for_the_delivery(server: FtpSite) -> None:
     old, new = items(1, seed=1, size_bytes=100), items(1, seed=2, size_bytes=200)
     with publisher(server.connection()) as dead:
         deliver(dead, old)
@@ -234,7 +222,7 @@ def test_an_older_file_of_the_same_name_is_not_taken_for_the_delivery(server: Od
         assert delivery.settle(intents(new, staged), after="kept").resend == [0]
 
 
-def test_a_zombie_whose_part_a_newer_attempt_renamed_gets_its_receipt(server: OddServer) -> None:
+def test_a_zombie_whose_part_a_newer_attempt_renamed_gets_its_receipt(server: FtpSite) -> None:
     made = items(3)
     with publisher(server.connection()) as zombie:
         staged = zombie.stage(made).staged
@@ -244,7 +232,7 @@ def test_a_zombie_whose_part_a_newer_attempt_renamed_gets_its_receipt(server: Od
     assert expected(made) == server.visible()
 
 
-def test_a_part_that_somebody_deleted_gets_no_receipt(server: OddServer) -> None:
+def test_a_part_that_somebody_deleted_gets_no_receipt(server: FtpSite) -> None:
     made = items(1)
     with publisher(server.connection()) as delivery:
         staged = delivery.stage(made).staged
@@ -321,9 +309,9 @@ def test_a_server_that_only_says_that_it_renames_is_found_out(tmp_path: Path) ->
             delivery.publish(staged)
 
 
-def test_a_quota_that_is_used_up_stops_the_job_at_once(server: OddServer) -> None:
+def test_a_quota_that_is_used_up_stops_the_job_at_once(server: FtpSite) -> None:
     quota = Fault("STOR", "552 Quota exceeded", nth=0)
-    with FaultProxy(server.port, quota) as proxy:
+    with FaultProxy(server, quota) as proxy:
         with (
             publisher(server.connection(port=proxy.port)) as delivery,
             pytest.raises(DeliveryRefused, match="552 Quota exceeded"),
@@ -346,7 +334,7 @@ def test_a_flipped_bit_is_found_by_the_hash(tmp_path: Path) -> None:
     made = items(4)
     with (
         odd_server(tmp_path, hash="XSHA256") as server,
-        FaultProxy(server.port, Fault("DATA", "flip", nth=2, after=5000)) as proxy,
+        FaultProxy(server, Fault("DATA", "flip", nth=2, after=5000)) as proxy,
     ):
         with publisher(server.connection(port=proxy.port)) as delivery:
             deliver(delivery, made)
@@ -380,7 +368,7 @@ def test_a_server_that_can_say_nothing_of_what_it_stored_is_refused(tmp_path: Pa
         delivery.stage(items(1))
 
 
-def test_active_mode_delivers_too(server: OddServer) -> None:
+def test_active_mode_delivers_too(server: FtpSite) -> None:
     made = items(6)
     with publisher(server.connection(passive=False), connections=1) as delivery:
         deliver(delivery, made)
@@ -390,18 +378,18 @@ def test_active_mode_delivers_too(server: OddServer) -> None:
 # Logging in, and the pool.
 
 
-def test_a_wrong_password_is_tried_once_whatever_the_pool(server: OddServer) -> None:
-    with FaultProxy(server.port) as proxy:
-        wrong = server.connection(port=proxy.port, password="guess")
+def test_a_wrong_password_is_tried_once_whatever_the_pool(server: FtpSite) -> None:
+    with FaultProxy(server) as proxy:
+        wrong = server.connection(port=proxy.port, password="guess", timeout_seconds=30)
         with pytest.raises(LoginRefused, match="refuses user 'ferry'") as caught:
             publisher(wrong, connections=16).__enter__()
     assert proxy.verbs("PASS") == ["guess"]
     assert "guess" not in str(caught.value)
 
 
-def test_a_password_that_stops_being_right_is_tried_once_more_at_most(server: OddServer) -> None:
+def test_a_password_that_stops_being_right_is_tried_once_more_at_most(server: FtpSite) -> None:
     changed = [Fault("PASS", "530 Login incorrect.", nth=nth) for nth in range(2, 20)]
-    with FaultProxy(server.port, *changed) as proxy:
+    with FaultProxy(server, *changed) as proxy:
         with (
             publisher(server.connection(port=proxy.port), connections=8) as delivery,
             pytest.raises(LoginRefused),
@@ -410,8 +398,8 @@ def test_a_password_that_stops_being_right_is_tried_once_more_at_most(server: Od
         assert len(proxy.verbs("PASS")) == 2
 
 
-def test_a_login_without_an_answer_is_not_repeated(server: OddServer) -> None:
-    with FaultProxy(server.port, Fault("PASS", "lose", nth=0)) as proxy:
+def test_a_login_without_an_answer_is_not_repeated(server: FtpSite) -> None:
+    with FaultProxy(server, Fault("PASS", "lose", nth=0)) as proxy:
         with pytest.raises(FtpUnavailable, match="login"):
             publisher(server.connection(port=proxy.port), connections=4).__enter__()
         assert len(proxy.verbs("PASS")) == 1
@@ -439,23 +427,25 @@ def test_one_place_is_enough(tmp_path: Path) -> None:
         assert expected(made) == server.visible()
 
 
-def test_no_server_is_said_within_a_moment(server: OddServer) -> None:
+def test_no_server_is_said_within_a_moment(server: FtpSite) -> None:
     nobody = server.connection(port=1)
     with pytest.raises(FtpUnavailable, match=r"127\.0\.0\.1:1, phase connect: Connection refused"):
         publisher(nobody).__enter__()
 
 
-def test_a_firewall_before_the_passive_ports_is_told_from_a_dead_server(server: OddServer) -> None:
+def test_a_firewall_before_the_passive_ports_is_told_from_a_dead_server(server: FtpSite) -> None:
     with (
-        FaultProxy(server.port, Fault("DATA", "refuse", nth=0)) as proxy,
-        publisher(server.connection(port=proxy.port, timeout_seconds=0.1)) as delivery,
+        FaultProxy(server, Fault("DATA", "refuse", nth=0)) as proxy,
+        publisher(
+            server.connection(port=proxy.port, timeout_seconds=server.stall_seconds)
+        ) as delivery,
         pytest.raises(DeliveryRefused, match="given up after 8 tries") as caught,
     ):
         delivery.stage(items(1))
     assert "passive ports" in caught.value.remedy
 
 
-def test_a_bug_in_one_thread_is_not_waited_for_by_the_others(server: OddServer) -> None:
+def test_a_bug_in_one_thread_is_not_waited_for_by_the_others(server: FtpSite) -> None:
     has_raised = threading.Event()
 
     def job(ftp: FerryFTP, item: int, _: bool) -> None:
@@ -470,7 +460,7 @@ def test_a_bug_in_one_thread_is_not_waited_for_by_the_others(server: OddServer) 
     pool.close()
 
 
-def test_an_error_of_ours_in_one_thread_ends_all(server: OddServer) -> None:
+def test_an_error_of_ours_in_one_thread_ends_all(server: FtpSite) -> None:
     made = items(20)
     broken = [(consignment, None if n == 7 else data) for n, (consignment, data) in enumerate(made)]
     with publisher(server.connection(), connections=4) as delivery, pytest.raises(TypeError):

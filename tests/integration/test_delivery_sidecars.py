@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fixtures.ferrying import Item, intents, items, publisher
 from fixtures.ftp_proxy import Fault, FaultProxy
-from fixtures.odd_ftp import OddServer, odd_server
+from fixtures.ftp_site import FtpSite
+from fixtures.odd_ftp import odd_server
 
 from frameferry.delivery.parts import sidecar_part, sidecar_path
 from frameferry.delivery.renaming import Staged
 from frameferry.domain.records import Intent
 from frameferry.errors import FtpUnavailable
-
-
-@pytest.fixture(scope="module")
-def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OddServer]:
-    with odd_server(tmp_path_factory.mktemp("ftp") / "root") as server:
-        yield server
-
-
-@pytest.fixture
-def server(plain_server: OddServer) -> OddServer:
-    """The module's server, emptied."""
-    shutil.rmtree(plain_server.root)
-    plain_server.root.mkdir()
-    return plain_server
 
 
 def pairs(count: int) -> list[Item]:
@@ -49,7 +34,7 @@ def open_intents(made: list[Item], staged: list[Staged]) -> list[Intent]:
     return [replace(each, sidecar=contents[each.record_id]) for each in intents(made, staged)]
 
 
-def on_disk(server: OddServer, path: str) -> Path:
+def on_disk(server: FtpSite, path: str) -> Path:
     return server.root / path.removeprefix("/")
 
 
@@ -67,7 +52,7 @@ def test_both_arrive_and_one_receipt_stands_for_them(server):
 
 def test_no_picture_is_ever_seen_without_its_sidecar(server):
     made = pairs(20)
-    with FaultProxy(server.port) as proxy:
+    with FaultProxy(server) as proxy:
         with publisher(server.connection(port=proxy.port), connections=2) as delivery:
             delivery.publish(delivery.stage(made).staged)
         order = {path: place for place, path in enumerate(proxy.verbs("RNTO"))}
@@ -103,7 +88,7 @@ def test_a_sidecar_that_cannot_be_renamed_keeps_its_picture_back(tmp_path):
         assert not [path for path in server.visible() if "00001" in path]
 
 
-def dead_after(server: OddServer, made: list[Item], renames: str) -> list[Intent]:
+def dead_after(server: FtpSite, made: list[Item], renames: str) -> list[Intent]:
     """Leave what an attempt leaves that died after so many renames."""
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
@@ -180,7 +165,7 @@ def test_a_sidecar_of_an_older_verdict_is_not_taken_for_the_new_one(server):
 @pytest.mark.parametrize("nth", [1, 2, 3, 5, 8])
 def test_lost_renames_are_made_good_within_the_attempt(server, action, nth):
     made = pairs(4)
-    with FaultProxy(server.port, Fault("RNTO", action, nth=nth)) as proxy:
+    with FaultProxy(server, Fault("RNTO", action, nth=nth)) as proxy:
         with publisher(server.connection(port=proxy.port), connections=2) as delivery:
             published = delivery.publish(delivery.stage(made).staged)
         assert 4 == len(published.receipts)

@@ -4,104 +4,105 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fixtures.certificates import make_certificates
 from fixtures.ferrying import deliver, expected, items, publisher
-from fixtures.odd_ftp import OddServer, odd_server
+from fixtures.ftp_site import FtpSite, Tls
+from fixtures.odd_ftp import odd_server
 
 from frameferry.config.connections import FtpConnection
 from frameferry.delivery.client import connect
 from frameferry.errors import DeliveryRefused, FtpUnavailable, LoginRefused
 
 Certificates = tuple[Path, Path]
-Host = tuple[OddServer, str]
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return make_certificates(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module", params=["explicit", "implicit"])
-def server(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    certificates: Certificates,
-) -> Iterator[Host]:
-    """A server that refuses data connections outside the control connection's TLS session."""
-    root = tmp_path_factory.mktemp("ftps") / "root"
-    with odd_server(
-        root, tls=request.param, certificate=str(certificates[1]), reuse=True
-    ) as server:
-        yield server, request.param
 
 
 def test_files_arrive_over_tls_in_the_same_session_and_the_receipt_says_so(
-    server: Host, certificates: Certificates
+    tls_server: FtpSite,
 ) -> None:
-    host, tls = server
     made = items(20)
-    connection = host.connection(tls=tls, ca_cert=str(certificates[0]))
-    with publisher(connection) as delivery:
+    with publisher(tls_server.connection()) as delivery:
         receipts = deliver(delivery, made)
-    assert {"size+tls"} == {receipt.how for receipt in receipts}
-    assert expected(made) == host.visible()
+    assert {tls_server.proof} == {receipt.how for receipt in receipts}
+    assert expected(made) == tls_server.visible()
+    assert tls_server.hidden() == []
 
 
-def test_a_large_file_arrives_over_tls(server: Host, certificates: Certificates) -> None:
-    host, tls = server
+def test_a_large_file_arrives_over_tls(tls_server: FtpSite) -> None:
     made = items(2, size_bytes=2 * (1 << 20) + 1, base="/press-a/big")
-    connection = host.connection(tls=tls, ca_cert=str(certificates[0]), timeout_seconds=5)
+    with publisher(tls_server.connection(timeout_seconds=5)) as delivery:
+        deliver(delivery, made)
+    assert expected(made) == tls_server.visible()
+
+
+@pytest.mark.parametrize(("least", "spoken"), [("1.2", "TLSv1."), ("1.3", "TLSv1.3")])
+def test_the_least_version_of_tls_can_be_chosen(
+    tls_server: FtpSite, least: str, spoken: str
+) -> None:
+    made = items(4)
+    connection = tls_server.connection(tls_minimum=least)
+    ftp = connect(connection)
+    assert str(ftp.sock.version()).startswith(spoken)
+    ftp.farewell()
     with publisher(connection) as delivery:
         deliver(delivery, made)
-    assert expected(made).items() <= host.visible().items()
+    assert expected(made) == tls_server.visible()
 
 
-def test_a_certificate_of_an_unknown_ca_is_refused_before_the_password(server: Host) -> None:
-    host, tls = server
+def test_small_files_do_not_wait_for_acknowledgements_over_tls(tls_server: FtpSite) -> None:
+    ftp = connect(tls_server.connection())
+    channel = ftp._open_data(["STOR /x.bin"])
+    assert channel.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert channel.session_reused or tls_server.kind == "pureftpd"
+    ftp.poison()
+
+
+def test_a_certificate_of_an_unknown_ca_is_refused_before_the_password(tls_server: FtpSite) -> None:
     with pytest.raises(DeliveryRefused, match=r"certificate of .* is not trusted") as caught:
-        connect(host.connection(tls=tls))
+        connect(tls_server.connection(ca_cert=None))
     assert "ca_cert" in caught.value.remedy
 
 
-def test_a_certificate_for_another_name_is_refused(
-    server: Host, certificates: Certificates
-) -> None:
-    host, tls = server
+def test_a_certificate_for_another_name_is_refused(tls_server: FtpSite) -> None:
     with pytest.raises(DeliveryRefused, match=r"not valid for 'localhost'|Hostname mismatch"):
-        connect(host.connection(tls=tls, ca_cert=str(certificates[0]), host="localhost"))
+        connect(tls_server.connection(host="localhost"))
 
 
-def test_verification_can_be_left_out(server: Host) -> None:
-    host, tls = server
-    with_no_proof = connect(host.connection(tls=tls, verify=False))
+def test_verification_can_be_left_out(tls_server: FtpSite) -> None:
+    with_no_proof = connect(tls_server.connection(verify=False, ca_cert=None))
     assert with_no_proof.is_protected
     with_no_proof.farewell()
 
 
-def test_an_idle_tls_connection_is_not_taken_for_a_closed_one(
-    server: Host, certificates: Certificates
-) -> None:
-    host, tls = server
-    ftp = connect(host.connection(tls=tls, ca_cert=str(certificates[0])))
+def test_an_idle_tls_connection_is_not_taken_for_a_closed_one(tls_server: FtpSite) -> None:
+    ftp = connect(tls_server.connection())
     assert not ftp.is_stale()
     assert ftp.ask("NOOP").is_success
     ftp.farewell()
     assert ftp.is_stale()
 
 
-def test_a_server_that_wants_tls_is_not_a_wrong_password(server: Host) -> None:
-    host, tls = server
-    if tls == "explicit":
-        with pytest.raises(DeliveryRefused, match=r"SSL/TLS required|only over TLS") as caught:
-            connect(host.connection())
+def test_a_server_that_wants_tls_is_not_a_wrong_password(tls_server: FtpSite) -> None:
+    if tls_server.tls == "explicit":
+        with pytest.raises(DeliveryRefused, match=r"(?i)\b(tls|ssl|encryption)\b") as caught:
+            connect(tls_server.connection(tls="none"))
         assert "tls" in caught.value.remedy
     else:
-        with pytest.raises(FtpUnavailable, match="no answer in time"):
-            connect(host.connection(timeout_seconds=0.2))
+        with pytest.raises(FtpUnavailable, match=r"no answer in time|closed"):
+            connect(tls_server.connection(tls="none", timeout_seconds=0.2))
+
+
+@pytest.mark.parametrize("speaks", ["explicit", "implicit"])
+def test_the_other_kind_of_tls_is_refused_with_the_setting_to_change(
+    tls_server: FtpSite, speaks: Tls
+) -> None:
+    if speaks == tls_server.tls:
+        connect(tls_server.connection()).farewell()
+    else:
+        connection = tls_server.connection(tls=speaks, timeout_seconds=0.5)
+        with pytest.raises((DeliveryRefused, FtpUnavailable), match=r"kind of TLS|in time|closed"):
+            connect(connection)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 from fixtures.certificates import make_certificates
 from fixtures.ferry import FerryBench
 from fixtures.ftp_proxy import Fault, FaultProxy
-from fixtures.odd_ftp import OddServer, odd_server
+from fixtures.ftp_site import FtpSite
+from fixtures.odd_ftp import odd_server
 from fixtures.polling import poll
 from fixtures.scripted_ftp import scripted_ftp
 
@@ -32,7 +33,7 @@ def book(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def tried(tmp_path: Path, book: Ledger) -> Callable[..., tuple[Probe, OddServer]]:
+def tried(tmp_path: Path, book: Ledger) -> Callable[..., tuple[Probe, FtpSite]]:
     """Probe an odd server, and see that nothing is left on it."""
 
     def run(*, connection: dict[str, Any] | None = None, **options: Any) -> Any:
@@ -156,7 +157,7 @@ def ferry(tmp_path: Path) -> FerryBench:
     return FerryBench(tmp_path, {"pipeline": "press-a"})
 
 
-def connect_to(ferry: FerryBench, server: OddServer, **changes: Any) -> None:
+def connect_to(ferry: FerryBench, server: FtpSite, **changes: Any) -> None:
     ferry.connections["archive_ftp"] = {
         "conn_type": "ftp",
         "host": "127.0.0.1",
@@ -209,7 +210,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path, ferry, folder):
 def test_an_interrupted_probe_cleans_up(tmp_path, ferry, how):
     with (
         odd_server(tmp_path / "root") as server,
-        FaultProxy(server.port, Fault("RNTO", "stall", nth=5)) as proxy,
+        FaultProxy(server, Fault("RNTO", "stall", nth=5)) as proxy,
     ):
         connect_to(ferry, server, port=proxy.port, extra={"timeout": 60})
         with ferry.start("probe", "archive_ftp", "--folder", "/x") as process:

@@ -85,7 +85,7 @@ def test_parts_without_a_leading_dot_for_servers_that_refuse_it(ferry, tmp_path)
     ferry.content["deliver"]["part_name"] = "suffix"
     with (
         odd_server(tmp_path / "root", refuse=r"/\.[^/]*$") as server,
-        FaultProxy(server.port) as proxy,
+        FaultProxy(server) as proxy,
     ):
         at(ferry, proxy.port)
         with ferry.context() as ctx:
@@ -98,7 +98,7 @@ def test_folders_that_somebody_else_makes(ferry, tmp_path):
     ferry.content["deliver"]["create_folders"] = False
     with (
         odd_server(tmp_path / "root") as server,
-        FaultProxy(server.port) as proxy,
+        FaultProxy(server) as proxy,
         ferry.context() as ctx,
     ):
         at(ferry, proxy.port)

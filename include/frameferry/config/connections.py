@@ -89,6 +89,8 @@ class FtpConnection(_Connection):
     tls: Literal["none", "explicit", "implicit"] = "none"
     verify: bool = True
     ca_cert: str | None = None
+    tls_minimum: Literal["1.2", "1.3"] = "1.2"
+    pipelining: Literal["auto", "deep", "safe", "off"] = "auto"
     passive: bool = True
     epsv: bool = True
     encoding: str = "utf-8"
@@ -116,7 +118,7 @@ class FtpConnection(_Connection):
 
         It changes exactly when host, port, user, password or anything about TLS changes.
         """
-        salt = f"{self.tls}|{self.verify}|{self.ca_cert}|{self.destination}"
+        salt = f"{self.tls}|{self.tls_minimum}|{self.verify}|{self.ca_cert}|{self.destination}"
         return hashlib.scrypt(
             self.password.get_secret_value().encode(errors="surrogatepass"),
             salt=salt.encode(errors="surrogatepass"),

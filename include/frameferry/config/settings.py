@@ -138,6 +138,11 @@ class DeliverSettings(_Frozen):
     after: Literal["kept", "taken"] = Field(
         default="kept", description="`taken`: a consumer moves files away at once."
     )
+    replace: Literal["rename", "delete_then_rename"] = Field(
+        default="rename",
+        description="`delete_then_rename`: for servers that let no rename replace a file; a reader "
+        "may find none for a moment.",
+    )
     connections: int = Field(
         default=4, ge=1, le=16, description="Connections to the server at once; as many pool slots."
     )

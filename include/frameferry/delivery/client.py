@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import struct
@@ -10,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from frameferry.config.connections import FtpConnection
+from frameferry.delivery.pipelining import depth_of
 from frameferry.delivery.replies import PASSWORD_WANTED, Reply, raise_for_login
 from frameferry.delivery.transfers import Transfers
 from frameferry.errors import ConnectionMissing, DeliveryRefused, FtpUnavailable, LoginRefused
 
 IDLE_SECONDS = 60.0
 """A connection silent for longer is asked before it is trusted."""
-_TLS_WORDS = re.compile(r"\b(tls|ssl|encrypt\w*)\b", re.IGNORECASE)
 
 
 def connect(connection: FtpConnection) -> FerryFTP:
@@ -75,6 +74,7 @@ class FerryFTP(Transfers):
         while greeting.is_preliminary:
             greeting = self.reply("connect")
         self.welcome = greeting.text
+        self.depth = depth_of(self.connection.pipelining, greeting.text)
         self._insist(greeting, "the server does not greet")
         if self.connection.tls == "explicit":
             self._insist(self.ask("AUTH", "TLS", phase="connect"), "the server offers no TLS")
@@ -194,10 +194,13 @@ class FerryFTP(Transfers):
         raise DeliveryRefused(msg, remedy=remedy)
 
     def _login_refused(self, reply: Reply) -> DeliveryRefused:
-        if _TLS_WORDS.search(reply.text):
+        if reply.speaks_of_tls:
             msg = f"{self.server} logs in only over TLS: it said {reply.words!r}"
             remedy = f"Set the extra tls of connection {self.connection.conn_id!r}"
             return DeliveryRefused(msg, remedy=remedy)
+        if reply.is_breakdown:
+            msg = f"{self.server} is not set up to let anybody in: it said {reply.words!r}"
+            return DeliveryRefused(msg, remedy="Mend the server's own configuration")
         msg = f"{self.server} refuses user {self.connection.user!r}: it said {reply.words!r}"
         remedy = (
             f"Put user and password of connection {self.connection.conn_id!r} right; "

@@ -17,11 +17,12 @@ _MISFITS = frozenset(
         "SSLV3_ALERT_HANDSHAKE_FAILURE",
     }
 )
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 def tls_context(connection: FtpConnection) -> ssl.SSLContext:
     """
-    Make the context of all sockets of one connection: TLS 1.2 at least, verifying by default.
+    Make the context of all sockets of one connection: verifying by default.
 
     Raises:
         ConnectionMissing: The CA file cannot be read.
@@ -33,7 +34,7 @@ def tls_context(connection: FtpConnection) -> ssl.SSLContext:
     except OSError as error:
         msg = f"connection {connection.conn_id!r}: the CA file {connection.ca_cert} is unreadable"
         raise ConnectionMissing(msg, remedy="Mend the connection's extra ca_cert") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = _VERSIONS[connection.tls_minimum]
     if not connection.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -10,21 +10,21 @@ from posixpath import dirname
 from types import TracebackType
 from typing import Self, TypeVar
 
+from frameferry.delivery.caution import Caution
 from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.folders import Folders, StandingFolders
 from frameferry.delivery.parts import PartStyle, has_sidecar, part_path, sidecar_part
 from frameferry.delivery.paths import check_path
 from frameferry.delivery.pool import Pool
-from frameferry.delivery.probing import check_folder, replaces_files
+from frameferry.delivery.refusals import Refusals, Replace
 from frameferry.delivery.renaming import After, RenameGroup, Resend, Staged, look
-from frameferry.delivery.replies import Reply, raise_unless_record
+from frameferry.delivery.replies import Reply
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.delivery.sidecars import look_at_pair, sidecar_consignment
 from frameferry.delivery.sweeping import delete_parts
-from frameferry.delivery.verifying import is_gone, measure
+from frameferry.delivery.verifying import questions, understand
 from frameferry.domain.records import Consignment, Intent, Receipt, Refusal
 from frameferry.errors import (
-    DeliveryRefused,
     FrameferryError,
     FtpUnavailable,
     RecordChanged,
@@ -82,6 +82,7 @@ class Publisher:
         part_tag: Names this attempt's parts; its own per attempt (`Batch.part_tag`).
         part_style: How parts are named.
         folders: Makes folders, or insists that they stand.
+        replace: What to do where a rename may not replace a file: refuse, or delete it first.
         retry: How transient trouble is met; None for the standard.
     """
 
@@ -94,13 +95,16 @@ class Publisher:
         part_tag: str,
         part_style: PartStyle = "dot",
         folders: Folders | StandingFolders | None = None,
+        replace: Replace = "rename",
         retry: RetryPolicy | None = None,
     ) -> None:
         self._base = base
         self._part_tag = part_tag
         self._part_style = part_style
+        self._refusals = Refusals(part_tag, replace)
         self._folders = folders or Folders()
         self._litter: set[str] = set()
+        self._caution = Caution()
 
         def open_confined() -> FerryFTP:
             ftp = open_connection()
@@ -266,58 +270,35 @@ class Publisher:
     def _stage_file(
         self, ftp: FerryFTP, consignment: Consignment, data: bytes, part: str, *, ahead: bool
     ) -> Staged | Refusal:
-        reply = self._upload(ftp, part, data)
+        with self._caution.over(ftp):
+            reply, answers = self._upload(ftp, part, data, ahead=ahead)
         if not reply.is_success:
-            return self._refusal(ftp, consignment.record_id, part, reply, what="upload")
-        how = _verified(ftp, consignment, part, reply, ahead=ahead)
+            return self._refusals.of(ftp, consignment.record_id, part, reply, what="upload")
+        how = _verified(ftp, consignment, part, reply, answers)
         return Staged(consignment.record_id, part, consignment.remote_path, how)
 
-    def _upload(self, ftp: FerryFTP, part: str, data: bytes) -> Reply:
+    def _upload(
+        self, ftp: FerryFTP, part: str, data: bytes, *, ahead: bool
+    ) -> tuple[Reply, list[Reply]]:
         """Store a part; where the name is refused, make its folder again and try once more."""
         folder = dirname(part)
         self._folders.ensure(ftp, folder)
         self._litter.add(part)
-        reply = ftp.store(part, data)
+        asked = questions(ftp, part)
+        reply, answers = ftp.store_and_ask(part, data, asked, ahead=ahead)
         if reply.is_name_refused and ftp.is_in_step:
             self._folders.forget(folder)
             self._folders.ensure(ftp, folder)
-            reply = ftp.store(part, data)
-        return reply
-
-    def _refusal(
-        self, ftp: FerryFTP, record_id: int, path: str, reply: Reply, *, what: str
-    ) -> Refusal:
-        """Take a no as the record's own only where a probe file goes through its folder."""
-        raise_unless_record(what, reply)
-        check_folder(ftp, dirname(path), self._probe_tag())
-        return Refusal(record_id, f"{what} refused", reply.words)
-
-    def _probe_tag(self) -> str:
-        return f"{self._part_tag}-{next(_numbers)}"
+            reply, answers = ftp.store_and_ask(part, data, asked, ahead=ahead)
+        return reply, answers
 
     def _rename_group(self, ftp: FerryFTP, group: RenameGroup, _: bool) -> None:  # noqa: FBT001
         for item, reply in group.rename(ftp):
-            self._explain(ftp, group, item, reply)
-
-    def _explain(self, ftp: FerryFTP, group: RenameGroup, item: Staged, reply: Reply) -> None:
-        """Say why a rename was refused: done already, a file in its place, record or folder."""
-        if is_gone(ftp, item.part_path):
-            group.vanished(ftp, item)
-            return
-        raise_unless_record("rename", reply)
-        folder = dirname(item.remote_path)
-        if measure(ftp, item.remote_path) is not None and not replaces_files(
-            ftp, folder, self._probe_tag()
-        ):
-            msg = f"the server lets no rename replace a file ({item.remote_path}): {reply.words!r}"
-            remedy = "Allow overwriting on the server (ProFTPD: AllowOverwrite on)"
-            raise DeliveryRefused(msg, remedy=remedy)
-        refusal = self._refusal(ftp, item.record_id, item.remote_path, reply, what="rename")
-        group.refuse(item, refusal)
+            self._refusals.settle_rename(ftp, group, item, reply)
 
 
 def _verified(
-    ftp: FerryFTP, consignment: Consignment, part: str, reply: Reply, *, ahead: bool
+    ftp: FerryFTP, consignment: Consignment, part: str, reply: Reply, answers: Sequence[Reply]
 ) -> str:
     """
     See that a part is whole, and say how that was seen.
@@ -325,7 +306,7 @@ def _verified(
     Raises:
         FtpUnavailable: It is not: the upload has to be done again, to another part.
     """
-    measured = measure(ftp, part, ahead=ahead)
+    measured = understand(ftp, part, answers)
     if measured is None:
         msg = f"the server does not show a part although it said {reply.words!r}"
         raise FtpUnavailable(msg)

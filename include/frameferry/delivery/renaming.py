@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NoReturn
 
 from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.replies import Reply
@@ -61,7 +61,8 @@ class RenameGroup:
 
         Raises:
             FtpUnavailable: Cut off; the next call settles what is in doubt.
-            DeliveryRefused: The server says that it renamed, and did not, or mixed names up.
+            DeliveryRefused: The server says that it renamed, and did not, or mixed names up;
+                what it put under a wrong name is taken away again.
         """
         if self.is_in_doubt:
             self._settle_doubts(ftp)
@@ -84,36 +85,39 @@ class RenameGroup:
         if measure(ftp, item.remote_path) is None:
             msg = f"the part of {item.remote_path} is gone before its rename"
             raise FtpUnavailable(msg, remedy="The next attempt settles it")
-        self._done(item)
+        self.done(item)
 
     def refuse(self, item: Staged, refusal: Refusal) -> None:
         """Take an item out as the server's permanent no to one record."""
         self.refused.append(refusal)
         self.todo.remove(item)
 
+    def done(self, item: Staged) -> None:
+        """Note a rename that has happened."""
+        self.receipts.append(Receipt(item.record_id, item.how))
+        self.todo.remove(item)
+
     def _burst(self, ftp: FerryFTP, items: Sequence[Staged]) -> list[tuple[Staged, Reply]]:
         pairs = [(f"RNFR {item.part_path}", f"RNTO {item.remote_path}") for item in items]
         replies = ftp.burst([line for pair in pairs for line in pair])
-        refused = []
+        refused, mixed_up = [], []
         for item in items:
             source, target = next(replies), next(replies)
             if not source.is_wanting:
-                _refuse_mix_up(item, source, target)
                 refused.append((item, source))
+                mixed_up += [item] if target.is_success else []
             elif target.is_success:
-                self._done(item)
+                self.done(item)
             else:
                 refused.append((item, target))
+        if mixed_up:
+            _take_away(ftp, mixed_up)
         return refused
 
     def _settle_doubts(self, ftp: FerryFTP) -> None:
         for item in list(self.todo):
             if is_gone(ftp, item.part_path):
-                self._done(item)
-
-    def _done(self, item: Staged) -> None:
-        self.receipts.append(Receipt(item.record_id, item.how))
-        self.todo.remove(item)
+                self.done(item)
 
 
 def look(ftp: FerryFTP, intent: Intent, *, base: str, after: After) -> Staged | Receipt | Resend:
@@ -157,8 +161,22 @@ def _distrust(ftp: FerryFTP, item: Staged) -> None:
         raise DeliveryRefused(msg, remedy="Deliver to a server that can rename")
 
 
-def _refuse_mix_up(item: Staged, source: Reply, target: Reply) -> None:
-    """Stop where a rename went through whose source was refused: whose bytes were they?"""
-    if target.is_success:
-        msg = f"the server renamed another file to {item.remote_path}: {source.words!r}"
-        raise DeliveryRefused(msg, remedy="Delete that file, and deliver to another server")
+def _take_away(ftp: FerryFTP, items: Sequence[Staged]) -> NoReturn:
+    """
+    Stop where renames went through whose sources were refused: another file has their names.
+
+    A server that never got the second half of a rename may still hold its first half.
+
+    Raises:
+        DeliveryRefused: Always.
+    """
+    names = [item.remote_path for item in items]
+    deleted = [reply.is_success for reply in ftp.burst([f"DELE {name}" for name in names])]
+    msg = f"the server renamed another file to {names[0]}" + (
+        "; it was deleted again" if all(deleted) else ""
+    )
+    raise DeliveryRefused(
+        msg,
+        remedy="See what drops commands between us and the server, or set the connection's "
+        "extra pipelining to off",
+    )

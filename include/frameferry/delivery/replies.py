@@ -34,6 +34,7 @@ _CROWDED_WORDS = re.compile(
     r"|simultaneous login",
     re.IGNORECASE,
 )
+_TLS_WORDS = re.compile(r"\b(tls|ssl|encrypt\w*|cleartext)\b", re.IGNORECASE)
 _SPACE_WORDS = re.compile(r"no space|disk (is )?full|not enough space", re.IGNORECASE)
 
 
@@ -77,7 +78,17 @@ class Reply(NamedTuple):
     def is_crowded(self) -> bool:
         """Say whether the server has too many connections, in whatever way it says so."""
         is_polite_no = self.code == _NOT_LOGGED_IN and _CROWDED_WORDS.search(self.text) is not None
-        return self.code == _CLOSING or is_polite_no
+        return (self.code == _CLOSING and not self.speaks_of_tls) or is_polite_no
+
+    @property
+    def speaks_of_tls(self) -> bool:
+        """Say whether the server's words are about encryption."""
+        return _TLS_WORDS.search(self.text) is not None
+
+    @property
+    def is_breakdown(self) -> bool:
+        """Say whether the server gives up on itself, as vsftpd does in its own words."""
+        return "OOPS:" in self.text
 
     @property
     def is_unknown_command(self) -> bool:
@@ -101,7 +112,7 @@ def raise_for_login(reply: Reply) -> None:
     if reply.is_crowded:
         msg = _said("the server takes no further connection", reply)
         raise FtpCrowded(msg, phase="connect")
-    if reply.is_transient and reply.code != _WRONG_USER:
+    if reply.is_transient and reply.code != _WRONG_USER and not reply.speaks_of_tls:
         raise FtpUnavailable(_said("the server refuses the log-in for now", reply), phase="login")
 
 

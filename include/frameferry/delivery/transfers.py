@@ -27,6 +27,7 @@ class Transfers(Wire):
         super().__init__(connection)
         self._ready: tuple[tuple[str, int], float] | None = None
         self._channel: socket.socket | None = None
+        self._is_announced = True
 
     @property
     def connect_seconds(self) -> float:
@@ -46,12 +47,10 @@ class Transfers(Wire):
             FtpUnavailable: As for `ask`.
             UnsafePath: A line must not be sent; none was.
         """
-        if not (ahead and self.passiveserver):
+        if not (ahead and self.passiveserver and self.depth != "off"):
             return list(self.burst(lines))
         *replies, address = self.burst([*lines, self.passive_verb])
-        if address.is_success:
-            with self.translated("data connection"):
-                self._ready = (self.address_of(address), monotonic() + _READY_SECONDS)
+        self._remember(address)
         return replies
 
     def store(self, path: str, data: bytes) -> Reply:
@@ -65,7 +64,57 @@ class Transfers(Wire):
             DeliveryRefused: The certificate of the data connection does not fit.
             UnsafePath: The path must not be sent.
         """
-        channel = self._open_data(f"STOR {path}")
+        return self._send([f"STOR {path}"], data)
+
+    def store_and_ask(
+        self, path: str, data: bytes, questions: Sequence[str], *, ahead: bool
+    ) -> tuple[Reply, list[Reply]]:
+        """
+        Send one file, and ask about it once it is stored: all at once where the server is deep.
+
+        The answers are none where the file was refused. *ahead* is as for `ask_all`.
+
+        Raises:
+            FtpUnavailable: Cut off or timed out, on either connection.
+            DeliveryRefused: The certificate of the data connection does not fit.
+            UnsafePath: A line must not be sent; none was.
+        """
+        if self.depth != "deep" or not self.passiveserver:
+            reply = self.store(path, data)
+            return reply, self.ask_all(questions, ahead=ahead) if reply.is_success else []
+        following = [*questions, self.passive_verb] if ahead else questions
+        reply = self._send([f"STOR {path}", *following], data)
+        answers = self._owed_replies()
+        if ahead and answers:
+            self._remember(answers.pop())
+        return reply, answers if reply.is_success else []
+
+    def fetch(self, path: str) -> Iterator[bytes] | Reply:
+        """
+        Read a file back in pieces, or return the server's refusal.
+
+        Raises:
+            FtpUnavailable: Cut off or timed out, also while reading.
+            UnsafePath: The path must not be sent.
+        """
+        channel = self._open_data([f"RETR {path}"])
+        return channel if isinstance(channel, Reply) else self._pieces(channel)
+
+    def hang_up(self) -> None:
+        """Close the data connection, if there is one. Never raises."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            with suppress(OSError):
+                channel.close()
+
+    def _send(self, lines: Sequence[str], data: bytes) -> Reply:
+        """
+        Do the transfer of the first line; the replies to those behind it are left owed.
+
+        A deep server gets the data as soon as it takes the connection, before it says that it
+        will: that saves a round trip.
+        """
+        channel = self._open_data(lines)
         if isinstance(channel, Reply):
             return channel
         try:
@@ -76,18 +125,17 @@ class Transfers(Wire):
             self.hang_up()
             return self._cause(error)
         self.hang_up()
-        return self.reply("data")
+        reply = self.reply("data")
+        return self.reply("data") if reply.is_preliminary else reply
 
-    def fetch(self, path: str) -> Iterator[bytes] | Reply:
-        """
-        Read a file back in pieces, or return the server's refusal.
+    def _owed_replies(self) -> list[Reply]:
+        """Read what is owed to a burst, unless the connection is not to be used again."""
+        return [] if self.is_tainted else [self.reply("control") for _ in range(self._owed)]
 
-        Raises:
-            FtpUnavailable: Cut off or timed out, also while reading.
-            UnsafePath: The path must not be sent.
-        """
-        channel = self._open_data(f"RETR {path}")
-        return channel if isinstance(channel, Reply) else self._pieces(channel)
+    def _remember(self, address: Reply) -> None:
+        if address.is_success:
+            with self.translated("data connection"):
+                self._ready = (self.address_of(address), monotonic() + _READY_SECONDS)
 
     def list_lines(self, line: str) -> list[str] | Reply:
         """
@@ -97,16 +145,16 @@ class Transfers(Wire):
             FtpUnavailable: Cut off or timed out, also while reading.
             UnsafePath: The path must not be sent.
         """
-        channel = self._open_data(line)
+        channel = self._open_data([line])
         if isinstance(channel, Reply):
             return channel
         whole = b"".join(self._pieces(channel))
         return [line.rstrip("\r") for line in whole.decode(self.encoding, "replace").split("\n")]
 
-    def _open_data(self, line: str) -> socket.socket | Reply:
+    def _open_data(self, lines: Sequence[str]) -> socket.socket | Reply:
         with self.translated("control"):
             self.voidcmd("TYPE I")
-        opened = self._connect_data(line) if self.passiveserver else self._accept_data(line)
+        opened = self._connect_data(lines) if self.passiveserver else self._accept_data(lines[0])
         if isinstance(opened, Reply):
             return opened
         self._channel = opened
@@ -118,22 +166,41 @@ class Transfers(Wire):
             return self._cause(error)
         return self._channel
 
-    def _connect_data(self, line: str) -> socket.socket | Reply:
+    def _connect_data(self, lines: Sequence[str]) -> socket.socket | Reply:
         """Send the command before connecting, so that their round trips are one."""
         with self.translated("control"):
             address = self._next_address()
-            self.write_lines([line])
+            self.write_lines(lines)
         try:
-            with self.translated("data connection"):
-                channel = socket.create_connection(address, self.connect_seconds)
-        except FtpUnavailable as error:
-            return self._cause(error)
+            channel = socket.create_connection(address, self.connect_seconds)
+        except OSError as error:
+            return self._why_no_data(error)
         self._channel = channel
+        self._is_announced = self.depth != "deep" or not lines[0].startswith("STOR")
+        if not self._is_announced:
+            return channel
         reply = self.reply("control")
         if not reply.is_preliminary:
             self.hang_up()
             return reply
         return channel
+
+    def _why_no_data(self, error: OSError) -> Reply:
+        """
+        Read why a server listens no longer: a refusal of the name, say. It is still in step.
+
+        Raises:
+            FtpUnavailable: It does not say: a closed port, or a dead server.
+        """
+        assert self.sock is not None
+        with suppress(FtpUnavailable, OSError):
+            self.sock.settimeout(self.quit_seconds)
+            reply = self.reply("data connection")
+            self.sock.settimeout(self.seconds)
+            if reply.is_transient or reply.is_refusal:
+                return reply
+        with self.translated("data connection"):
+            raise error
 
     def _accept_data(self, line: str) -> socket.socket | Reply:
         with self.translated("data connection"), self._listener() as listener:
@@ -168,13 +235,6 @@ class Transfers(Wire):
             return ready[0]
         return self.makepasv()
 
-    def hang_up(self) -> None:
-        """Close the data connection, if there is one. Never raises."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            with suppress(OSError):
-                channel.close()
-
     def _pieces(self, channel: socket.socket) -> Iterator[bytes]:
         try:
             with self.translated("data"):
@@ -186,7 +246,9 @@ class Transfers(Wire):
 
     def _cause(self, error: FtpUnavailable) -> Reply:
         """
-        Read why the server broke off a transfer; the connection is not to be used again.
+        Read why the server broke off a transfer.
+
+        The connection is in step only where the server never began: it refused the command.
 
         Raises:
             FtpUnavailable: It does not say: the error itself.
@@ -198,10 +260,15 @@ class Transfers(Wire):
             self.sock.settimeout(self.quit_seconds)
         try:
             reply = self.reply("data")
+            was_refused = not (self._is_announced or reply.is_preliminary)
+            reply = self.reply("data") if reply.is_preliminary else reply
         except FtpUnavailable:
             raise error from error.__cause__
         if not reply.is_transient and not reply.is_refusal:
             raise error
+        if was_refused:
+            self.is_tainted = False
+            self.sock.settimeout(self.seconds)
         return reply
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from frameferry.delivery.client import FerryFTP
@@ -36,9 +37,9 @@ class Measured:
         return "size" if self.sha256 is None else "hash:sha256"
 
 
-def measure(ftp: FerryFTP, path: str, *, ahead: bool = False) -> Measured | None:
+def measure(ftp: FerryFTP, path: str) -> Measured | None:
     """
-    Measure a file: SIZE, in one round trip with a hash and, where *ahead*, the next address.
+    Measure a file: SIZE, in one round trip with a hash where the server offers one.
 
     A server without SIZE is asked by MLST; one without either has the file read back.
 
@@ -49,10 +50,28 @@ def measure(ftp: FerryFTP, path: str, *, ahead: bool = False) -> Measured | None
         FtpUnavailable: Cut off, or neither a size nor a clear no.
         DeliveryRefused: The server has no way at all to say what it stored.
     """
+    asked = questions(ftp, path)
+    return understand(ftp, path, list(ftp.burst(asked)) if asked else [])
+
+
+def questions(ftp: FerryFTP, path: str) -> list[str]:
+    """Word the questions that measure a file: none where it has to be read back."""
     if not ftp.size_verb:
-        return _read_back(ftp, path)
+        return []
     hash_question = [f"{ftp.hash_verb} {_hash_argument(ftp, path)}"] if ftp.hash_verb else []
-    size, *digest = ftp.ask_all([f"{ftp.size_verb} {path}", *hash_question], ahead=ahead)
+    return [f"{ftp.size_verb} {path}", *hash_question]
+
+
+def understand(ftp: FerryFTP, path: str, answers: Sequence[Reply]) -> Measured | None:
+    """
+    Understand the answers to `questions`, and ask in another way where they were in vain.
+
+    Raises:
+        As `measure`.
+    """
+    if not answers:
+        return _read_back(ftp, path)
+    size, *digest = answers
     if size.is_unknown_command:
         ftp.size_verb = "MLST" if ftp.size_verb == "SIZE" and "MLST" in ftp.features else ""
         return measure(ftp, path)

@@ -20,6 +20,7 @@ from time import monotonic
 from frameferry.config.connections import FtpConnection
 from frameferry.delivery.encryption import tls_context, tls_failure
 from frameferry.delivery.paths import check_path, has_control_character, is_within
+from frameferry.delivery.pipelining import Depth
 from frameferry.delivery.replies import ADDRESS, EXTENDED_ADDRESS, Reply
 from frameferry.errors import FtpUnavailable, UnsafePath
 
@@ -50,6 +51,7 @@ class Wire(ftplib.FTP_TLS):
         self.host, self.port = connection.host, connection.port
         self.is_tainted = False
         self.agreed_type = ""
+        self.depth: Depth = "safe"
         self._base: str | None = None
         self._inbox = bytearray()
         self._owed = 0
@@ -119,8 +121,7 @@ class Wire(ftplib.FTP_TLS):
         Raises:
             UnsafePath: A line must not be written; none was.
         """
-        for line in lines:
-            self._check(line)
+        self._check_all(lines)
         if self.sock is None:
             raise EOFError
         self._owed += len(lines)
@@ -158,12 +159,16 @@ class Wire(ftplib.FTP_TLS):
         """
         Send all lines at once; return their replies in order, each as it comes.
 
-        Whoever stops reading early leaves the connection out of step.
+        Whoever stops reading early leaves the connection out of step. Where pipelining is off,
+        each line waits for the reply to the one before.
 
         Raises:
             FtpUnavailable: As for `ask`; the replies before were handed out.
             UnsafePath: A line must not be sent; none was.
         """
+        if self.depth == "off":
+            self._check_all(lines)
+            return self._one_by_one(lines, phase)
         with self.translated(phase):
             self.write_lines(lines)
         return (self.reply(phase) for _ in lines)
@@ -191,6 +196,7 @@ class Wire(ftplib.FTP_TLS):
         channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self._prot_p:
             return channel
+        channel.getpeername()  # one that has ended already must not get as far as TLS, which leaks
         session = self.sock.session if isinstance(self.sock, ssl.SSLSocket) else None
         return self.context.wrap_socket(channel, server_hostname=self.host, session=session)
 
@@ -286,6 +292,16 @@ class Wire(ftplib.FTP_TLS):
     def _refuse_late(self) -> None:
         if monotonic() > self._reply_ends:
             raise TimeoutError
+
+    def _one_by_one(self, lines: Sequence[str], phase: str) -> Iterator[Reply]:
+        for line in lines:
+            with self.translated(phase):
+                self.write_lines([line])
+            yield self.reply(phase)
+
+    def _check_all(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._check(line)
 
     def _check(self, line: str) -> None:
         verb, _, argument = line.partition(" ")

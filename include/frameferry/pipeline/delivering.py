@@ -39,7 +39,7 @@ from frameferry.pipeline.login import blocking, one_login
 from frameferry.pipeline.sweeping import sweep_after
 
 GROUP_RECORDS = 200
-GROUP_BYTES = 32 * 1024**2
+GROUP_BYTES = 40 * 1024**2
 """A group is staged, verified, intended, renamed and receipted as one: this bounds memory."""
 
 log = structlog.get_logger()
@@ -141,6 +141,7 @@ def _deliver_range(
     met: set[int] = set()
     for group in _groups(_checked(ctx, token, reader, judged, met)):
         _publish_group(ctx, token, group, publisher.open())
+        del group  # or it would stay in memory while the next one is read
     stray = {offset for offset in judged.offsets if offset in wanted} - met
     if stray:
         _send_back(
@@ -328,6 +329,7 @@ def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
         part_tag=batch.part_tag,
         part_style=ctx.settings.deliver.part_name,
         folders=Folders() if ctx.settings.deliver.create_folders else StandingFolders(),
+        replace=ctx.settings.deliver.replace,
     )
     with ExitStack() as stack, blocking(ctx, connection.digest):
         with one_login(ctx.ledger, connection.digest, owner=ctx.owner):

@@ -1,0 +1,22 @@
+"""How far commands may run ahead of their replies, by what a server's greeting gives away."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Pipelining = Literal["auto", "deep", "safe", "off"]
+Depth = Literal["deep", "safe", "off"]
+"""deep: questions run with the upload they are about; safe: no command runs with a transfer."""
+
+_TAKES_ALL = re.compile(r"vsFTPd|ProFTPD|Pure-FTPd")
+_TAKES_ONE = re.compile(r"icrosoft FTP Service|MadGoat|MikroTik")
+
+
+def depth_of(pipelining: Pipelining, greeting: str) -> Depth:
+    """Choose as the connection says; by itself deep only where servers are known to take it."""
+    if pipelining != "auto":
+        return pipelining
+    if _TAKES_ONE.search(greeting):
+        return "off"
+    return "deep" if _TAKES_ALL.search(greeting) else "safe"
