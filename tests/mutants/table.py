@@ -277,7 +277,7 @@ MUTANTS = (
         (
             "ledger/chain.py",
             "for place, accepted in lost if accepted)]",
-            "for place, accepted in lost if accepted or place)]",
+            "for place, accepted in lost if accepted or place.length)]",
         ),
     ),
     mutant(
@@ -291,16 +291,6 @@ MUTANTS = (
         "judged images that Kafka lost end in a gap",
         f"{WORLD}::test_judged_pictures_that_retention_took_are_a_gap",
         ("pipeline/losing.py", "    if lost:\n", "    if lost and not left:\n"),
-    ),
-    mutant(
-        "committed-only",
-        "a truncated log is recognised by every record that was judged",
-        f"{WORLD}::test_a_log_that_lost_what_was_delivered_but_not_committed_is_noticed",
-        (
-            "pipeline/truncation.py",
-            "    if mine.leader_epoch is None or mine.planned <= marks.low:\n",
-            "    if mine.leader_epoch is None or mine.committed <= marks.low:\n",
-        ),
     ),
     mutant(
         "no-witness",
