@@ -245,6 +245,16 @@ def test_lost_images_end_in_a_gap_and_those_delivered_stay(press: Ledger) -> Non
     assert [0, 4, 5] == [one.offset for one in press.consignments(batch.token)]
 
 
+def test_no_offset_is_both_lost_and_answered(press: Ledger) -> None:
+    batch = claim(press, plan(press, OffsetRange(0, 0, 7)))
+    rows = [bad(at) if at == 3 else row(0, at) for at in range(7)]
+    press.record_predictions(
+        batch.token, rows, destination=DESTINATION, judge_digest=None, seconds=1
+    )
+    assert 4 == press.record_losses(batch.token, [(OffsetRange(0, 1, 6), "retention")])
+    assert [(1, 3), (4, 6)] == [(gap.start, gap.end) for gap in press.gaps(PIPELINE)]
+
+
 def test_the_chain_stops_at_a_gap_within_a_finished_range(press: Ledger) -> None:
     batch = judged(press, OffsetRange(0, 0, 6))
     press.record_losses(batch.token, [(OffsetRange(0, 2, 4), "another log")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -28,23 +28,34 @@ def record_losses(
     )
     count = 0
     for part, cause in lost:
-        if rows := _undone(connection, held, part):
-            narrow = OffsetRange(part.partition, rows[0].offset, part.end)
-            _end(connection, held, narrow, rows, cause)
+        for hole, rows in _holes(_rows(connection, held, part), part):
+            _end(connection, held, hole, rows, cause)
             count += len(rows)
     return count
 
 
-def _undone(connection: Connection, held: Held, part: OffsetRange) -> Sequence[AnyRow]:
-    query = select(record.c.id, record.c.offset).where(
+def _rows(connection: Connection, held: Held, part: OffsetRange) -> Sequence[AnyRow]:
+    is_undone = record.c.outcome.is_(None) & record.c.part_path.is_(None)
+    query = select(record.c.id, record.c.offset, is_undone.label("is_undone")).where(
         record.c.batch_id == held.id,
         record.c.partition == part.partition,
         record.c.offset >= part.start,
         record.c.offset < part.end,
-        record.c.outcome.is_(None),
-        record.c.part_path.is_(None),
     )
     return connection.execute(query.order_by(record.c.offset)).all()
+
+
+def _holes(rows: Sequence[AnyRow], part: OffsetRange) -> Iterator[tuple[OffsetRange, list[AnyRow]]]:
+    """Find what is lost between rows that have their answer: no offset may have two."""
+    undone: list[AnyRow] = []
+    for row in rows:
+        if row.is_undone:
+            undone.append(row)
+        elif undone:
+            yield OffsetRange(part.partition, undone[0].offset, row.offset), undone
+            undone = []
+    if undone:
+        yield OffsetRange(part.partition, undone[0].offset, part.end), undone
 
 
 def _end(
