@@ -38,6 +38,18 @@ class Delivering:
             self._transactions, lambda connection: intents.consignments(connection, token)
         )
 
+    def misplaced(self, token: Token, *, destination: str, base: str) -> tuple[str, str] | None:
+        """
+        Find a row that is due on another server or below another base: (destination, full path).
+
+        Where a file goes was frozen when it was judged.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+        """
+        with self._transactions.read() as connection:
+            return intents.misplaced(connection, token, destination, base)
+
     def recorded_offsets(self, token: Token) -> dict[int, list[int]]:
         """
         List every row's offset by partition, ascending: what the judge said exists.

@@ -69,6 +69,21 @@ def recorded_offsets(connection: Connection, token: Token) -> dict[int, list[int
     return dict(found)
 
 
+def misplaced(
+    connection: Connection, token: Token, destination: str, base: str
+) -> tuple[str, str] | None:
+    """Find a due row that belongs elsewhere; see `Ledger.misplaced`."""
+    check(connection, token)
+    below = record.c.remote_path.startswith(f"{base.rstrip('/')}/", autoescape=True)
+    query = select(record.c.destination, record.c.remote_path).where(
+        record.c.batch_id == token.batch_id,
+        record.c.outcome.is_(None),
+        (record.c.destination != destination) | ~below,
+    )
+    row = connection.execute(query.order_by(*_BY_POSITION).limit(1)).one_or_none()
+    return None if row is None else (row.destination, row.remote_path)
+
+
 def open_intents(connection: Connection, token: Token) -> list[Intent]:
     """List the parts that may have been renamed; see `Ledger.open_intents`."""
     check(connection, token)

@@ -35,7 +35,7 @@ from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.reader import RangeReader
 from frameferry.pipeline import losing, world
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.login import blocking, one_login
+from frameferry.pipeline.login import blocking, one_login, refuse_elsewhere
 from frameferry.pipeline.sweeping import sweep_after
 
 GROUP_RECORDS = 200
@@ -332,6 +332,7 @@ def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
         replace=ctx.settings.deliver.replace,
     )
     with ExitStack() as stack, blocking(ctx, connection.digest):
+        refuse_elsewhere(ctx, batch.token)
         with one_login(ctx.ledger, connection.digest, owner=ctx.owner):
             stack.enter_context(publisher)
         yield publisher

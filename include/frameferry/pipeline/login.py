@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from frameferry.delivery.client import FerryFTP
+from frameferry.domain.batch import Token
 from frameferry.errors import DeliveryRefused, FrameferryError, LoginRefused, PipelineBlocked
 from frameferry.ledger.store import Ledger
 from frameferry.pipeline.context import Context
@@ -47,6 +48,28 @@ def blocking(ctx: Context, digest: str) -> Iterator[None]:
     except (DeliveryRefused, PipelineBlocked) as error:
         ctx.ledger.block(ctx.pipeline, reason=error.what, digest=digest)
         raise
+
+
+def refuse_elsewhere(ctx: Context, token: Token) -> None:
+    """
+    Open no connection for files that were judged for another server, or below another base.
+
+    Settling would look for their parts in the wrong place, and take what is not there for done.
+
+    Raises:
+        DeliveryRefused: Says where they belong, and what to do.
+    """
+    here, base = ctx.ftp().destination, ctx.settings.deliver.base
+    place = ctx.ledger.misplaced(token, destination=here, base=base)
+    if place is None:
+        return
+    destination, path = place
+    msg = (
+        f"{path} on {destination} was judged for delivery there, but the pipeline now delivers to "
+        f"{base} on {here}. Put server and base back until the open batches are delivered; or, to "
+        f"have them judged for the new place, run: frameferry unblock {ctx.pipeline} --judge-again"
+    )
+    raise DeliveryRefused(msg, batch=token.batch_id)
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""Server or base change while a batch is open: nothing is looked for where it never was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures.ferry import FerryBench, bench, delivered_files
+
+from frameferry.errors import DeliveryRefused, PipelineBlocked
+from frameferry.pipeline import steps
+from frameferry.pipeline.run import run_until_caught_up
+from frameferry.pipeline.unblock import unblock
+
+VALUES = [f"picture {number}".encode() for number in range(5)]
+
+
+@pytest.fixture
+def ferry(tmp_path: Path, kafka_server: Any, ftp_server: Any) -> FerryBench:
+    topic = kafka_server.create_topic()
+    made = bench(tmp_path, topic=topic, kafka=kafka_server, ftp=ftp_server)
+    kafka_server.produce(topic, VALUES)
+    return made
+
+
+def move_server(ferry: FerryBench) -> None:
+    ferry.connections["archive_ftp"]["host"] = "localhost"
+
+
+def move_base(ferry: FerryBench) -> None:
+    ferry.content["deliver"]["base"] += "-elsewhere"
+
+
+@pytest.mark.parametrize("move", [move_server, move_base])
+def test_an_open_batch_waits_until_its_place_is_back(
+    ferry: FerryBench, ftp_server: Any, move: Any
+) -> None:
+    base = ferry.content["deliver"]["base"]
+    before = dict(ferry.connections["archive_ftp"])
+    with ferry.context() as ctx:
+        [batch] = steps.plan(ctx).batch_ids
+        steps.infer(ctx, batch)
+    move(ferry)
+    with ferry.context() as ctx:
+        with pytest.raises(DeliveryRefused, match=r"now delivers to .*judge-again"):
+            steps.deliver(ctx, batch)
+        with pytest.raises(PipelineBlocked):
+            steps.deliver(ctx, batch)
+        assert [] == [row for row in ctx.ledger.records(ctx.pipeline) if row.delivered_at]
+        assert [] == ctx.ledger.quarantined(ctx.pipeline)
+    ferry.content["deliver"]["base"] = base
+    ferry.connections["archive_ftp"] = before
+    with ferry.context() as ctx:
+        if move is move_base:
+            unblock(ctx, who="a person")
+        # With the old connection back the block is lifted by itself.
+        run_until_caught_up(ctx)
+    assert sorted(VALUES) == sorted(delivered_files(ftp_server, base).values())
+
+
+def test_a_batch_may_be_judged_for_the_new_place(ferry: FerryBench, ftp_server: Any) -> None:
+    with ferry.context() as ctx:
+        [batch] = steps.plan(ctx).batch_ids
+        steps.infer(ctx, batch)
+    move_base(ferry)
+    with ferry.context() as ctx:
+        with pytest.raises(DeliveryRefused):
+            steps.deliver(ctx, batch)
+        unblock(ctx, who="a person", judge_again=True)
+        run_until_caught_up(ctx)
+        base = ctx.settings.deliver.base
+        assert {0: 5} == ctx.ledger.committed_offsets(ctx.pipeline)
+    assert sorted(VALUES) == sorted(delivered_files(ftp_server, base).values())
