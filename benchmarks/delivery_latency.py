@@ -2,7 +2,7 @@
 Round trips per file at 20 ms of latency, as root, on Debian or Ubuntu.
 
     scripts/unpack-debian vsftpd proftpd pure-ftpd
-    .venv/bin/python benchmarks/delivery_latency.py [--server vsftpd] [--milliseconds 20]
+    .venv/bin/python benchmarks/delivery_latency.py [--server vsftpd] [--depths deep]
 
 Client and server each get a network namespace; a packet between them waits half a round trip in
 a process of ours. What a round trip really takes is measured by connecting. One connection
@@ -46,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", default="vsftpd", choices=["vsftpd", "proftpd", "pureftpd"])
     parser.add_argument("--milliseconds", type=float, default=20)
+    parser.add_argument("--depths", nargs="+", default=["off", "safe", "deep"])
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     round_trip = options.milliseconds / 1000
@@ -54,7 +55,7 @@ def main() -> None:
         within = ("ip", "netns", "exec", far)
         with real_server(options.server, host=THEIRS, within=within) as site:
             print(f"a round trip takes {measured(site) * 1000:.1f} ms", flush=True)
-            for depth in ("off", "safe", "deep"):
+            for depth in options.depths:
                 trips = [per_file(site, depth) / measured(site) for _ in range(options.rounds)]
                 each = " ".join(f"{value:5.2f}" for value in trips)
                 median = statistics.median(trips)
