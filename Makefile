@@ -9,7 +9,7 @@ FTP_SERVERS := vsftpd proftpd pure-ftpd
 FTP_KINDS := vsftpd,proftpd,pureftpd
 FTP_TESTS := tests/integration tests/faults
 TESTS := test-integration test-promise
-CHECKS := check-format check-lint check-types check-imports check-tests
+CHECKS := check-unit check-property check-types check-imports check-lint check-format
 
 .PHONY: setup demo test test-ftp-servers test-ftp-matrix check mutants model lock $(CHECKS) $(TESTS)
 .DEFAULT_GOAL := setup
@@ -56,8 +56,11 @@ check-types:
 check-imports:
 	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out"; exit 1; }
 
-check-tests:
-	@$(PYTEST) tests/unit tests/property tests/docs
+check-unit:
+	@$(PYTEST) tests/unit
+
+check-property:
+	@$(PYTEST) tests/property tests/docs
 
 test-integration:
 	@$(PYTEST) tests/integration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings("default"))
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory):
+    """Folders for thousands of tests: pytest would look through all of them for each new one."""
+    return tmp_path_factory.mktemp("homes"), itertools.count()
+
+
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory, monkeypatch, request):
+def _own_home(_homes, monkeypatch, request):
     """A test that names no home gets an empty one."""
     if "airflow_home" not in request.fixturenames and "stack_home" not in request.fixturenames:
-        monkeypatch.setenv("FRAMEFERRY_HOME", str(tmp_path_factory.mktemp("home")))
+        folder, numbers = _homes
+        home = folder / str(next(numbers))
+        home.mkdir()
+        monkeypatch.setenv("FRAMEFERRY_HOME", str(home))

@@ -84,7 +84,7 @@ records = st.builds(
 )
 policies = st.sampled_from(POLICIES)
 zones = st.sampled_from(ZONES).map(ZoneInfo)
-bounded = settings(deadline=None)
+bounded = settings(max_examples=60, deadline=None)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
