@@ -68,8 +68,10 @@ def plan(ctx: Context) -> Planned:
     """
     world.refuse_if_blocked(ctx)
     view = world.look_or_block(ctx)
-    witness.refuse_if_older(ctx)
-    state = _gaps_recorded(ctx, world.state(ctx), view)
+    heard = witness.hear(ctx, view.watermarks)
+    state = world.state(ctx)
+    witness.refuse_older(ctx, state, heard)
+    state = _gaps_recorded(ctx, state, view)
     sentences = []
     while proposal := _proposal(ctx, state, view):
         batch_id = ctx.ledger.add_batch(

@@ -9,13 +9,16 @@ backup that was put back, a replica that was promoted. Whatever it would do now 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from frameferry.domain.state import PipelineState
 from frameferry.errors import LedgerOutdated
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
+
+Heard = Mapping[int, tuple[int, str]]
+"""What the group holds: offset and words, by partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,17 @@ class Testimony:
     offset: int
     epoch: str
     generation: int = 1
+
+
+def hear(ctx: Context, partitions: Iterable[int]) -> Heard:
+    """
+    Read what the consumer group holds for the pipeline's topic, whoever wrote it.
+
+    Raises:
+        KafkaUnavailable: No broker answered in time.
+    """
+    with ctx.cluster() as cluster:
+        return cluster.mirrored(ctx.group, ctx.settings.kafka.topic, sorted(partitions))
 
 
 def listen(ctx: Context, known: PipelineState) -> dict[int, Testimony]:
@@ -37,10 +51,7 @@ def listen(ctx: Context, known: PipelineState) -> dict[int, Testimony]:
     Raises:
         KafkaUnavailable: No broker answered in time.
     """
-    with ctx.cluster() as cluster:
-        said = cluster.mirrored(ctx.group, ctx.settings.kafka.topic, sorted(known.progress))
-    read = {partition: _read(offset, words, known) for partition, (offset, words) in said.items()}
-    return {partition: one for partition, one in read.items() if one is not None}
+    return _understood(known, hear(ctx, known.progress))
 
 
 def refuse_if_older(ctx: Context) -> None:
@@ -51,7 +62,21 @@ def refuse_if_older(ctx: Context) -> None:
         LedgerOutdated: Says by how much, and how to recover.
         KafkaUnavailable: No broker answered in time.
     """
-    trouble = objection(ctx)
+    heard = _heard(ctx)
+    refuse_older(ctx, world.state(ctx), heard)
+
+
+def refuse_older(ctx: Context, known: PipelineState, heard: Heard) -> None:
+    """
+    Do the same with what was heard *before* the ledger was read as *known*.
+
+    In this order, what the witness says was committed by then, so that the ledger may be further,
+    but not less far.
+
+    Raises:
+        LedgerOutdated: Says by how much, and how to recover.
+    """
+    trouble = _objection(known, heard)
     if trouble is not None:
         remedy = f"Run: frameferry ledger recover {ctx.pipeline}"
         raise LedgerOutdated(trouble, remedy=remedy, pipeline=ctx.pipeline)
@@ -59,13 +84,23 @@ def refuse_if_older(ctx: Context) -> None:
 
 def objection(ctx: Context) -> str | None:
     """Say why nothing may run on this ledger; None where it is as old as the world."""
-    # The witness first: whatever it says was committed by then, so that the ledger, which is
-    # asked later, may be further, but not less far.
-    said = listen(ctx, world.state(ctx))
-    known = world.state(ctx)
+    heard = _heard(ctx)
+    return _objection(world.state(ctx), heard)
+
+
+def _heard(ctx: Context) -> Heard:
+    return hear(ctx, ctx.ledger.committed_offsets(ctx.pipeline))
+
+
+def _objection(known: PipelineState, heard: Heard) -> str | None:
     if known.is_restored:
         return "the ledger was restored from a backup: what was done since is not in it"
-    return _ahead(known, said)
+    return _ahead(known, _understood(known, heard))
+
+
+def _understood(known: PipelineState, heard: Heard) -> dict[int, Testimony]:
+    read = {partition: _read(offset, words, known) for partition, (offset, words) in heard.items()}
+    return {partition: one for partition, one in read.items() if one is not None}
 
 
 def testify(ctx: Context) -> dict[int, int]:
