@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.judging import MODEL, surface
+from fixtures.poison import forget_backoff
 from fixtures.polling import poll
 from fixtures.spark import SparkServer
 
@@ -26,7 +27,7 @@ from frameferry.stack import ports, processes, servers, spark
 from frameferry.stack.state import StateFile
 
 pytestmark = pytest.mark.timeout(900)
-IMAGES = int(os.environ.get("FRAMEFERRY_POISON_IMAGES", "64"))
+IMAGES = int(os.environ.get("FRAMEFERRY_POISON_IMAGES", "16"))
 POISONED = Path(__file__).parents[1] / "fixtures" / "poisoned"
 
 
@@ -112,6 +113,7 @@ def carry(ctx: Context, minutes: float = 12) -> list[FrameferryError]:
     met: list[FrameferryError] = []
 
     def is_done() -> bool:
+        forget_backoff(ctx)
         try:
             for batch_id in steps.plan(ctx).batch_ids:
                 run_batch(ctx, batch_id)
@@ -162,7 +164,7 @@ def test_an_image_kills_the_whole_server(
 
 def test_an_image_never_lets_go(ferry: FerryBench, kafka_server: Any, ftp_server: Any) -> None:
     topic = ferry.content["kafka"]["topic"]
-    ferry.content["spark"] = {"startup_seconds": 30}
+    ferry.content["spark"] = {"startup_seconds": 25}
     kafka_server.produce(topic, images(20))
     with ferry.context() as ctx:
         carry(ctx)
@@ -175,11 +177,11 @@ def test_an_image_never_lets_go(ferry: FerryBench, kafka_server: Any, ftp_server
 
 
 def test_an_image_eats_all_memory(ferry: FerryBench, kafka_server: Any, ftp_server: Any) -> None:
-    kafka_server.produce(ferry.content["kafka"]["topic"], images(8, eats_memory=5))
+    kafka_server.produce(ferry.content["kafka"]["topic"], images(2, eats_memory=1))
     with ferry.context() as ctx:
-        one_batch(ctx, OffsetRange(0, 0, 8))
+        one_batch(ctx, OffsetRange(0, 0, 2))
         carry(ctx)
-        assert (7, [(5, "cannot be judged")]) == outcome(ferry, ctx, ftp_server)
+        assert (1, [(1, "cannot be judged")]) == outcome(ferry, ctx, ftp_server)
 
 
 def test_a_module_that_is_missing_on_the_workers_is_nobodys_fault(

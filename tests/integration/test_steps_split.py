@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.judging import MODEL
-from fixtures.poison import Judge, dies
-from sqlalchemy import select, update
+from fixtures.poison import Judge, dies, forget_backoff
+from sqlalchemy import select
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import (
@@ -101,11 +101,6 @@ def tree_of(ctx: Context) -> dict[int, int]:
 def charges(ctx: Context) -> dict[int, int]:
     with ctx.ledger._transactions.read() as connection:
         return dict(connection.execute(select(batch.c.id, batch.c.charges)).all())
-
-
-def forget_backoff(ctx: Context) -> None:
-    with ctx.ledger._transactions.write() as connection:
-        connection.execute(update(batch).values(retry_at=None))
 
 
 def test_one_in_two_thousand_needs_eleven_levels_and_nobodys_help(
