@@ -8,10 +8,9 @@ COMPILE = $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annot
 FTP_SERVERS := vsftpd proftpd pure-ftpd
 FTP_KINDS := vsftpd,proftpd,pureftpd
 FTP_TESTS := tests/integration tests/faults
-TESTS := test-integration test-promise
 CHECKS := check-unit check-property check-types check-imports check-lint check-format
 
-.PHONY: setup demo test test-ftp-servers test-ftp-matrix check mutants model lock $(CHECKS) $(TESTS)
+.PHONY: setup demo test test-ftp-servers test-ftp-matrix check mutants model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -23,8 +22,12 @@ demo: setup ## the whole chain on generated pictures; EXIT=1 stops everything at
 check: setup ## what every commit passes: format, lint, types, import contracts, fast tests
 	@$(MAKE) --no-print-directory -j2 -Otarget $(CHECKS)
 
-test: check ## everything, on real servers; two at a time, since tests mostly wait for servers
-	@$(MAKE) --no-print-directory -j2 -Otarget $(TESTS)
+test: check ## everything, on real servers
+	@$(PYTEST) tests/integration
+	@$(PYTEST) tests/faults
+	@$(PYTEST) tests/dags
+	@$(PYTEST) tests/browser
+	@$(PYTEST) tests/endtoend
 
 mutants: setup ## remove each guard of the promise in turn, and see the promise break
 	@scripts/mutants
@@ -61,12 +64,3 @@ check-unit:
 
 check-property:
 	@$(PYTEST) tests/property tests/docs
-
-test-integration:
-	@$(PYTEST) tests/integration
-
-test-promise:
-	@$(PYTEST) tests/faults
-	@$(PYTEST) tests/dags
-	@$(PYTEST) tests/browser
-	@$(PYTEST) tests/endtoend
