@@ -8,6 +8,7 @@ from frameferry.errors import BatchUnfinished, PlanStale
 from frameferry.ledger.chain import follow, read_links
 from frameferry.ledger.claims import find_batch
 from frameferry.ledger.clock import from_now
+from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.pipelines import Known, find_pipeline, need_pipeline
 from frameferry.ledger.tables import batch, batch_range, current, progress, record
 from frameferry.ledger.tallies import write_tallies
@@ -82,8 +83,11 @@ def _committed(connection: Connection, known: Known) -> dict[int, int]:
     return dict(connection.execute(query.order_by(progress.c.partition)).all())
 
 
-def _swap(connection: Connection, known: Known, partition: int, start: int, end: int) -> None:
-    last = connection.execute(
+def last_standing(
+    connection: Connection, known: Known, partition: int, start: int, end: int
+) -> AnyRow | None:
+    """Find offset and sha256 of the last standing row in `[start, end)` of a generation."""
+    query = (
         select(record.c.offset, record.c.sha256)
         .join(current, current.c.record_id == record.c.id)
         .where(
@@ -95,7 +99,12 @@ def _swap(connection: Connection, known: Known, partition: int, start: int, end:
         )
         .order_by(current.c.offset.desc())
         .limit(1)
-    ).one_or_none()
+    )
+    return connection.execute(query).one_or_none()
+
+
+def _swap(connection: Connection, known: Known, partition: int, start: int, end: int) -> None:
+    last = last_standing(connection, known, partition, start, end)
     swapped = connection.execute(
         update(progress)
         .where(

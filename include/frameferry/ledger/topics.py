@@ -9,10 +9,10 @@ from sqlalchemy import Connection, bindparam, select, update
 from frameferry.errors import LedgerConflict
 from frameferry.ledger.actions import write_action
 from frameferry.ledger.clock import from_now
-from frameferry.ledger.commits import lock_progress
+from frameferry.ledger.commits import last_standing, lock_progress
 from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.pipelines import Known, add_partitions, need_pipeline
-from frameferry.ledger.tables import current, pipeline, progress, record
+from frameferry.ledger.tables import pipeline, progress
 from frameferry.ledger.text import storable
 
 
@@ -102,25 +102,6 @@ def last_recorded(
     found = []
     for generation in range(1, known.generation + 1):
         upto = min(superseded_from(connection, name, generation).get(partition, end), end)
-        row = _last_of(connection, Known(known.id, generation), partition, start, upto)
+        row = last_standing(connection, Known(known.id, generation), partition, start, upto)
         found += [] if row is None else [(row.offset, row.sha256)]
     return max(found, default=None)
-
-
-def _last_of(
-    connection: Connection, known: Known, partition: int, start: int, end: int
-) -> AnyRow | None:
-    query = (
-        select(record.c.offset, record.c.sha256)
-        .join(current, current.c.record_id == record.c.id)
-        .where(
-            current.c.pipeline_id == known.id,
-            current.c.generation == known.generation,
-            current.c.partition == partition,
-            current.c.offset >= start,
-            current.c.offset < end,
-        )
-        .order_by(current.c.offset.desc())
-        .limit(1)
-    )
-    return connection.execute(query).one_or_none()
