@@ -5,6 +5,8 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 UV = $(or $(shell command -v uv),$(firstword $(wildcard $(or $(FRAMEFERRY_CACHE),.cache)/uv-*/bin/uv)))
 COMPILE = $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
+# One after the other, each with its own servers; all of them, so that one failure hides no other.
+TESTS := tests/integration tests/faults tests/dags tests/browser tests/endtoend
 FTP_SERVERS := vsftpd proftpd pure-ftpd
 FTP_KINDS := vsftpd,proftpd,pureftpd
 FTP_TESTS := tests/integration tests/faults
@@ -23,11 +25,7 @@ check: setup ## what every commit passes: format, lint, types, import contracts,
 	@$(MAKE) --no-print-directory -j2 -Otarget $(CHECKS)
 
 test: check ## everything, on real servers
-	@$(PYTEST) tests/integration
-	@$(PYTEST) tests/faults
-	@$(PYTEST) tests/dags
-	@$(PYTEST) tests/browser
-	@$(PYTEST) tests/endtoend
+	@failed=0; for kind in $(TESTS); do $(PYTEST) $$kind || failed=1; done; exit $$failed
 
 mutants: setup ## remove each guard of the promise in turn, and see the promise break
 	@scripts/mutants

@@ -38,6 +38,7 @@ from frameferry.errors import (
     KafkaUnavailable,
     ModelMismatch,
     OffsetsLost,
+    SparkLost,
     SparkUnavailable,
 )
 from frameferry.inference.digest import judge_digest
@@ -314,7 +315,7 @@ def test_a_server_that_dies_in_a_call_is_said_and_works_again_after_its_restart(
     poll(lambda: cpu_seconds(python_workers(server_pid(spark_server))) > idle + 1, "judging")
     spark_server.stop()
     thread.join(60)
-    assert [type(each) for each in outcome] == [SparkUnavailable]
+    assert [type(each) for each in outcome] == [SparkLost]
     with pytest.raises(SparkUnavailable, match=r"nothing answers|failed to connect"):
         judged(job, spark_server)
     spark_server.start()

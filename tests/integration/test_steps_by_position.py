@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def mixed(kafka_server: KafkaServer) -> str:
 @pytest.fixture
 def ferry(tmp_path, mixed, kafka_server, ftp_server) -> FerryBench:
     ferry = bench(tmp_path, topic=mixed, kafka=kafka_server, ftp=ftp_server)
+    # A ledger of its own for each test: so a name of its own for what Kafka remembers of it.
+    ferry.content["pipeline"] = f"{mixed}-{secrets.token_hex(4)}"
     ferry.content["deliver"]["base"] = f"/{tmp_path.name}"
     return ferry
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fixtures.ferry import FerryBench, bench, delivered_files
 
+from frameferry.domain.batch import Trouble
 from frameferry.errors import DeliveryRefused, PipelineBlocked
 from frameferry.pipeline import steps
 from frameferry.pipeline.run import run_until_caught_up
@@ -57,6 +58,39 @@ def test_an_open_batch_waits_until_its_place_is_back(
         # With the old connection back the block is lifted by itself.
         run_until_caught_up(ctx)
     assert sorted(VALUES) == sorted(delivered_files(ftp_server, base).values())
+
+
+@pytest.mark.parametrize("move", [move_server, move_base])
+def test_what_was_tried_nowhere_yet_moves_by_itself(
+    ferry: FerryBench, ftp_server: Any, move: Any
+) -> None:
+    with ferry.context() as ctx:
+        [batch] = steps.plan(ctx).batch_ids
+        steps.infer(ctx, batch)
+    move(ferry)
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        base = ctx.settings.deliver.base
+        assert {0: 5} == ctx.ledger.committed_offsets(ctx.pipeline)
+        assert ctx.ledger.batch(batch).trouble == Trouble()
+    assert sorted(VALUES) == sorted(delivered_files(ftp_server, base).values())
+
+
+def test_what_may_be_renamed_already_does_not_move(ferry: FerryBench) -> None:
+    with ferry.context() as ctx:
+        [batch] = steps.plan(ctx).batch_ids
+        steps.infer(ctx, batch)
+        token = ctx.ledger.claim(batch, owner="dies", lease_seconds=60).token
+        [first, *_] = ctx.ledger.consignments(token)
+        ctx.ledger.record_intents(token, [(first.record_id, "/a/part")])
+        ctx.ledger.release(token)
+        judged_at = ctx.ledger.batch(batch).inferred_at
+    move_base(ferry)
+    with ferry.context() as ctx:
+        assert "judged" == steps.infer(ctx, batch)
+        assert judged_at == ctx.ledger.batch(batch).inferred_at
+        with pytest.raises(DeliveryRefused, match=r"now delivers to .*judge-again"):
+            steps.deliver(ctx, batch)
 
 
 def test_a_batch_may_be_judged_for_the_new_place(ferry: FerryBench, ftp_server: Any) -> None:

@@ -38,17 +38,14 @@ class Delivering:
             self._transactions, lambda connection: intents.consignments(connection, token)
         )
 
-    def misplaced(self, token: Token, *, destination: str, base: str) -> tuple[str, str] | None:
+    def misplaced(self, batch_id: int, *, destination: str, base: str) -> tuple[str, str] | None:
         """
         Find a row that is due on another server or below another base: (destination, full path).
 
         Where a file goes was frozen when it was judged.
-
-        Raises:
-            Fenced: A newer attempt, a split or a restore owns the batch.
         """
         with self._transactions.read() as connection:
-            return intents.misplaced(connection, token, destination, base)
+            return intents.misplaced(connection, batch_id, destination, base)
 
     def recorded_offsets(self, token: Token) -> dict[int, list[int]]:
         """

@@ -70,13 +70,12 @@ def recorded_offsets(connection: Connection, token: Token) -> dict[int, list[int
 
 
 def misplaced(
-    connection: Connection, token: Token, destination: str, base: str
+    connection: Connection, batch_id: int, destination: str, base: str
 ) -> tuple[str, str] | None:
     """Find a due row that belongs elsewhere; see `Ledger.misplaced`."""
-    check(connection, token)
     below = record.c.remote_path.startswith(f"{base.rstrip('/')}/", autoescape=True)
     query = select(record.c.destination, record.c.remote_path).where(
-        record.c.batch_id == token.batch_id,
+        record.c.batch_id == batch_id,
         record.c.outcome.is_(None),
         (record.c.destination != destination) | ~below,
     )

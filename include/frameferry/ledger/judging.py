@@ -149,3 +149,17 @@ class Judging:
         """
         with self._transactions.write() as connection:
             withdrawals.withdraw_predictions(connection, token, error=error)
+
+    def withdraw_untouched(self, token: Token) -> bool:
+        """
+        Take back all rows where none has a receipt or an intent; it counts as no failure.
+
+        Returns:
+            Whether they were: else a file of the batch may be where its rows say, and they stand.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+            LedgerConflict: The batch is not judged, or delivered already.
+        """
+        with self._transactions.write() as connection:
+            return withdrawals.withdraw_untouched(connection, token)

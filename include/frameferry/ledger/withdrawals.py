@@ -5,13 +5,37 @@ from __future__ import annotations
 from sqlalchemy import Connection, Select, delete, select, update
 
 from frameferry.domain.batch import Token
-from frameferry.ledger.fence import fence
+from frameferry.ledger.fence import check, fence
 from frameferry.ledger.tables import batch, current, quarantine, record
 from frameferry.ledger.text import storable
 
 
 def withdraw_predictions(connection: Connection, token: Token, *, error: str) -> None:
     """Delete what nothing hangs on yet; see `Ledger.withdraw_predictions`."""
+    _withdraw(
+        connection,
+        token,
+        failures=batch.c.failures + 1,
+        proofs=batch.c.proofs + 1,
+        last_error=storable(error),
+        last_failure=storable(error),
+    )
+
+
+def withdraw_untouched(connection: Connection, token: Token) -> bool:
+    """Delete all rows where no file of theirs can be anywhere; see `Ledger.withdraw_untouched`."""
+    check(connection, token)
+    touched = select(record.c.id).where(
+        record.c.batch_id == token.batch_id,
+        (record.c.outcome == "delivered") | record.c.part_path.is_not(None),
+    )
+    if connection.execute(touched.limit(1)).one_or_none() is not None:
+        return False
+    _withdraw(connection, token)
+    return True
+
+
+def _withdraw(connection: Connection, token: Token, **written: object) -> None:
     fence(
         connection,
         token,
@@ -22,10 +46,7 @@ def withdraw_predictions(connection: Connection, token: Token, *, error: str) ->
         infer_seconds=None,
         record_count=None,
         byte_count=None,
-        failures=batch.c.failures + 1,
-        proofs=batch.c.proofs + 1,
-        last_error=storable(error),
-        last_failure=storable(error),
+        **written,
     )
     _free_duplicates(connection, token.batch_id)
     doomed = _doomed(token.batch_id)

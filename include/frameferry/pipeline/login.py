@@ -50,6 +50,12 @@ def blocking(ctx: Context, digest: str) -> Iterator[None]:
         raise
 
 
+def misplaced(ctx: Context, batch_id: int) -> tuple[str, str] | None:
+    """Find a row that is due elsewhere than the pipeline delivers to now: (destination, path)."""
+    here, base = ctx.ftp().destination, ctx.settings.deliver.base
+    return ctx.ledger.misplaced(batch_id, destination=here, base=base)
+
+
 def refuse_elsewhere(ctx: Context, token: Token) -> None:
     """
     Open no connection for files that were judged for another server, or below another base.
@@ -59,11 +65,11 @@ def refuse_elsewhere(ctx: Context, token: Token) -> None:
     Raises:
         DeliveryRefused: Says where they belong, and what to do.
     """
-    here, base = ctx.ftp().destination, ctx.settings.deliver.base
-    place = ctx.ledger.misplaced(token, destination=here, base=base)
+    place = misplaced(ctx, token.batch_id)
     if place is None:
         return
     destination, path = place
+    here, base = ctx.ftp().destination, ctx.settings.deliver.base
     msg = (
         f"{path} on {destination} was judged for delivery there, but the pipeline now delivers to "
         f"{base} on {here}. Put server and base back until the open batches are delivered; or, to "

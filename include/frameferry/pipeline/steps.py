@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from frameferry.domain.batch import Batch
 from frameferry.domain.state import PipelineState
 from frameferry.errors import BatchUnfinished, RecordChanged, TopicChanged, TopicCompacted
 from frameferry.kafka.cluster import TopicView
 from frameferry.pipeline import delivering, witness, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.lease import held
+from frameferry.pipeline.login import misplaced
 from frameferry.pipeline.proposing import Proposal, propose
 from frameferry.pipeline.trial import Outcome, judge_batch
 from frameferry.planning.gaps import find_gaps
@@ -123,8 +125,9 @@ def infer(ctx: Context, batch_id: int) -> Outcome:
     """
     Judge a batch once: all its rows, each with its frozen remote path, in one transaction.
 
-    Does nothing where the rows already stand. A batch that cannot be judged, or of which Kafka lost
-    a part, ends in favour of its pieces.
+    Does nothing where the rows already stand; those that name another server or base than the
+    pipeline delivers to now are made anew, while no file can be there yet. A batch that cannot be
+    judged, or of which Kafka lost a part, ends in favour of its pieces.
 
     Returns:
         "split" where the batch has ended: the next plan returns its pieces.
@@ -132,12 +135,24 @@ def infer(ctx: Context, batch_id: int) -> Outcome:
     found = ctx.ledger.batch(batch_id)
     if found.split_at is not None:
         return "split"
-    if found.inferred_at is not None:
+    if found.inferred_at is not None and not _must_move(ctx, found):
         log.info("batch.already_judged", pipeline=ctx.pipeline, batch=batch_id)
         return "judged"
     world.refuse_if_blocked(ctx)
     with held(ctx, batch_id) as batch:
-        return judge_batch(ctx, batch) if batch.inferred_at is None else "judged"
+        if batch.inferred_at is None or _moves(ctx, batch):
+            return judge_batch(ctx, batch)
+        return "judged"
+
+
+def _must_move(ctx: Context, judged: Batch) -> bool:
+    # A replay stays what the person who asked for it was shown.
+    is_open = judged.delivered_at is None and judged.kind == "live"
+    return is_open and misplaced(ctx, judged.id) is not None
+
+
+def _moves(ctx: Context, judged: Batch) -> bool:
+    return _must_move(ctx, judged) and ctx.ledger.withdraw_untouched(judged.token)
 
 
 def deliver(ctx: Context, batch_id: int) -> None:
