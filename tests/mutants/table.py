@@ -87,8 +87,8 @@ MUTANTS = (
         f"{PROCESSES}::test_a_batch_that_was_judged_meanwhile_is_not_judged_again",
         (
             "pipeline/steps.py",
-            'return judge_batch(ctx, batch) if batch.inferred_at is None else "judged"',
-            "return judge_batch(ctx, batch)",
+            "        if batch.inferred_at is None or _moves(ctx, batch):\n",
+            "        if batch.id or _moves(ctx, batch):\n",
         ),
         (
             "ledger/predictions.py",
@@ -291,6 +291,16 @@ MUTANTS = (
         "judged images that Kafka lost end in a gap",
         f"{WORLD}::test_judged_pictures_that_retention_took_are_a_gap",
         ("pipeline/losing.py", "    if lost:\n", "    if lost and not left:\n"),
+    ),
+    mutant(
+        "committed-only",
+        "a truncated log is recognised by every record that was judged",
+        f"{WORLD}::test_a_log_that_lost_what_was_delivered_but_not_committed_is_noticed",
+        (
+            "pipeline/truncation.py",
+            "    if mine.leader_epoch is None or mine.planned <= marks.low:\n",
+            "    if mine.leader_epoch is None or mine.committed <= marks.low:\n",
+        ),
     ),
     mutant(
         "no-witness",
