@@ -11,12 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fixtures.boundary import Zombie
 from fixtures.changing_judge import BROKEN
-from fixtures.persons import accept_all, accept_gaps, accept_topic, recover
+from fixtures.persons import (
+    accept_all,
+    accept_gaps,
+    accept_topic,
+    recover,
+    recover_and_accept,
+    restore,
+)
 from fixtures.plant import Plant, Site
 from fixtures.promise import all_done, promise
 
 from frameferry.errors import JudgingFailed
+from frameferry.ledger.backups import back_up
 from frameferry.pipeline import steps
 
 pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
@@ -205,6 +214,25 @@ def test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered(
     plant.forget()
     plant.process().carry()
     recover(plant)
+    plant.finish()
+    all_done(plant)
+
+
+def test_nothing_of_a_lost_life_becomes_a_file_after_its_recovery(
+    own_site: Site, tmp_path: Path
+) -> None:
+    plant = Plant(own_site, name="{stem}_{partition}-{offset:020d}{suffix}")
+    plant.produce(2)
+    plant.finish()
+    back_up(own_site.url, tmp_path / "older.db")
+    plant.produce(2)
+    zombie = Zombie("ftp.RNFR")
+    zombie.run(plant.process(zombie).carry)
+    assert zombie.where, "it stands between its intent and its rename"
+    restore(plant, tmp_path / "older.db")
+    assert recover_and_accept(plant)
+    plant.finish()
+    zombie.wake()
     plant.finish()
     all_done(plant)
 

@@ -10,13 +10,23 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fixtures.boundary import Crashed, Zombie, crash_at
 from fixtures.changing_judge import BROKEN, POISON
-from fixtures.persons import accept_all, accept_gaps, accept_topic, unblock
-from fixtures.plant import Plant, Site
+from fixtures.demands import demand
+from fixtures.persons import (
+    accept_all,
+    accept_gaps,
+    accept_topic,
+    recover_and_accept,
+    restore,
+    unblock,
+)
+from fixtures.plant import NAME, Plant, Site
 from fixtures.promise import all_done, promise
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -29,6 +39,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from frameferry.ledger.backups import back_up
 from frameferry.pipeline import steps
 from frameferry.pipeline.replay import plan_replay
 
@@ -39,6 +50,8 @@ SHRINKS = os.environ.get("FRAMEFERRY_SHRINK") == "1"
 """Whether a story that breaks the promise is made shorter, which takes minutes."""
 STEPS = 20
 FEWEST_STEPS = 15
+PLACE_ONLY = "{stem}_{partition}-{offset:020d}{suffix}"
+_numbers = count(1)
 MARKS = st.sampled_from(["", "", "", POISON.decode(), BROKEN.decode()])
 NUMBERS = st.integers(0, 5)
 MOMENTS = st.integers(1, 140)
@@ -48,11 +61,16 @@ class Stories(RuleBasedStateMachine):
     """One plant, and everything that can happen to it."""
 
     site: Site
+    folder: Path
     told: Counter[str]
 
     @initialize(after=st.sampled_from(["kept", "taken"]))
     def begin(self, after: str) -> None:
-        self.plant = Plant(self.site, after=after, max_records=4, max_open=3)
+        self.backups: list[Path] = []
+        self.is_restored = False
+        # A ledger that forgot the labels must know the files by their places alone.
+        name = NAME if after == "taken" else PLACE_ONLY
+        self.plant = Plant(self.site, after=after, name=name, max_records=4, max_open=3)
         self.open: list[tuple[int, list[int]]] = []
         self.zombies: list[Zombie] = []
         self.plant.produce(2)
@@ -141,7 +159,10 @@ class Stories(RuleBasedStateMachine):
     def carry(self) -> None:
         self._tell("carry")
         self.plant.process().carry()
+        # As often as a night passes: so that there is something to restore.
+        self.back_up()
 
+    @precondition(lambda self: not self.is_restored)
     @rule()
     def run_to_the_end(self) -> None:
         self._tell("run to the end")
@@ -196,6 +217,26 @@ class Stories(RuleBasedStateMachine):
         if accept_topic(self.plant):
             self._tell("accept topic")
 
+    def back_up(self) -> None:
+        self.backups.append(self.folder / f"{next(_numbers)}.db")
+        back_up(self.site.url, self.backups[-1])
+
+    @precondition(lambda self: self.backups and not self.plant.is_taken)
+    @rule(which=NUMBERS, at_once=st.booleans())
+    def restore(self, which: int, at_once: bool) -> None:
+        self._tell("restore")
+        restore(self.plant, self.backups[which % len(self.backups)])
+        self.is_restored = True
+        if at_once:
+            self.recover()
+
+    @precondition(lambda self: self.is_restored)
+    @rule()
+    def recover(self) -> None:
+        if recover_and_accept(self.plant):
+            self._tell("recover")
+            self.is_restored = False
+
     @rule()
     def unblock(self) -> None:
         if unblock(self.plant):
@@ -208,10 +249,14 @@ class Stories(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "plant"):
             return
+        if self.backups and not self.plant.is_taken and not self.is_restored:
+            self.restore(0, at_once=True)
         while self.zombies:
             self.wake()
         for number, offsets in self.open:
             self.plant.log.finish(self.plant.topic, number, offsets)
+        if self.is_restored:
+            demand(recover_and_accept(self.plant), "the log's end is reached", "not recovered")
         accept_all(self.plant)
         self.told["split"] += self.plant.splits()
         all_done(self.plant)
@@ -227,9 +272,11 @@ class Stories(RuleBasedStateMachine):
         self.told[name] += 1
 
 
-def test_every_story_keeps_the_promise(sqlite_site: Site, say: Callable[[str], None]) -> None:
+def test_every_story_keeps_the_promise(
+    own_site: Site, tmp_path: Path, say: Callable[[str], None]
+) -> None:
     told: Counter[str] = Counter()
-    machine = type("Told", (Stories,), {"site": sqlite_site, "told": told})
+    machine = type("Told", (Stories,), {"site": own_site, "folder": tmp_path, "told": told})
     machine._hypothesis_internal_use_seed = SEED
     run_state_machine_as_test(
         machine,

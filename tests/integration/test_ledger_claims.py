@@ -26,10 +26,10 @@ def test_a_claim_is_a_new_attempt_with_a_token_of_this_epoch(press: Ledger) -> N
     batch_id = plan(press, WANTED)
     first = claim(press, batch_id)
     second = claim(press, batch_id)
-    assert Token(press.epoch, batch_id, 1) == first.token
-    assert Token(press.epoch, batch_id, 2) == second.token
+    assert Token(press.epoch(), batch_id, 1) == first.token
+    assert Token(press.epoch(), batch_id, 2) == second.token
     assert second == press.batch(batch_id)
-    assert f"{press.epoch[:8]}-{batch_id}-2" == second.part_tag
+    assert f"{press.epoch()[:8]}-{batch_id}-2" == second.part_tag
 
 
 def test_a_live_lease_says_who_holds_it(press: Ledger) -> None:

@@ -41,7 +41,7 @@ def test_an_empty_database_opened_by_many_at_once_is_migrated_once(
     for url in (f"sqlite:///{tmp_path / 'new.db'}", postgres.empty_database()):
         with ThreadPoolExecutor(6) as pool:
             opened = list(pool.map(open_ledger, [url] * 6))
-        assert len({ledger.epoch for ledger in opened}) == 1
+        assert len({ledger.epoch() for ledger in opened}) == 1
         for ledger in opened:
             ledger.close()
 
@@ -49,9 +49,9 @@ def test_an_empty_database_opened_by_many_at_once_is_migrated_once(
 def test_opening_again_keeps_epoch_and_content(ledger_url: str) -> None:
     with closing(open_ledger(ledger_url)) as first:
         register(first)
-        epoch = first.epoch
+        epoch = first.epoch()
     with closing(open_ledger(ledger_url)) as second:
-        assert epoch == second.epoch
+        assert epoch == second.epoch()
         assert second.pipeline_state("press-a") is not None
 
 

@@ -131,11 +131,11 @@ def test_a_promoted_older_replica_is_noticed_and_its_tokens_are_fenced(
     with ferry.context() as ctx:
         [lost] = steps.plan(ctx).batch_ids
         zombie = ctx.ledger.claim(lost, owner="zombie", lease_seconds=60).token
-        epoch = ctx.ledger.epoch
+        epoch = ctx.ledger.epoch()
     before = stamps(ferry, ftp_server)
     ferry.ledger_url = replica
     with ferry.context() as ctx:
-        assert epoch == ctx.ledger.epoch
+        assert epoch == ctx.ledger.epoch()
         with pytest.raises(LedgerOutdated, match="0: 20 was committed, the ledger has 10"):
             steps.plan(ctx)
         found = look_again(ctx)

@@ -48,7 +48,7 @@ def test_committed_offsets_are_mirrored_to_the_consumer_group(ferry, kafka_serve
         with ctx.cluster() as cluster:
             mirrored = cluster.mirrored(ctx.group, ctx.settings.kafka.topic, [0, 1])
         assert 5 == mirrored[1][0]
-        assert ctx.ledger.epoch in mirrored[1][1]
+        assert ctx.ledger.epoch() in mirrored[1][1]
 
 
 def test_transactions_aborted_records_and_markers(ferry, kafka_server, ftp_server):

@@ -303,6 +303,16 @@ MUTANTS = (
         ),
     ),
     mutant(
+        "lost-parts",
+        "a recovery deletes the parts of the life that was lost",
+        f"{WORLD}::test_nothing_of_a_lost_life_becomes_a_file_after_its_recovery",
+        (
+            "pipeline/looking.py",
+            "    return not delete_parts(ftp, sorted(theirs.keys() - kept))\n",
+            "    return not delete_parts(ftp, sorted(theirs.keys() - kept)[:0])\n",
+        ),
+    ),
+    mutant(
         "no-witness",
         "a ledger that is older than the world stops until it is recovered",
         f"{WORLD}::test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered[kept]",

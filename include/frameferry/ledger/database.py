@@ -39,17 +39,18 @@ def open_ledger(url: str) -> Ledger:
     with ExitStack() as stack:
         stack.callback(transactions.close)
         migrate(transactions)
-        ledger = Ledger(transactions, _enter(transactions))
+        _enter(transactions)
+        ledger = Ledger(transactions)
         stack.pop_all()
     return ledger
 
 
-def _enter(transactions: Transactions) -> str:
-    """Check the host, and read the epoch; the first to come makes the ledger's row."""
+def _enter(transactions: Transactions) -> None:
+    """Check the host; the first to come makes the ledger's row."""
     with transactions.read() as connection:
         row = connection.execute(select(ledger_table)).one_or_none()
         if row is not None and _is_ours(connection, row):
-            return str(row.epoch)
+            return
     with transactions.write() as connection:
         _introduce(connection)
         row = connection.execute(select(ledger_table)).one()
@@ -57,7 +58,6 @@ def _enter(transactions: Transactions) -> str:
         connection.execute(
             update(ledger_table).values(host=_host(connection), boot_id=_boot_id(connection))
         )
-        return str(row.epoch)
 
 
 def _introduce(connection: Connection) -> None:

@@ -24,6 +24,11 @@ def new_epoch() -> str:
     return secrets.token_hex(EPOCH_BYTES)
 
 
+def current_epoch(connection: Connection) -> str:
+    """Read the epoch; see `Ledger.epoch`."""
+    return str(connection.execute(select(ledger.c.epoch)).scalar_one())
+
+
 def begin_epoch(connection: Connection, given: Mapping[Table, int]) -> str:
     """
     Fence every token there is, and skip all ids ahead, so that none is used twice.

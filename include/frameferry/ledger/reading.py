@@ -19,6 +19,7 @@ from frameferry.domain.state import (
 from frameferry.ledger import (
     claims,
     commits,
+    epochs,
     gaps,
     listings,
     logins,
@@ -55,6 +56,11 @@ class Reading:
         """List all gaps, oldest first, accepted or not."""
         with self._transactions.read() as connection:
             return gaps.list_gaps(connection, pipeline)
+
+    def epoch(self) -> str:
+        """Read the ledger's epoch: a new one begins at every restore, also under our hands."""
+        with self._transactions.read() as connection:
+            return epochs.current_epoch(connection)
 
     def batch(self, batch_id: int) -> Batch:
         """

@@ -13,7 +13,6 @@ class Recovering:
     """Writes of a person who recovers a pipeline; each is recorded with a name."""
 
     _transactions: Transactions
-    _epoch: str
 
     def renew_epoch(self, pipeline: str, *, who: str) -> str:
         """
@@ -22,8 +21,7 @@ class Recovering:
         For a ledger that became an older one under its own epoch, as after a failover.
         """
         with self._transactions.write() as connection:
-            self._epoch = recoveries.renew_epoch(connection, pipeline, who=who)
-        return self._epoch
+            return recoveries.renew_epoch(connection, pipeline, who=who)
 
     def record_recovery(
         self,

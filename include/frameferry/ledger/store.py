@@ -23,7 +23,6 @@ from frameferry.ledger.delivering import Delivering
 from frameferry.ledger.judging import Judging
 from frameferry.ledger.reading import Reading
 from frameferry.ledger.recovering import Recovering
-from frameferry.ledger.transactions import Transactions
 
 LOGIN_PATIENCE_SECONDS: Final = 20.0
 """How long a log-in waits for another's to end before it gives way."""
@@ -38,15 +37,6 @@ class Ledger(Reading, Judging, Delivering, Recovering):
     LedgerUnavailable (down or locked: the step may be run again) and LedgerConflict (a rule of
     the ledger refuses; nothing was written).
     """
-
-    def __init__(self, transactions: Transactions, epoch: str) -> None:
-        super().__init__(transactions)
-        self._epoch = epoch
-
-    @property
-    def epoch(self) -> str:
-        """The epoch when the ledger was opened, or renewed: new at every restore."""
-        return self._epoch
 
     def close(self) -> None:
         """Close all connections; may be called twice."""

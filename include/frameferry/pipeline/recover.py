@@ -7,17 +7,14 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.listing import RemoteFile, list_tree, read_sha256
-from frameferry.delivery.parts import SIDECAR_SUFFIX
 from frameferry.domain.offsets import Watermarks
 from frameferry.domain.positions import PositionReader
-from frameferry.domain.sightings import Sighting
 from frameferry.domain.state import PipelineState
 from frameferry.errors import ConfigError
 from frameferry.pipeline import witness, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.login import one_connection
+from frameferry.pipeline.looking import Found, clear, look, verified
 from frameferry.pipeline.witness import Testimony
 
 log = structlog.get_logger()
@@ -78,16 +75,6 @@ class Recovery:
         )
 
 
-@dataclass(slots=True)
-class _Found:
-    """What lies on the server, sorted by whose it is."""
-
-    seen: list[Sighting]
-    strange: list[str]
-    files: int = 0
-    parts: int = 0
-
-
 _STRANGE_SHOWN = 20
 
 
@@ -96,9 +83,10 @@ def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, wh
     Find out what was delivered that the ledger does not know of, and let the pipeline go on.
 
     1. Ask Kafka and the witness. 2. Fence whatever still works by the ledger's epoch, where the
-    mirror bears the same. 3. List the base, and know each record's file by its name. 4. Write
-    down what was seen. Nothing is delivered here: the next runs judge again what was forgotten,
-    and settle each file that was seen as they settle a rename in doubt.
+    mirror bears the same. 3. List the base, and know each record's file by its name; delete the
+    parts of the lost life. 4. Write down what was seen. Nothing is delivered here: the next runs
+    judge again what was forgotten, and settle each file that was seen as they settle a rename in
+    doubt.
 
     Args:
         ctx: The pipeline.
@@ -119,16 +107,21 @@ def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, wh
     taken_to = _taken_to(ctx, known, view.watermarks, said, decision)
     if not dry_run:
         _fence(ctx, known, said, who)
-    found = _look(ctx, known, view.watermarks, reader, verify=verify)
+    with one_connection(ctx) as ftp:
+        found = look(ctx, ftp, known, view.watermarks, reader)
+        if not dry_run and not clear(ctx, ftp, found.parts, _lost_lives(ctx, said)):
+            found = look(ctx, ftp, known, view.watermarks, reader)
+        if verify:
+            found.seen = list(verified(ftp, found.seen))
     recovery = Recovery(
         pipeline=ctx.pipeline,
         dry_run=dry_run,
         partitions=tuple(_partitions(known, view.watermarks, said, found, taken_to)),
         files=found.files,
-        parts=found.parts,
+        parts=len(found.parts),
         strange=tuple(found.strange[:_STRANGE_SHOWN]),
         in_doubt=0,
-        epoch=ctx.ledger.epoch,
+        epoch=ctx.ledger.epoch(),
     )
     return recovery if dry_run else _written(ctx, recovery, found, said, taken_to, who)
 
@@ -210,72 +203,20 @@ def _refuse_outside(
 def _fence(ctx: Context, known: PipelineState, said: Mapping[int, Testimony], who: str) -> None:
     """Begin a new epoch where the lost life had this one: its tokens would pass else."""
     ahead = [at for at, one in said.items() if witness.is_ahead(known, at, one)]
-    if any(said[at].epoch == ctx.ledger.epoch for at in ahead):
+    if any(said[at].epoch == ctx.ledger.epoch() for at in ahead):
         ctx.ledger.renew_epoch(ctx.pipeline, who=who)
 
 
-def _look(
-    ctx: Context,
-    known: PipelineState,
-    marks: Mapping[int, Watermarks],
-    reader: PositionReader,
-    *,
-    verify: bool,
-) -> _Found:
-    base = ctx.settings.deliver.base
-    found = _Found([], [])
-    with one_connection(ctx) as ftp:
-        for file in list_tree(ftp, base):
-            if not _is_sidecar(ctx, file, reader):
-                _sort(file, base, known, marks, reader, found)
-        if verify:
-            found.seen = list(_verified(ftp, found.seen))
-    return found
-
-
-def _is_sidecar(ctx: Context, file: RemoteFile, reader: PositionReader) -> bool:
-    """Say whether a file goes with a picture, and so says nothing of its own."""
-    if ctx.settings.deliver.sidecar == "none" or not file.path.endswith(SIDECAR_SUFFIX):
-        return False
-    picture = file.path.removesuffix(SIDECAR_SUFFIX).removeprefix(ctx.settings.deliver.base)
-    return reader.read(picture.lstrip("/")) is not None
-
-
-def _sort(
-    file: RemoteFile,
-    base: str,
-    known: PipelineState,
-    marks: Mapping[int, Watermarks],
-    reader: PositionReader,
-    found: _Found,
-) -> None:
-    if file.is_part:
-        found.parts += 1
-        return
-    found.files += 1
-    position = reader.read(file.path.removeprefix(base).lstrip("/"))
-    if position is None or position[0] not in known.progress or position[0] not in marks:
-        found.strange.append(file.path)
-        return
-    partition, offset = position
-    if offset >= marks[partition].high:
-        found.strange.append(file.path)
-    elif offset >= known.progress[partition].committed:
-        found.seen.append(Sighting(partition, offset, file.path, file.size_bytes))
-
-
-def _verified(ftp: FerryFTP, seen: list[Sighting]) -> Iterator[Sighting]:
-    for one in seen:
-        digest = read_sha256(ftp, one.remote_path)
-        if digest is not None:
-            yield replace(one, sha256=digest)
+def _lost_lives(ctx: Context, said: Mapping[int, Testimony]) -> set[str]:
+    """Name the epochs that the mirror was written in, and that are over."""
+    return {one.epoch for one in said.values()} - {ctx.ledger.epoch(), ""}
 
 
 def _partitions(
     known: PipelineState,
     marks: Mapping[int, Watermarks],
     said: Mapping[int, Testimony],
-    found: _Found,
+    found: Found,
     taken_to: Mapping[int, int],
 ) -> Iterator[Recovered]:
     for partition in sorted(set(known.progress) & set(marks)):
@@ -294,7 +235,7 @@ def _partitions(
 def _written(
     ctx: Context,
     recovery: Recovery,
-    found: _Found,
+    found: Found,
     said: Mapping[int, Testimony],
     taken_to: Mapping[int, int],
     who: str,
@@ -311,4 +252,4 @@ def _written(
         detail=recovery.sentence,
     )
     log.info("pipeline.recovered", pipeline=ctx.pipeline, found=recovery.sentence)
-    return replace(recovery, in_doubt=in_doubt, epoch=ctx.ledger.epoch)
+    return replace(recovery, in_doubt=in_doubt, epoch=ctx.ledger.epoch())

@@ -91,7 +91,8 @@ def _reasons_to_stay(ctx: Context, found: Sequence[FoundPart]) -> dict[str, str]
         destination=ctx.ftp().destination,
         paths=[part.path for part in found],
     )
-    reasons = {part.path: _reason_to_stay(part, fates, ctx.ledger.epoch) for part in found}
+    epoch = ctx.ledger.epoch()
+    reasons = {part.path: _reason_to_stay(part, fates, epoch) for part in found}
     return {path: reason for path, reason in reasons.items() if reason is not None}
 
 

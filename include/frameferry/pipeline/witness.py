@@ -122,7 +122,7 @@ def testify(ctx: Context) -> dict[int, int]:
     }
     words = json.dumps(
         {
-            "epoch": ctx.ledger.epoch,
+            "epoch": ctx.ledger.epoch(),
             "topic": known.topic_id,
             "generation": known.generation,
         },
