@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ from fixtures.real_ftp import debian_environment, debian_root, real_server
 from frameferry.delivery.client import connect
 from frameferry.delivery.publisher import Publisher
 from frameferry.domain.records import Consignment
-from frameferry.pipeline.delivering import GROUP_BYTES, GROUP_RECORDS
+from frameferry.pipeline.grouping import groups
 
 Picture = tuple[Consignment, bytes]
 
@@ -122,23 +122,12 @@ def pictures(source: Path, base: str) -> list[Picture]:
     return made
 
 
-def groups(made: Sequence[Picture]) -> Iterator[list[Picture]]:
-    group: list[Picture] = []
-    for item in made:
-        size = sum(len(data) for _, data in group) + len(item[1])
-        if group and (len(group) >= GROUP_RECORDS or size > GROUP_BYTES):
-            yield group
-            group = []
-        group.append(item)
-    yield group
-
-
 def by_frameferry(site: FtpSite, load: Load, connections: int) -> None:
     connection = site.connection(timeout_seconds=30)
     with Publisher(
         lambda: connect(connection), base=load.base, connections=connections, part_tag="bench-1-1"
     ) as delivery:
-        for group in groups(load.pictures):
+        for group in groups(iter(load.pictures), len(load.pictures)):
             delivery.publish(delivery.stage(group).staged)
 
 

@@ -23,7 +23,7 @@ from fixtures.spark import spark_server
 
 from frameferry.delivery import pool
 from frameferry.delivery.rounds import RetryPolicy
-from frameferry.pipeline import delivering
+from frameferry.pipeline import grouping
 
 __all__ = [
     "ftp_server",
@@ -89,7 +89,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 @pytest.fixture
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Publish two files at a time, so that a batch has several groups."""
-    monkeypatch.setattr(delivering, "GROUP_RECORDS", 2)
+    monkeypatch.setattr(grouping, "GROUP_RECORDS", 2)
 
 
 @pytest.fixture

@@ -131,14 +131,14 @@ def test_what_was_delivered_before_the_rest_was_lost_stays_delivered(
 
     @contextmanager
     def one_file_a_group() -> Iterator[None]:
-        from frameferry.pipeline import delivering
+        from frameferry.pipeline import grouping
 
-        before = delivering.GROUP_RECORDS
-        delivering.GROUP_RECORDS = 1
+        before = grouping.GROUP_RECORDS
+        grouping.GROUP_RECORDS = 1
         try:
             yield
         finally:
-            delivering.GROUP_RECORDS = before
+            grouping.GROUP_RECORDS = before
 
     def cut(*args: Any, **options: Any) -> Any:
         reader = ctx.open_reader(*args, **options)
@@ -157,13 +157,13 @@ def test_what_was_delivered_before_the_rest_was_lost_stays_delivered(
 
     with one_file_a_group(), pytest.raises(OffsetsLost):
         steps.deliver(replace(ctx, open_reader=cut), planned)
-    assert sorted(sent[:3]) == contents(ferry, ftp_server)
+    assert sorted(sent[:4]) == contents(ferry, ftp_server)
     expire(ctx, kafka_server, {0: 8})
     run_batch(ctx, planned)
-    assert sorted(sent[:3] + sent[8:]) == contents(ferry, ftp_server)
-    assert [(0, 3, 8, "retention")] == gaps(ctx)
+    assert sorted(sent[:4] + sent[8:]) == contents(ferry, ftp_server)
+    assert [(0, 4, 8, "retention")] == gaps(ctx)
     # The chain goes up to the gap, and behind it once that is accepted.
-    assert 3 == ctx.ledger.committed_offsets(ctx.pipeline)[0]
+    assert 4 == ctx.ledger.committed_offsets(ctx.pipeline)[0]
     accept_all(ctx)
     assert 12 == ctx.ledger.committed_offsets(ctx.pipeline)[0]
 

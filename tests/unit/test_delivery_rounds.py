@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+
 import pytest
 
-from frameferry.delivery.rounds import RetryPolicy, Round
+from frameferry.delivery.rounds import HELD_BYTES, RetryPolicy, Round
 from frameferry.errors import FtpUnavailable
 
 
@@ -53,3 +56,59 @@ def test_a_task_that_waits_for_its_next_try_lets_others_pass() -> None:
     round_ = Round("ab", RetryPolicy(first_seconds=60))
     round_.try_again(round_.take())
     assert round_.take().item == "b"
+
+
+def test_items_are_drawn_when_somebody_has_a_hand_free() -> None:
+    drawn: list[str] = []
+
+    def items() -> Iterator[str]:
+        for item in "abc":
+            drawn.append(item)
+            yield item
+
+    round_: Round[str, str] = Round(items(), RetryPolicy())
+    first = round_.take()
+    assert drawn == ["a"]
+    second = round_.take()
+    assert drawn == ["a", "b"]
+    round_.try_again(second)
+    for task in (first, round_.take(), round_.take()):
+        round_.done(task, task.item)
+    assert round_.take() is None
+    assert round_.results() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("size", "held"), [(1, 5), (HELD_BYTES // 4, 4), (HELD_BYTES * 2, 2)])
+def test_no_more_is_drawn_than_may_be_held(size: int, held: int) -> None:
+    round_: Round[int, str] = Round([size] * 5, RetryPolicy(), weigh=int)
+    tasks = [round_.take() for _ in range(held)]
+    waits = threading.Thread(target=lambda: tasks.append(round_.take()))
+    waits.start()
+    waits.join(0.1)
+    assert waits.is_alive() == (held < 5 or len(tasks) == held)
+    for task in list(tasks):
+        round_.done(task, "done")
+    waits.join(10)
+    assert not waits.is_alive()
+    assert len(tasks) == held + 1
+
+
+def test_what_the_items_raise_ends_the_round() -> None:
+    def items() -> Iterator[str]:
+        yield "a"
+        msg = "no more"
+        raise FtpUnavailable(msg)
+
+    round_: Round[str, str] = Round(items(), RetryPolicy())
+    round_.take()
+    with pytest.raises(FtpUnavailable, match="no more"):
+        round_.take()
+
+
+def test_more_wait_as_long_as_they_are_expected() -> None:
+    round_: Round[str, str] = Round(["a", "b"], RetryPolicy())
+    assert round_.has_waiting
+    round_.take()
+    assert round_.has_waiting
+    round_.take()
+    assert not round_.has_waiting

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from operator import length_hint
 from threading import Lock
 from time import sleep
 from typing import Generic, NoReturn, TypeVar
@@ -108,21 +109,33 @@ class Pool:
         if not is_kept:
             ftp.poison()
 
-    def each(self, job: Job[ItemT, ResultT], items: Sequence[ItemT]) -> list[ResultT]:
+    def each(
+        self,
+        job: Job[ItemT, ResultT],
+        items: Iterable[ItemT],
+        *,
+        weigh: Callable[[ItemT], int] = lambda _: 0,
+    ) -> list[ResultT]:
         """
         Do a job with every item, in parallel, and return the results in the items' order.
 
         A job that raises FtpUnavailable is done again on another connection: it must stand
-        being repeated. Any other error ends the call at once.
+        being repeated. Any other error ends the call at once, the items' own too.
+
+        Args:
+            job: What is done with each.
+            items: Drawn one by one, by any of the threads. Their number is to be expected by
+                `operator.length_hint`: 0 means none.
+            weigh: The bytes of an item; what is held at a time is bounded, as `Round` says.
 
         Raises:
             FtpUnavailable: An item used up its tries, or nothing went on for too long.
             DeliveryRefused: The server refuses the job as a whole.
         """
-        if not items:
+        size = min(self._limit, length_hint(items))
+        if not size:
             return []
-        round_: Round[ItemT, ResultT] = Round(items, self._retry)
-        size = min(self._limit, len(items))
+        round_: Round[ItemT, ResultT] = Round(items, self._retry, weigh)
         executor = ThreadPoolExecutor(size, thread_name_prefix="ferry-ftp")
         try:
             workers = [executor.submit(_Worker(self, job, round_).run) for _ in range(size)]
@@ -197,8 +210,8 @@ class _Worker(Generic[ItemT, ResultT]):
     def run(self) -> None:
         """Work until the round is over, or the server has no place for this worker."""
         try:
-            while self._is_welcome and (task := self._round.take()) is not None:
-                self._do(task)
+            while self._is_welcome and self._do_next():
+                pass
         except FrameferryError as error:
             self._round.stop(error)
         except BaseException:
@@ -206,6 +219,14 @@ class _Worker(Generic[ItemT, ResultT]):
             raise
         finally:
             self._let_go()
+
+    def _do_next(self) -> bool:
+        """Do one item, which is let go of before the next is waited for: it may be large."""
+        task = self._round.take()
+        if task is None:
+            return False
+        self._do(task)
+        return True
 
     def _do(self, task: Task[ItemT]) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from posixpath import dirname
@@ -139,18 +139,20 @@ class Publisher:
         """How many connections the server takes, as far as it has been tried."""
         return self._pool.limit
 
-    def stage(self, items: Sequence[tuple[Consignment, bytes]]) -> StageResult:
+    def stage(self, items: Iterable[tuple[Consignment, bytes]]) -> StageResult:
         """
         Upload every item to a part beside its final name, its sidecar too, and verify them there.
 
-        The bytes are the caller's: memory is what the items are.
+        Items are drawn while others are uploaded, by any thread; `operator.length_hint` tells how
+        many to expect. Of a stream only those on their way are held, as `rounds.HELD_BYTES` says.
 
         Raises:
+            Exception: Whatever the items raise; what was uploaded is deleted at the end.
             FtpUnavailable: An item used up its tries. What was uploaded is deleted at the end.
             DeliveryRefused: The server refuses the job, or the folder.
             RecordChanged: An item's bytes are not as long as its consignment says.
         """
-        outcomes = self._pool.each(self._stage_one, items)
+        outcomes = self._pool.each(self._stage_one, items, weigh=lambda item: len(item[1]))
         staged = [outcome for outcome in outcomes if isinstance(outcome, Staged)]
         self._litter.difference_update(part for item in staged for part in item.parts)
         return StageResult(staged, [one for one in outcomes if isinstance(one, Refusal)])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
+from operator import length_hint
 from threading import Condition
 from time import monotonic
 from typing import Generic, TypeVar
@@ -14,6 +16,10 @@ from frameferry.errors import FrameferryError
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+
+HELD_ITEMS = 2
+HELD_BYTES = 40 * 1024**2
+"""What is in memory at a time: so much, or so few of the largest, and the one that is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +53,35 @@ class Task(Generic[ItemT]):
 
 
 class Round(Generic[ItemT, ResultT]):
-    """Hands out the items of one call to several threads until all are done, or it is stopped."""
+    """
+    Hands out the items of one call to several threads until all are done, or it is stopped.
 
-    def __init__(self, items: Sequence[ItemT], retry: RetryPolicy) -> None:
+    Items are drawn one by one, each by the thread that will do it, while others work: so they may
+    be read from elsewhere meanwhile, and only those in hand, or waiting for another try, are held.
+
+    Args:
+        items: Drawn once. What it raises ends the round.
+        retry: How transient trouble is met.
+        weigh: The bytes of an item. None is drawn while `HELD_ITEMS` and `HELD_BYTES` are held.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[ItemT],
+        retry: RetryPolicy,
+        weigh: Callable[[ItemT], int] = lambda _: 0,
+    ) -> None:
         self._retry = retry
+        self._weigh = weigh
         self._changed = Condition()
-        self._waiting = deque(Task(index, item) for index, item in enumerate(items))
+        self._source = iter(items)
+        self._expected = length_hint(items)
+        self._is_drawing = False
+        self._is_drawn = False
+        self._drawn = 0
+        self._held_bytes = 0
+        self._waiting: deque[Task[ItemT]] = deque()
         self._results: dict[int, ResultT] = {}
-        self._total = len(items)
         self._is_stopped = False
         self._error: FrameferryError | None = None
         self._last_success = monotonic()
@@ -62,25 +89,35 @@ class Round(Generic[ItemT, ResultT]):
     @property
     def has_waiting(self) -> bool:
         """Say whether items wait that nobody has in hand: a hint, old when it is read."""
-        return bool(self._waiting)
+        return bool(self._waiting) or (not self._is_drawn and self._drawn < self._expected)
 
     def take(self) -> Task[ItemT] | None:
-        """Wait for an item that is due; None when the round is over."""
+        """
+        Wait for an item that is due; None when the round is over.
+
+        Raises:
+            Exception: Whatever the items raise.
+        """
         with self._changed:
-            while not self._is_stopped and len(self._results) < self._total:
-                task = self._pop_due()
-                if task is not None:
+            while True:
+                if self._is_over():
+                    return None
+                if (task := self._pop_due()) is not None:
                     return task
+                if self._may_draw():
+                    self._is_drawing = True
+                    break
                 self._changed.wait(self._pause_seconds())
-        return None
+        drawn = self._draw()
+        return self.take() if drawn is None else drawn
 
     def done(self, task: Task[ItemT], result: ResultT) -> None:
-        """Note a result."""
+        """Note a result, and let the item go."""
         with self._changed:
             self._results[task.index] = result
+            self._held_bytes -= self._weigh(task.item)
             self._last_success = monotonic()
-            if len(self._results) == self._total:
-                self._changed.notify_all()
+            self._changed.notify_all()
 
     def put_back(self, task: Task[ItemT]) -> None:
         """Let another worker have it, uncounted."""
@@ -115,7 +152,31 @@ class Round(Generic[ItemT, ResultT]):
         """
         if self._error is not None:
             raise self._error
-        return [self._results[index] for index in range(self._total)]
+        return [self._results[index] for index in range(self._drawn)]
+
+    def _is_over(self) -> bool:
+        return self._is_stopped or (self._is_drawn and len(self._results) == self._drawn)
+
+    def _may_draw(self) -> bool:
+        held = self._drawn - len(self._results)
+        has_room = held < HELD_ITEMS or self._held_bytes < HELD_BYTES
+        return has_room and not (self._is_stopped or self._is_drawing or self._is_drawn)
+
+    def _draw(self) -> Task[ItemT] | None:
+        """Draw an item with the lock open, since it may come from afar; None after the last."""
+        task = None
+        try:
+            for item in islice(self._source, 1):
+                task = Task(self._drawn, item)
+        finally:
+            with self._changed:
+                self._is_drawing = False
+                self._is_drawn = task is None
+                if task is not None:
+                    self._drawn += 1
+                    self._held_bytes += self._weigh(task.item)
+                self._changed.notify_all()
+        return task
 
     def _pop_due(self) -> Task[ItemT] | None:
         now = monotonic()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import NamedTuple
 
 import structlog
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.folders import Folders, StandingFolders
 from frameferry.delivery.parts import has_sidecar
 from frameferry.delivery.publisher import Publisher, Staged
 from frameferry.domain.batch import Batch, Token
@@ -35,15 +34,10 @@ from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.reader import RangeReader
 from frameferry.pipeline import losing, world
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.login import blocking, one_login, refuse_elsewhere
-from frameferry.pipeline.sweeping import sweep_after
-
-GROUP_RECORDS = 200
-GROUP_BYTES = 40 * 1024**2
-"""A group is staged, verified, intended, renamed and receipted as one: this bounds memory."""
+from frameferry.pipeline.grouping import GROUP_RECORDS, Group, Item, groups
+from frameferry.pipeline.publishing import LazyPublisher
 
 log = structlog.get_logger()
-Item = tuple[Consignment, bytes]
 
 
 def deliver_batch(ctx: Context, batch: Batch) -> None:
@@ -61,7 +55,7 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
     """
     started = time.monotonic()
     with ExitStack() as stack:
-        publisher = _LazyPublisher(ctx, batch, stack)
+        publisher = LazyPublisher(ctx, batch, stack)
         _settle(ctx, batch.token, publisher)
         census = _delivered(ctx, batch, publisher)
         publisher.sweep()
@@ -77,7 +71,7 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
     )
 
 
-def _delivered(ctx: Context, batch: Batch, publisher: _LazyPublisher) -> list[Census]:
+def _delivered(ctx: Context, batch: Batch, publisher: LazyPublisher) -> list[Census]:
     """Deliver what Kafka still holds of the ranges; again where that gets less meanwhile."""
     held = losing.give_up_lost(ctx, batch)
     while True:
@@ -90,7 +84,7 @@ def _delivered(ctx: Context, batch: Batch, publisher: _LazyPublisher) -> list[Ce
 
 
 def _read_all(
-    ctx: Context, batch: Batch, publisher: _LazyPublisher, held: Sequence[OffsetRange]
+    ctx: Context, batch: Batch, publisher: LazyPublisher, held: Sequence[OffsetRange]
 ) -> list[Census]:
     due = {(row.partition, row.offset): row for row in ctx.ledger.consignments(batch.token)}
     recorded = ctx.ledger.recorded_offsets(batch.token)
@@ -135,13 +129,21 @@ def _deliver_range(
     token: Token,
     wanted: OffsetRange,
     judged: _Judged,
-    publisher: _LazyPublisher,
+    publisher: LazyPublisher,
 ) -> Census:
     reader = ctx.reader(wanted)
     met: set[int] = set()
-    for group in _groups(_checked(ctx, token, reader, judged, met)):
+    checked = _checked(ctx, token, reader, judged, met)
+    due = [
+        row.record_id
+        for row in judged.due.values()
+        if row.partition == wanted.partition and row.offset in wanted
+    ]
+    items = _with_sidecars(ctx, token, checked, due)
+    for group in groups(items, len(due)):
         _publish_group(ctx, token, group, publisher.open())
-        del group  # or it would stay in memory while the next one is read
+    # Where nothing is due, the range is read to its end all the same.
+    deque(items, maxlen=0)
     stray = {offset for offset in judged.offsets if offset in wanted} - met
     if stray:
         _send_back(
@@ -206,21 +208,8 @@ def _refuse_changed(ctx: Context, record: ImageRecord, row: Consignment) -> None
     )
 
 
-def _groups(items: Iterator[Item]) -> Iterator[Sequence[Item]]:
-    group: list[Item] = []
-    size = 0
-    for row, value in items:
-        if group and (len(group) >= GROUP_RECORDS or size + len(value) > GROUP_BYTES):
-            yield group
-            group, size = [], 0
-        group.append((row, value))
-        size += len(value)
-    if group:
-        yield group
-
-
-def _publish_group(ctx: Context, token: Token, group: Sequence[Item], publisher: Publisher) -> None:
-    staged = publisher.stage(_with_sidecars(ctx, token, group))
+def _publish_group(ctx: Context, token: Token, group: Group, publisher: Publisher) -> None:
+    staged = publisher.stage(group)
     if staged.refused:
         _refuse(ctx, token, staged.refused)
     _intend(ctx, token, staged.staged, publisher)
@@ -233,11 +222,19 @@ def _publish_group(ctx: Context, token: Token, group: Sequence[Item], publisher:
     ctx.ledger.record_receipts(token, published.receipts)
 
 
-def _with_sidecars(ctx: Context, token: Token, group: Sequence[Item]) -> Sequence[Item]:
+def _with_sidecars(
+    ctx: Context, token: Token, items: Iterator[Item], due: Sequence[int]
+) -> Iterator[Item]:
+    """Give each item its sidecar, if the pipeline has some; *due* are the records in order."""
     if ctx.settings.deliver.sidecar == "none":
-        return group
-    contents = _sidecars(ctx, token, [row.record_id for row, _ in group])
-    return [(replace(row, sidecar=contents[row.record_id]), value) for row, value in group]
+        yield from items
+        return
+    contents: dict[int, bytes] = {}
+    for row, value in items:
+        if row.record_id not in contents:
+            start = due.index(row.record_id)
+            contents = _sidecars(ctx, token, due[start : start + GROUP_RECORDS])
+        yield replace(row, sidecar=contents[row.record_id]), value
 
 
 def _sidecars(ctx: Context, token: Token, record_ids: Sequence[int]) -> dict[int, bytes]:
@@ -268,7 +265,7 @@ def _intend(ctx: Context, token: Token, parts: Sequence[Staged], publisher: Publ
         raise
 
 
-def _settle(ctx: Context, token: Token, publisher: _LazyPublisher) -> None:
+def _settle(ctx: Context, token: Token, publisher: LazyPublisher) -> None:
     intents = _intents(ctx, token)
     if not intents:
         return
@@ -294,45 +291,3 @@ def _intents(ctx: Context, token: Token) -> list[Intent]:
     paired = [intent.record_id for intent in intents if has_sidecar(intent.part_path)]
     contents = _sidecars(ctx, token, paired) if paired else {}
     return [replace(intent, sidecar=contents.get(intent.record_id)) for intent in intents]
-
-
-class _LazyPublisher:
-    """Log in only when a file is due: a batch of markers or duplicates needs no server."""
-
-    def __init__(self, ctx: Context, batch: Batch, stack: ExitStack) -> None:
-        self._ctx = ctx
-        self._batch = batch
-        self._stack = stack
-        self._publisher: Publisher | None = None
-
-    def open(self) -> Publisher:
-        if self._publisher is None:
-            self._publisher = self._stack.enter_context(_publisher(self._ctx, self._batch))
-        return self._publisher
-
-    def sweep(self) -> None:
-        if self._publisher is not None:
-            sweep_after(self._ctx, self._batch, self._publisher)
-
-
-@contextmanager
-def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
-    connection = ctx.ftp()
-
-    def open_connection() -> FerryFTP:
-        return ctx.open_ftp(connection)
-
-    publisher = Publisher(
-        open_connection,
-        base=ctx.settings.deliver.base,
-        connections=ctx.settings.deliver.connections,
-        part_tag=batch.part_tag,
-        part_style=ctx.settings.deliver.part_name,
-        folders=Folders() if ctx.settings.deliver.create_folders else StandingFolders(),
-        replace=ctx.settings.deliver.replace,
-    )
-    with ExitStack() as stack, blocking(ctx, connection.digest):
-        refuse_elsewhere(ctx, batch.token)
-        with one_login(ctx.ledger, connection.digest, owner=ctx.owner):
-            stack.enter_context(publisher)
-        yield publisher

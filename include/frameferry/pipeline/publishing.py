@@ -1,0 +1,64 @@
+"""A publisher for one delivery, with the log-in by the rules that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.folders import Folders, StandingFolders
+from frameferry.delivery.publisher import Publisher
+from frameferry.domain.batch import Batch
+from frameferry.pipeline.context import Context
+from frameferry.pipeline.login import blocking, one_login, refuse_elsewhere
+from frameferry.pipeline.sweeping import sweep_after
+
+
+class LazyPublisher:
+    """Log in only when a file is due: a batch of markers or duplicates needs no server."""
+
+    def __init__(self, ctx: Context, batch: Batch, stack: ExitStack) -> None:
+        self._ctx = ctx
+        self._batch = batch
+        self._stack = stack
+        self._publisher: Publisher | None = None
+
+    def open(self) -> Publisher:
+        """
+        Log in the first time, and give the publisher.
+
+        Raises:
+            FtpUnavailable: Nothing answers, or not now.
+            DeliveryRefused, PipelineBlocked: Refused, now or before, or files belong elsewhere.
+        """
+        if self._publisher is None:
+            self._publisher = self._stack.enter_context(_publisher(self._ctx, self._batch))
+        return self._publisher
+
+    def sweep(self) -> None:
+        """Delete what earlier attempts left, if there was a log-in at all."""
+        if self._publisher is not None:
+            sweep_after(self._ctx, self._batch, self._publisher)
+
+
+@contextmanager
+def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
+    connection = ctx.ftp()
+
+    def open_connection() -> FerryFTP:
+        return ctx.open_ftp(connection)
+
+    publisher = Publisher(
+        open_connection,
+        base=ctx.settings.deliver.base,
+        connections=ctx.settings.deliver.connections,
+        part_tag=batch.part_tag,
+        part_style=ctx.settings.deliver.part_name,
+        folders=Folders() if ctx.settings.deliver.create_folders else StandingFolders(),
+        replace=ctx.settings.deliver.replace,
+    )
+    with ExitStack() as stack, blocking(ctx, connection.digest):
+        refuse_elsewhere(ctx, batch.token)
+        with one_login(ctx.ledger, connection.digest, owner=ctx.owner):
+            stack.enter_context(publisher)
+        yield publisher
