@@ -5,8 +5,8 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 UV = $(or $(shell command -v uv),$(firstword $(wildcard $(or $(FRAMEFERRY_CACHE),.cache)/uv-*/bin/uv)))
 COMPILE = $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
-# One after the other, each with its own servers; all of them, so that one failure hides no other.
-TESTS := tests/integration tests/faults tests/dags tests/browser tests/endtoend
+# Two processes, each with its own servers; what shares a file, or Spark, stays in one.
+IN_TWO := -n 2 --dist loadgroup --no-loadscope-reorder
 FTP_SERVERS := vsftpd proftpd pure-ftpd
 FTP_KINDS := vsftpd,proftpd,pureftpd
 FTP_TESTS := tests/integration tests/faults
@@ -25,14 +25,18 @@ check: setup ## what every commit passes: format, lint, types, import contracts,
 	@$(MAKE) --no-print-directory -j2 -Otarget $(CHECKS)
 
 test: check ## everything, on real servers
-	@failed=0; for kind in $(TESTS); do $(PYTEST) $$kind || failed=1; done; exit $$failed
+	@failed=0; \
+	$(PYTEST) $(IN_TWO) tests/integration || failed=1; \
+	$(PYTEST) $(IN_TWO) tests/faults || failed=1; \
+	for kind in tests/dags tests/browser tests/endtoend; do $(PYTEST) $$kind || failed=1; done; \
+	exit $$failed # one failure hides no other
 
 mutants: setup ## remove each guard of the promise in turn, and see the promise break
 	@scripts/mutants
 
 test-ftp-servers: setup ## the engine on vsftpd, ProFTPD and Pure-FTPd; Debian or Ubuntu, as root
 	@scripts/unpack-debian $(FTP_SERVERS)
-	@$(PYTEST) $(FTP_TESTS) --ftp-servers=$(FTP_KINDS)
+	@$(PYTEST) $(IN_TWO) $(FTP_TESTS) --ftp-servers=$(FTP_KINDS)
 
 test-ftp-matrix: setup ## every fault on every server, without selection; writes docs/ftp-matrix.md
 	@scripts/unpack-debian $(FTP_SERVERS)

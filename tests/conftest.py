@@ -1,4 +1,9 @@
-"""Mark each test by its folder, and keep every test away from the working copy's own state."""
+"""
+Mark each test by its folder, and keep every test away from the working copy's own state.
+
+Where tests run in several processes, those of a file stay in one, and those that need Spark in one
+and the same: two Spark servers on two cores starve each other.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,9 @@ pytest_plugins = ["fixtures.kafka", "fixtures.spark", "fixtures.ftp", "fixtures.
 
 KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs", "endtoend")
 HERE = Path(__file__).parent
+SPARK_FIXTURES = {"spark_server", "poisoned"}
+SAID = "said"
+"""The property under which a test tells what it covered, for whoever reads the run."""
 
 
 def pytest_configure(config):
@@ -27,6 +35,24 @@ def pytest_collection_modifyitems(items):
             # Airflow's own parts warn of each other; what our DAG files warn of is asked for
             # in test_integrity.
             item.add_marker(pytest.mark.filterwarnings("default"))
+    _grouped(items)
+
+
+def _grouped(items):
+    """Let the slowest begin: what needs Spark."""
+    spark = {item.path for item in items if SPARK_FIXTURES & set(item.fixturenames)}
+    for item in items:
+        name = "spark" if item.path in spark else str(item.path.relative_to(HERE))
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: item.path not in spark)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Show what tests told of their coverage: their seeds, and how much was met."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, line in report.user_properties:
+            if name == SAID:
+                terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {line}")
 
 
 @pytest.fixture(scope="session")

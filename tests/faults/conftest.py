@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -76,14 +75,9 @@ def own_site(request: pytest.FixtureRequest, counting: CountingFtp) -> Iterator[
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Tell whoever reads the run what was covered, also where all is well."""
-
-    def tell(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}\n")
-
-    return tell
+    return functools.partial(record_property, "said")
 
 
 @pytest.fixture
