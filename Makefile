@@ -26,8 +26,7 @@ check: setup ## what every commit passes: format, lint, types, import contracts,
 
 test: check ## everything, on real servers
 	@failed=0; \
-	$(PYTEST) $(IN_TWO) tests/integration || failed=1; \
-	$(PYTEST) $(IN_TWO) tests/faults || failed=1; \
+	$(PYTEST) $(IN_TWO) tests/integration tests/faults || failed=1; \
 	for kind in tests/dags tests/browser tests/endtoend; do $(PYTEST) $$kind || failed=1; done; \
 	exit $$failed # one failure hides no other
 

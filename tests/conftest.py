@@ -12,7 +12,13 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["fixtures.kafka", "fixtures.spark", "fixtures.ftp", "fixtures.ftp_matrix"]
+pytest_plugins = [
+    "fixtures.kafka",
+    "fixtures.spark",
+    "fixtures.ftp",
+    "fixtures.ftp_matrix",
+    "fixtures.ledgers",
+]
 
 KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs", "endtoend")
 HERE = Path(__file__).parent

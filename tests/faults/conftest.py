@@ -1,4 +1,4 @@
-"""Real servers for the fault tests, and the site that whole plants are built on."""
+"""The site that whole plants are built on."""
 
 from __future__ import annotations
 
@@ -8,31 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 from fixtures.counting_ftp import CountingFtp, counting_ftp
-from fixtures.ftp import ftp_server, make_ftp
-from fixtures.kafka import kafka_server
-from fixtures.ledgers import (
-    DATABASES,
-    fresh_database,
-    postgres,
-    postgres_template,
-    sqlite_template,
-)
+from fixtures.ledgers import DATABASES, fresh_database
 from fixtures.plant import Site, open_site, quick_folder
-from fixtures.spark import spark_server
 
 from frameferry.delivery import pool
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.pipeline import grouping
-
-__all__ = [
-    "ftp_server",
-    "kafka_server",
-    "make_ftp",
-    "postgres",
-    "postgres_template",
-    "spark_server",
-    "sqlite_template",
-]
 
 
 @pytest.fixture(scope="session")
