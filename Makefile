@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -q
 UV = $(or $(shell command -v uv),$(firstword $(wildcard $(or $(FRAMEFERRY_CACHE),.cache)/uv-*/bin/uv)))
 COMPILE = $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
 # Two processes, each with its own servers; what shares a file, or Spark, stays in one.
-IN_TWO := -n 2 --dist loadgroup --no-loadscope-reorder
+IN_TWO := -n 2 --dist loadscope --no-loadscope-reorder
 FTP_SERVERS := vsftpd proftpd pure-ftpd
 FTP_KINDS := vsftpd,proftpd,pureftpd
 FTP_TESTS := tests/integration tests/faults

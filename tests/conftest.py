@@ -23,6 +23,7 @@ pytest_plugins = [
 KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs", "endtoend")
 HERE = Path(__file__).parent
 SPARK_FIXTURES = {"spark_server", "poisoned"}
+SPARK_FILES = {"test_spark_connect.py", "test_spark_submit.py", "test_poison.py"}
 SAID = "said"
 """The property under which a test tells what it covered, for whoever reads the run."""
 
@@ -41,16 +42,26 @@ def pytest_collection_modifyitems(items):
             # Airflow's own parts warn of each other; what our DAG files warn of is asked for
             # in test_integrity.
             item.add_marker(pytest.mark.filterwarnings("default"))
-    _grouped(items)
+    _slowest_first(items)
 
 
-def _grouped(items):
-    """Let the slowest begin: what needs Spark."""
-    spark = {item.path for item in items if SPARK_FIXTURES & set(item.fixturenames)}
-    for item in items:
-        name = "spark" if item.path in spark else str(item.path.relative_to(HERE))
-        item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: item.path not in spark)
+def _slowest_first(items):
+    needs_spark = {item.path.name for item in items if SPARK_FIXTURES & set(item.fixturenames)}
+    assert needs_spark <= SPARK_FILES, f"name {needs_spark - SPARK_FILES} in SPARK_FILES"
+    items.sort(key=lambda item: item.path.name not in SPARK_FILES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep a file in one process, and Spark in one and the same."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.partition("::")[0]
+            return "spark" if Path(path).name in SPARK_FILES else path
+
+    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter):
