@@ -330,6 +330,15 @@ def test_a_hash_is_used_where_the_server_offers_one(tmp_path: Path, hash_verb: s
         assert {"hash:sha256"} == {receipt.how for receipt in deliver(delivery, made)}
 
 
+def test_a_hash_that_is_refused_is_not_claimed_by_the_receipt(tmp_path: Path) -> None:
+    with (
+        odd_server(tmp_path, hash="XSHA256") as server,
+        FaultProxy(server, Fault("XSHA256", "550 Not for you", nth=0)) as proxy,
+        publisher(server.connection(port=proxy.port)) as delivery,
+    ):
+        assert {"size"} == {receipt.how for receipt in deliver(delivery, items(4))}
+
+
 def test_a_flipped_bit_is_found_by_the_hash(tmp_path: Path) -> None:
     made = items(4)
     with (

@@ -170,6 +170,8 @@ class FerryFTP(Transfers):
         self.features = _features(feat)
         self.agreed_type = "I" if binary.is_success else ""
         if protected:
+            # Without PBSZ a server refuses PROT as out of order, which says nothing of it.
+            raise_for_login(protected[0])
             self._insist(protected[-1], "the server does not protect data connections")
             self._prot_p = True
         list(self.burst(self._options()))
