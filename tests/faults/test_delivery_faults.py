@@ -201,6 +201,28 @@ def test_a_part_that_the_server_does_not_show_is_sent_again(server: FtpSite) -> 
     assert len(proxy.verbs("STOR")) == 7
 
 
+FLIP = Fault("DATA", "flip", nth=3, after=HALF)
+
+
+def test_a_flipped_bit_is_noticed_or_the_receipt_claims_no_more_than_the_size(
+    server: FtpSite,
+) -> None:
+    if server.proof != "size":
+        proxy = ferry_through(server, FLIP)
+        assert len(proxy.verbs("STOR")) == 13
+        assert server.hidden() == []
+        return
+    made = items(4, size_bytes=SIZE_BYTES)
+    with FaultProxy(server, FLIP) as proxy:
+        with publisher(server.connection(port=proxy.port)) as delivery:
+            receipts = deliver(delivery, made)
+        assert len(proxy.verbs("STOR")) == 4
+    assert {"size"} == {receipt.how for receipt in receipts}
+    came = server.visible()
+    wrong = [data for path, data in expected(made).items() if data != came[path]]
+    assert [SIZE_BYTES] == [len(data) for data in wrong]
+
+
 def test_data_that_nobody_takes_is_given_up_in_time(server: FtpSite) -> None:
     made = items(1, size_bytes=16 * (1 << 20))
     with FaultProxy(server, Fault("DATA", "stall", after=HALF)) as proxy:
