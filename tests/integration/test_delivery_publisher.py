@@ -368,6 +368,16 @@ def test_a_server_that_lacks_a_command_is_asked_in_another_way(
         assert expected(made) == server.visible()
 
 
+def test_that_a_server_lacks_a_command_is_learnt_once_for_all_connections(tmp_path: Path) -> None:
+    with odd_server(tmp_path, without=["SIZE"]) as server, FaultProxy(server) as proxy:
+        with publisher(server.connection(port=proxy.port), connections=1) as delivery:
+            deliver(delivery, items(2))
+            delivery._pool._idle[0].interrupt()
+            deliver(delivery, items(4))
+        assert len(proxy.verbs("PASS")) == 2
+        assert len(proxy.verbs("SIZE")) == 1
+
+
 def test_a_server_that_can_say_nothing_of_what_it_stored_is_refused(tmp_path: Path) -> None:
     with (
         odd_server(tmp_path, without=["SIZE", "MLST", "MLSD", "RETR"]) as server,
