@@ -17,6 +17,7 @@ from fixtures.odd_ftp import odd_server
 from fixtures.polling import poll
 
 from frameferry.delivery.rounds import RetryPolicy
+from frameferry.delivery.sweeping import delete_parts, find_parts
 from frameferry.domain.records import Receipt
 from frameferry.errors import DeliveryRefused, FtpUnavailable
 
@@ -43,7 +44,14 @@ def ferry_through(
     assert watcher.partial == []
     assert watcher.missing == []
     assert watcher.looks > 1
+    assert_kept_secret(server, proxy)
     return proxy
+
+
+def assert_kept_secret(server: FtpSite, proxy: FaultProxy) -> None:
+    """See that nothing but the wish for TLS went out in the clear where TLS was asked for."""
+    if server.tls != "none":
+        assert proxy.said_in_clear <= {"AUTH"}
 
 
 # The table of what real servers and networks do.
@@ -77,21 +85,52 @@ def test_all_arrive_whole_and_nobody_ever_sees_a_part(server: FtpSite, faults: l
     assert server.hidden() == []
 
 
-VERBS = ("USER", "PASS", "FEAT", "TYPE", "MKD", "EPSV", "STOR", "SIZE", "RNFR", "RNTO")
+VERBS = (
+    *("AUTH", "USER", "PASS", "FEAT", "TYPE", "PBSZ", "PROT", "OPTS"),
+    *("MKD", "EPSV", "STOR", "SIZE", "HASH", "RNFR", "RNTO", "DELE", "QUIT"),
+)
+OF_A_LOGIN = frozenset({"AUTH", "USER", "PASS", "PBSZ", "PROT"})
 PASSING = ("421 Timeout", "451 Local error", "cut", "hang", "lose", "stall")
 """Refused for now; cut off before; not answered; done, and the reply lost or kept back."""
 
 
-def of_second_login(verb: str) -> int:
-    """Choose when: the first log-in is not repeated, so that of the second connection fails."""
-    return 2 if verb in {"USER", "PASS"} else 1
+def faults_at(verb: str, action: str) -> list[Fault]:
+    """
+    Choose when a verb fails, and what leads to it.
+
+    The first log-in is not repeated, so that of the second connection fails. Every farewell
+    fails. Only an upload that failed leaves something to be deleted.
+    """
+    if verb == "DELE":
+        return [Fault("STOR", "lose"), Fault(verb, action)]
+    return [Fault(verb, action, nth=0 if verb == "QUIT" else 1 + (verb in OF_A_LOGIN))]
 
 
 @pytest.mark.parametrize("action", PASSING)
 @pytest.mark.parametrize("verb", VERBS)
 def test_any_command_may_fail_in_any_way(server: FtpSite, verb: str, action: str) -> None:
-    ferry_through(server, Fault(verb, action, nth=of_second_login(verb)), count=4)
+    proxy = ferry_through(server, *faults_at(verb, action), count=4)
+    assert proxy.verbs(verb)
+    if verb == "DELE":
+        sweep(server)
     assert server.hidden() == []
+
+
+def sweep(server: FtpSite) -> None:
+    """Delete what nobody could delete before, as `frameferry sweep` does."""
+    with publisher(server.connection()) as delivery, delivery.lent() as ftp:
+        for folder in {path.rpartition("/")[0] for path in server.visible()}:
+            parts = [part.path for part in find_parts(ftp, folder, base="/press-a")]
+            assert delete_parts(ftp, parts) == {}
+
+
+@pytest.mark.parametrize("action", PASSING)
+def test_a_hash_may_stay_away_in_any_way(tmp_path: Path, action: str) -> None:
+    """Of the real servers only ProFTPD has a hash, and it is asked for by HASH."""
+    with odd_server(tmp_path, hash="XSHA256") as server:
+        proxy = ferry_through(server, Fault("XSHA256", action), count=4)
+        assert proxy.verbs("XSHA256")
+        assert server.hidden() == []
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -99,14 +138,15 @@ def test_a_permanent_refusal_of_any_command_loses_nothing(server: FtpSite, verb:
     old, new = (items(4, size_bytes=SIZE_BYTES, seed=seed) for seed in (1, 2))
     with publisher(server.connection()) as delivery:
         deliver(delivery, old)
-    fault = Fault(verb, "550 I will not", nth=of_second_login(verb))
     with (
         Watcher(server.root, expected(old), expected(new)) as watcher,
-        FaultProxy(server, fault) as proxy,
+        FaultProxy(server, *faults_at(verb, "550 I will not")) as proxy,
     ):
         left = refused_by(server, proxy, new)
         with publisher(server.connection(), tag="e-1-2") as delivery:
             deliver(delivery, left)
+    assert proxy.verbs(verb)
+    assert_kept_secret(server, proxy)
     assert expected(new) == server.visible()
     assert watcher.partial == []
     assert watcher.missing == []
@@ -128,6 +168,28 @@ def refused_by(server: FtpSite, proxy: FaultProxy, made: list[Item]) -> list[Ite
     return [item for item in made if item[0].record_id not in done]
 
 
+NO_TLS = ("502 What?", "504 Not so", "530 Log in", "534 Never", "431 Not now")
+
+
+@pytest.mark.parametrize("said", NO_TLS)
+@pytest.mark.parametrize("verb", ["AUTH", "PROT"])
+def test_a_server_that_will_not_encrypt_gets_nothing_in_the_clear(
+    server: FtpSite, verb: str, said: str
+) -> None:
+    with (
+        FaultProxy(server, Fault(verb, said, nth=0)) as proxy,
+        pytest.raises((DeliveryRefused, FtpUnavailable)),
+        publisher(server.connection(port=proxy.port)) as delivery,
+    ):
+        deliver(delivery, items(1))
+    assert proxy.verbs(verb)
+    assert_kept_secret(server, proxy)
+    said_before = {"USER", "PASS", "FEAT", "TYPE", "PBSZ", "PROT"} if verb == "PROT" else set()
+    assert {name for name, _ in proxy.log} <= {"AUTH"} | said_before
+    assert server.visible() == {}
+    assert server.hidden() == []
+
+
 def test_a_rename_whose_reply_was_lost_is_not_done_twice(server: FtpSite) -> None:
     proxy = ferry_through(server, Fault("RNTO", "lose", nth=0), count=4, connections=1)
     finals = proxy.verbs("RNTO")
@@ -137,6 +199,28 @@ def test_a_rename_whose_reply_was_lost_is_not_done_twice(server: FtpSite) -> Non
 def test_a_part_that_the_server_does_not_show_is_sent_again(server: FtpSite) -> None:
     proxy = ferry_through(server, Fault("SIZE", "550 No such file", nth=2), count=6)
     assert len(proxy.verbs("STOR")) == 7
+
+
+FLIP = Fault("DATA", "flip", nth=3, after=HALF)
+
+
+def test_a_flipped_bit_is_noticed_or_the_receipt_claims_no_more_than_the_size(
+    server: FtpSite,
+) -> None:
+    if server.proof != "size":
+        proxy = ferry_through(server, FLIP)
+        assert len(proxy.verbs("STOR")) == 13
+        assert server.hidden() == []
+        return
+    made = items(4, size_bytes=SIZE_BYTES)
+    with FaultProxy(server, FLIP) as proxy:
+        with publisher(server.connection(port=proxy.port)) as delivery:
+            receipts = deliver(delivery, made)
+        assert len(proxy.verbs("STOR")) == 4
+    assert {"size"} == {receipt.how for receipt in receipts}
+    came = server.visible()
+    wrong = [data for path, data in expected(made).items() if data != came[path]]
+    assert [SIZE_BYTES] == [len(data) for data in wrong]
 
 
 def test_data_that_nobody_takes_is_given_up_in_time(server: FtpSite) -> None:

@@ -143,6 +143,28 @@ def test_a_file_may_be_deleted_first_where_that_is_asked_for(with_manners: Manne
         assert server.hidden() == []
 
 
+@pytest.mark.ftp_kinds("pyftpdlib", "proftpd")
+@pytest.mark.parametrize("action", ["421 Timeout", "451 Busy", "cut", "hang", "lose", "stall"])
+def test_a_deletion_that_makes_way_may_fail_in_any_way(with_manners: Manners, action: str) -> None:
+    old, new = items(4, seed=1), items(4, seed=2)
+    of_a_picture = Fault("DELE", action, nth=3)  # the first two are of the probe's own files
+    with with_manners("keeps names") as server:
+        with publisher(server.connection()) as delivery:
+            deliver(delivery, old)
+        with (
+            Watcher(server.root, expected(old), expected(new)) as watcher,
+            FaultProxy(server, of_a_picture) as proxy,
+        ):
+            connection = server.connection(port=proxy.port, timeout_seconds=server.stall_seconds)
+            replacing = publisher(connection, connections=1, replace="delete_then_rename")
+            with replacing as delivery:
+                assert len(deliver(delivery, new)) == 4
+            assert "frameferry-probe" not in proxy.verbs("DELE")[2]
+        assert expected(new) == server.visible()
+        assert watcher.partial == []
+        assert server.hidden() == []
+
+
 # What is given away by a greeting, and what it leads to.
 
 

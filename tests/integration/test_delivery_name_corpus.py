@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fixtures.ferrying import Item, deliver, expected, publisher
 from fixtures.ftp_proxy import FaultProxy
 from fixtures.ftp_site import FtpSite
 from fixtures.hostile_names import hostile_items, hostile_names, raw_items
-from fixtures.odd_ftp import odd_server
 
 from frameferry.delivery.client import FerryFTP, connect
 from frameferry.delivery.fitness import SMALL
 from frameferry.delivery.listing import list_folder
-from frameferry.delivery.paths import check_path
+from frameferry.delivery.paths import check_path, has_control_character
 from frameferry.domain.naming import Illegal
 from frameferry.errors import UnsafePath
 
+pytestmark = pytest.mark.ftp_ways("none")
+"""Names are the same under TLS, which only takes longer."""
 BASE = "/press-a"
+FEW = 8
+EMPTY_FOLDER = "empty"
+"""vsftpd wants one beside its root."""
 SAID_BY_US = re.compile(
-    r"USER|PASS|FEAT|TYPE|OPTS|EPSV|MKD|STOR|SIZE|RNFR|RNTO|DELE|QUIT|NOOP|CWD|MLSD"
+    r"AUTH|USER|PASS|FEAT|TYPE|PBSZ|PROT|OPTS|EPSV|MKD|STOR|SIZE|HASH|RNFR|RNTO|DELE|QUIT|NOOP"
+    r"|CWD|MLSD"
 )
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[FtpSite]:
-    with odd_server(tmp_path / "root") as server:
-        (server.root / "victim.jpg").write_bytes(SMALL)
-        yield server
+def server(running_site: FtpSite) -> FtpSite:
+    """Give a server with a file beside the base, which its user could overwrite."""
+    running_site.empty()
+    victim = running_site.root / "victim.jpg"
+    victim.write_bytes(SMALL)
+    owner = running_site.root.stat()
+    os.chown(victim, owner.st_uid, owner.st_gid)
+    return running_site
 
 
 def assert_nothing_escaped(server: FtpSite, proxy: FaultProxy) -> None:
     """The file beside the base is untouched, and no command went out that is not ours."""
     assert SMALL == (server.root / "victim.jpg").read_bytes()
     assert {"press-a", "victim.jpg"} == {path.name for path in server.root.iterdir()}
-    assert ["root"] == [path.name for path in server.root.parent.iterdir() if path.is_dir()]
+    around = {path.name for path in server.root.parent.iterdir() if path.is_dir()}
+    assert {"root"} <= around <= {"root", EMPTY_FOLDER}
     for verb, argument in proxy.log:
         assert SAID_BY_US.fullmatch(verb), (verb, argument)
         assert "victim" not in argument
@@ -91,8 +100,15 @@ def test_a_name_that_naming_let_through_raw_is_delivered_as_it_is_or_refused_uns
         for path in (server.root / "press-a").rglob("*")
         if path.is_file()
     }
-    assert {row.remote_path: data for row, data in safe if row.record_id in delivered} == files
+    sent = [(row.remote_path, data) for row, data in safe if row.record_id in delivered]
+    assert {as_written(server, path): data for path, data in sent} == files
     assert len(raw) == len(refused) + len(delivered) + len(onto_folders)
+
+
+def as_written(server: FtpSite, path: str) -> str:
+    """Pure-FTPd writes `_` for blanks at the end of a line; naming never ends a name so."""
+    bare = path.rstrip(" ") if server.kind == "pureftpd" else path
+    return bare + "_" * (len(path) - len(bare))
 
 
 def is_safe(path: str) -> bool:
@@ -106,10 +122,13 @@ def is_safe(path: str) -> bool:
 @pytest.mark.parametrize("verb", ["DELE", "RNFR", "RNTO", "MKD", "RMD", "SIZE", "CWD", "MLSD"])
 def test_no_raw_name_makes_a_command_of_its_own(server: FtpSite, verb: str) -> None:
     (server.root / "press-a").mkdir()
+    # After each folder that is not there Pure-FTPd waits longer.
+    is_patient = verb != "CWD" or server.kind != "pureftpd"
+    names = hostile_names() if is_patient else hostile_names()[:FEW]
     with FaultProxy(server) as proxy:
         ftp = connect(server.connection(port=proxy.port))
         ftp.confine(BASE)
-        said = [name.text for name in hostile_names() if was_said(ftp, verb, name.text)]
+        said = [name.text for name in names if was_said(ftp, verb, name.text)]
         assert ftp.is_in_step
         ftp.farewell()
         arguments = proxy.verbs(verb)
@@ -134,7 +153,10 @@ def test_what_lies_there_is_listed_by_its_name(server: FtpSite) -> None:
         (folder / name).write_bytes(b"x")
     ftp = connect(server.connection())
     ftp.confine(BASE)
-    assert names == {name for name, _ in list_folder(ftp, BASE)}
+    listed = {name for name, _ in list_folder(ftp, BASE)}
+    # Pure-FTPd does not show control characters, which none of our names has.
+    assert {name for name in names if not has_control_character(name)} <= listed
+    assert listed <= names if server.kind != "pureftpd" else len(listed) <= len(names)
     ftp.farewell()
 
 

@@ -330,6 +330,15 @@ def test_a_hash_is_used_where_the_server_offers_one(tmp_path: Path, hash_verb: s
         assert {"hash:sha256"} == {receipt.how for receipt in deliver(delivery, made)}
 
 
+def test_a_hash_that_is_refused_is_not_claimed_by_the_receipt(tmp_path: Path) -> None:
+    with (
+        odd_server(tmp_path, hash="XSHA256") as server,
+        FaultProxy(server, Fault("XSHA256", "550 Not for you", nth=0)) as proxy,
+        publisher(server.connection(port=proxy.port)) as delivery,
+    ):
+        assert {"size"} == {receipt.how for receipt in deliver(delivery, items(4))}
+
+
 def test_a_flipped_bit_is_found_by_the_hash(tmp_path: Path) -> None:
     made = items(4)
     with (
@@ -357,6 +366,16 @@ def test_a_server_that_lacks_a_command_is_asked_in_another_way(
             settled = delivery.settle(intents(made, staged), after="kept")
             assert len(settled.receipts) == 6
         assert expected(made) == server.visible()
+
+
+def test_that_a_server_lacks_a_command_is_learnt_once_for_all_connections(tmp_path: Path) -> None:
+    with odd_server(tmp_path, without=["SIZE"]) as server, FaultProxy(server) as proxy:
+        with publisher(server.connection(port=proxy.port), connections=1) as delivery:
+            deliver(delivery, items(2))
+            delivery._pool._idle[0].interrupt()
+            deliver(delivery, items(4))
+        assert len(proxy.verbs("PASS")) == 2
+        assert len(proxy.verbs("SIZE")) == 1
 
 
 def test_a_server_that_can_say_nothing_of_what_it_stored_is_refused(tmp_path: Path) -> None:

@@ -50,6 +50,14 @@ def test_the_least_version_of_tls_can_be_chosen(
     assert expected(made) == tls_server.visible()
 
 
+def test_a_burst_longer_than_a_servers_buffer_is_answered_to_its_end(tls_server: FtpSite) -> None:
+    ftp = connect(tls_server.connection())
+    questions = [f"SIZE /{'x' * 150}-{number}" for number in range(200)]
+    assert {550} == {reply.code for reply in ftp.burst(questions)}
+    assert ftp.is_in_step
+    ftp.farewell()
+
+
 def test_small_files_do_not_wait_for_acknowledgements_over_tls(tls_server: FtpSite) -> None:
     ftp = connect(tls_server.connection())
     channel = ftp._open_data(["STOR /x.bin"])

@@ -61,6 +61,17 @@ def test_a_good_server_is_fit_and_bears_no_trace(tried):
     assert "connections" not in verdicts
 
 
+def test_every_sound_server_is_fit_and_bears_no_trace(server, book):
+    found = probe(book, server.connection(), base="/press/a")
+    assert found.is_passed, found.findings
+    assert () == found.left
+    assert [] == list(server.root.iterdir())
+    assert "each met a whole file" in finding(found, "atomic replace").seen
+    assert ("ok" if server.tls != "none" else "note") == finding(found, "encryption").verdict
+    has_hash = server.proof == "hash:sha256"
+    assert ("HASH" if has_hash else "no hash") in finding(found, "verification").seen
+
+
 def test_what_was_there_before_stays(tmp_path, book):
     (tmp_path / "root/press/a").mkdir(parents=True)
     (tmp_path / "root/press/a/picture.jpg").write_bytes(b"picture")

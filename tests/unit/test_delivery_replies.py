@@ -84,7 +84,13 @@ def test_what_concerns_every_file_is_refused_with_a_remedy(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["550 Permission denied.", "553 Prohibited file name", "501 Invalid characters"]
+    "text",
+    [
+        "550 Permission denied.",
+        "553 Prohibited file name",
+        "501 Invalid characters",
+        "451 Rename/move failure: Is a directory",
+    ],
 )
 def test_what_may_be_the_records_own_fault_is_left_to_the_probe(text: str) -> None:
     raise_unless_record("upload", said(text))

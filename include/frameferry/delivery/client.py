@@ -7,6 +7,7 @@ import ssl
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from frameferry.config.connections import FtpConnection
 from frameferry.delivery.pipelining import depth_of
@@ -16,6 +17,13 @@ from frameferry.errors import ConnectionMissing, DeliveryRefused, FtpUnavailable
 
 IDLE_SECONDS = 60.0
 """A connection silent for longer is asked before it is trusted."""
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What a server turned out to have, by its replies. For all connections to it."""
+
+    size_verb: str = "SIZE"
 
 
 def connect(connection: FtpConnection) -> FerryFTP:
@@ -44,15 +52,27 @@ class FerryFTP(Transfers):
     """
     A logged-in connection, for one thread at a time.
 
-    `features` holds the server's FEAT lines. `size_verb` and `hash_verb` are how it is asked
-    for a file's length and sha256; whoever finds out that one does not work empties it.
+    `features` holds the server's FEAT lines. `hash_verb` is how it is asked for a file's sha256;
+    whoever finds out that it does not work empties it. `learnt` may be shared with other
+    connections to the same server.
     """
 
     def __init__(self, connection: FtpConnection) -> None:
         super().__init__(connection)
         self.features: dict[str, str] = {}
-        self.size_verb = "SIZE"
         self.hash_verb = ""
+        self.learnt = Learnt()
+
+    @property
+    def size_verb(self) -> str:
+        """How the server is asked for a file's length; empty where it has no way."""
+        return self.learnt.size_verb
+
+    def unlearn_size(self, verb: str) -> None:
+        """Note that *verb* is not known here, unless another connection has said so before."""
+        if self.learnt.size_verb == verb:
+            has_another = verb == "SIZE" and "MLST" in self.features
+            self.learnt.size_verb = "MLST" if has_another else ""
 
     # Opening and closing.
 
@@ -170,6 +190,8 @@ class FerryFTP(Transfers):
         self.features = _features(feat)
         self.agreed_type = "I" if binary.is_success else ""
         if protected:
+            # Without PBSZ a server refuses PROT as out of order, which says nothing of it.
+            raise_for_login(protected[0])
             self._insist(protected[-1], "the server does not protect data connections")
             self._prot_p = True
         list(self.burst(self._options()))

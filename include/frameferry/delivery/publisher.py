@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from frameferry.delivery.caution import Caution
-from frameferry.delivery.client import FerryFTP
+from frameferry.delivery.client import FerryFTP, Learnt
 from frameferry.delivery.folders import Folders, StandingFolders
 from frameferry.delivery.parts import PartStyle, has_sidecar, part_path, sidecar_part
 from frameferry.delivery.paths import check_path
@@ -22,7 +22,7 @@ from frameferry.delivery.replies import Reply
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.delivery.sidecars import look_at_pair, sidecar_consignment
 from frameferry.delivery.sweeping import delete_parts
-from frameferry.delivery.verifying import questions, understand
+from frameferry.delivery.verifying import Measured, questions, understand
 from frameferry.domain.records import Consignment, Intent, Receipt, Refusal
 from frameferry.errors import (
     FrameferryError,
@@ -105,10 +105,12 @@ class Publisher:
         self._folders = folders or Folders()
         self._litter: set[str] = set()
         self._caution = Caution()
+        learnt = Learnt()
 
         def open_confined() -> FerryFTP:
             ftp = open_connection()
             ftp.confine(base)
+            ftp.learnt = learnt
             return ftp
 
         self._pool = Pool(open_confined, connections=connections, retry=retry)
@@ -273,15 +275,16 @@ class Publisher:
         self, ftp: FerryFTP, consignment: Consignment, data: bytes, part: str, *, ahead: bool
     ) -> Staged | Refusal:
         with self._caution.over(ftp):
-            reply, answers = self._upload(ftp, part, data, ahead=ahead)
+            reply, asked, answers = self._upload(ftp, part, data, ahead=ahead)
         if not reply.is_success:
             return self._refusals.of(ftp, consignment.record_id, part, reply, what="upload")
-        how = _verified(ftp, consignment, part, reply, answers)
+        measured = understand(ftp, part, asked, answers)
+        how = _verified(ftp, consignment, measured, reply)
         return Staged(consignment.record_id, part, consignment.remote_path, how)
 
     def _upload(
         self, ftp: FerryFTP, part: str, data: bytes, *, ahead: bool
-    ) -> tuple[Reply, list[Reply]]:
+    ) -> tuple[Reply, list[str], list[Reply]]:
         """Store a part; where the name is refused, make its folder again and try once more."""
         folder = dirname(part)
         self._folders.ensure(ftp, folder)
@@ -292,7 +295,7 @@ class Publisher:
             self._folders.forget(folder)
             self._folders.ensure(ftp, folder)
             reply, answers = ftp.store_and_ask(part, data, asked, ahead=ahead)
-        return reply, answers
+        return reply, asked, answers
 
     def _rename_group(self, ftp: FerryFTP, group: RenameGroup, _: bool) -> None:  # noqa: FBT001
         for item, reply in group.rename(ftp):
@@ -300,7 +303,7 @@ class Publisher:
 
 
 def _verified(
-    ftp: FerryFTP, consignment: Consignment, part: str, reply: Reply, answers: Sequence[Reply]
+    ftp: FerryFTP, consignment: Consignment, measured: Measured | None, reply: Reply
 ) -> str:
     """
     See that a part is whole, and say how that was seen.
@@ -308,7 +311,6 @@ def _verified(
     Raises:
         FtpUnavailable: It is not: the upload has to be done again, to another part.
     """
-    measured = understand(ftp, part, answers)
     if measured is None:
         msg = f"the server does not show a part although it said {reply.words!r}"
         raise FtpUnavailable(msg)

@@ -72,7 +72,7 @@ class Refusals:
             )
             raise DeliveryRefused(msg, remedy=remedy)
         group.is_in_doubt = True
-        ftp.ask("DELE", item.remote_path)
+        raise_if_transient("delete", ftp.ask("DELE", item.remote_path))
         done = rename(ftp, item.part_path, item.remote_path)
         raise_if_transient("rename", done)
         group.is_in_doubt = False

@@ -37,6 +37,9 @@ _CROWDED_WORDS = re.compile(
 _TLS_WORDS = re.compile(r"\b(tls|ssl|encrypt\w*|cleartext)\b", re.IGNORECASE)
 _SPACE_WORDS = re.compile(r"no space|disk (is )?full|not enough space", re.IGNORECASE)
 
+_FOLDER_WORDS = re.compile(r"\bis a directory\b", re.IGNORECASE)
+"""A folder has the file's name. Pure-FTPd says so by 451, though no other try will change it."""
+
 
 class Reply(NamedTuple):
     """One whole reply: its code, and the server's text with the code before it."""
@@ -131,13 +134,15 @@ def raise_unless_record(what: str, reply: Reply) -> None:
     """
     Raise for a refusal of an upload or a rename that is not the record's own.
 
-    Returns where the refusal may be the record's: a 5yz about this very name.
+    Returns where the refusal may be the record's: a 5yz about this very name, or a folder that
+    has it.
 
     Raises:
         FtpUnavailable: Transient, out of step, or no space left.
         DeliveryRefused: The server refuses the job as a whole.
     """
-    is_passing = not reply.is_refusal or reply.code == _BAD_SEQUENCE
+    is_final = reply.is_refusal or (reply.is_transient and _FOLDER_WORDS.search(reply.text))
+    is_passing = not is_final or reply.code == _BAD_SEQUENCE
     if is_passing or _SPACE_WORDS.search(reply.text):
         phase = "data connection" if reply.code == _NO_DATA_CONNECTION else "transfer"
         raise FtpUnavailable(_said(f"{what} failed", reply), phase=phase)

@@ -51,7 +51,7 @@ def measure(ftp: FerryFTP, path: str) -> Measured | None:
         DeliveryRefused: The server has no way at all to say what it stored.
     """
     asked = questions(ftp, path)
-    return understand(ftp, path, list(ftp.burst(asked)) if asked else [])
+    return understand(ftp, path, asked, list(ftp.burst(asked)) if asked else [])
 
 
 def questions(ftp: FerryFTP, path: str) -> list[str]:
@@ -62,9 +62,11 @@ def questions(ftp: FerryFTP, path: str) -> list[str]:
     return [f"{ftp.size_verb} {path}", *hash_question]
 
 
-def understand(ftp: FerryFTP, path: str, answers: Sequence[Reply]) -> Measured | None:
+def understand(
+    ftp: FerryFTP, path: str, asked: Sequence[str], answers: Sequence[Reply]
+) -> Measured | None:
     """
-    Understand the answers to `questions`, and ask in another way where they were in vain.
+    Understand the answers to what `questions` asked, and ask again where they were in vain.
 
     Raises:
         As `measure`.
@@ -72,10 +74,11 @@ def understand(ftp: FerryFTP, path: str, answers: Sequence[Reply]) -> Measured |
     if not answers:
         return _read_back(ftp, path)
     size, *digest = answers
+    verb = asked[0].partition(" ")[0]
     if size.is_unknown_command:
-        ftp.size_verb = "MLST" if ftp.size_verb == "SIZE" and "MLST" in ftp.features else ""
+        ftp.unlearn_size(verb)
         return measure(ftp, path)
-    raise_if_transient(ftp.size_verb, size)
+    raise_if_transient(verb, size)
     if not size.is_success:
         return None
     return Measured(_size_of(size), _hash_of(ftp, digest[0]) if digest else None)

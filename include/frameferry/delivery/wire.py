@@ -26,6 +26,8 @@ from frameferry.errors import FtpUnavailable, UnsafePath
 
 REPLY_BYTES = 65536
 """A longer reply is no reply: an endless one must not fill the memory."""
+SEALED_BYTES = 2048
+"""ProFTPD and Pure-FTPd read 4 KiB of a TLS record and forget the rest until more comes."""
 PORTS = 65536
 _CODE = re.compile(r"[1-5]\d\d(?=[ -]|$)")
 _EPSV_REFUSALS = frozenset({500, 501, 502, 504, 522})
@@ -125,7 +127,9 @@ class Wire(ftplib.FTP_TLS):
         if self.sock is None:
             raise EOFError
         self._owed += len(lines)
-        self.sock.sendall("".join(f"{line}\r\n" for line in lines).encode(self.encoding))
+        encoded = [f"{line}\r\n".encode(self.encoding) for line in lines]
+        for block in _sealed(encoded) if isinstance(self.sock, ssl.SSLSocket) else [encoded]:
+            self.sock.sendall(b"".join(block))
 
     def reply(self, phase: str) -> Reply:
         """
@@ -313,6 +317,17 @@ class Wire(ftplib.FTP_TLS):
         path = argument.strip('"') if verb == "XSHA256" else argument
         if verb not in _VERBS_ABOVE_BASE or not is_within(self._base, path):
             check_path(path, self._base)
+
+
+def _sealed(lines: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Divide lines into TLS records that a server's buffer holds whole."""
+    block: list[bytes] = []
+    for line in lines:
+        if block and sum(map(len, block)) + len(line) > SEALED_BYTES:
+            yield block
+            block = []
+        block.append(line)
+    yield block
 
 
 def _is_encodable(line: str, encoding: str) -> bool:
