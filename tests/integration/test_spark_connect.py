@@ -285,13 +285,17 @@ def test_a_newer_attempt_interrupts_the_older_one(
         except FrameferryError as error:
             outcome.append(error)
 
+    idle = cpu_seconds(python_workers(server_pid(spark_server)))
     first = threading.Thread(target=older)
     first.start()
-    # Until the older one's operation has begun there is nothing to interrupt: so more than once.
-    deadline = time.monotonic() + 60
-    while first.is_alive() and time.monotonic() < deadline:
-        newer = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 1), attempt=2)
-        assert len(judged(newer, spark_server).predictions) == 1
+    # Until the older one's operation has begun there is nothing to interrupt.
+    poll(
+        lambda: cpu_seconds(python_workers(server_pid(spark_server))) > idle + 1,
+        "judging",
+        seconds=90,
+    )
+    newer = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 1), attempt=2)
+    assert len(judged(newer, spark_server).predictions) == 1
     first.join(60)
     assert [type(each) for each in outcome] == [JudgingFailed]
     assert "interrupted, by a newer attempt" in str(outcome[0])
@@ -312,7 +316,11 @@ def test_a_server_that_dies_in_a_call_is_said_and_works_again_after_its_restart(
 
     thread = threading.Thread(target=call)
     thread.start()
-    poll(lambda: cpu_seconds(python_workers(server_pid(spark_server))) > idle + 1, "judging")
+    poll(
+        lambda: cpu_seconds(python_workers(server_pid(spark_server))) > idle + 1,
+        "judging",
+        seconds=90,
+    )
     spark_server.stop()
     thread.join(60)
     assert [type(each) for each in outcome] == [SparkLost]
