@@ -80,7 +80,8 @@ def numbered(record_id: int, one: Item) -> Item:
 def test_a_name_that_naming_let_through_raw_is_delivered_as_it_is_or_refused_unsent(
     server: FtpSite,
 ) -> None:
-    raw = raw_items(BASE)
+    # The ledger gives a name to one record only; which of two came last would be chance here.
+    raw = list({item[0].remote_path: item for item in raw_items(BASE)}.values())
     safe = [one for one in raw if is_safe(one[0].remote_path) and one[0].remote_path != BASE]
     with FaultProxy(server) as proxy:
         with publisher(server.connection(port=proxy.port), connections=2) as delivery:
