@@ -11,6 +11,7 @@ from fixtures.ferry import FerryBench, bench, delivered_files
 from frameferry.domain.batch import Trouble
 from frameferry.errors import DeliveryRefused, PipelineBlocked
 from frameferry.pipeline import steps
+from frameferry.pipeline.replay import plan_replay
 from frameferry.pipeline.run import run_until_caught_up
 from frameferry.pipeline.unblock import unblock
 
@@ -91,6 +92,18 @@ def test_what_may_be_renamed_already_does_not_move(ferry: FerryBench) -> None:
         assert judged_at == ctx.ledger.batch(batch).inferred_at
         with pytest.raises(DeliveryRefused, match=r"now delivers to .*judge-again"):
             steps.deliver(ctx, batch)
+
+
+def test_a_replay_stays_what_a_person_was_shown(ferry: FerryBench) -> None:
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        asked = {"partition": 0, "start": 0, "end": 5, "mode": "redeliver", "who": "tests"}
+        [batch] = plan_replay(ctx, dry_run=False, **asked).batch_ids
+        judged_at = ctx.ledger.batch(batch).inferred_at
+    move_base(ferry)
+    with ferry.context() as ctx:
+        assert "judged" == steps.infer(ctx, batch)
+        assert judged_at == ctx.ledger.batch(batch).inferred_at
 
 
 def test_a_batch_may_be_judged_for_the_new_place(ferry: FerryBench, ftp_server: Any) -> None:
