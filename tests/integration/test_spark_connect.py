@@ -67,10 +67,6 @@ def judged(job: JudgeJob, server: SparkServer, seconds: float = COLD_SECONDS) ->
     return judge(job, server.connection, deadline_seconds=seconds)
 
 
-def server_pid(server: SparkServer) -> int:
-    return next(iter(server.files.state.server("spark").processes.values())).pid
-
-
 @pytest.fixture(scope="module")
 def slow_topic(kafka_server: KafkaServer) -> str:
     topic = kafka_server.create_topic()
@@ -172,7 +168,7 @@ def test_a_second_client_process_finds_the_model_loaded(
     kafka_server.produce(topic, [surface(seed) for seed in range(20)])
     job = make_job(kafka_server, topic, OffsetRange(0, 0, 20))
     judged(job, spark_server)
-    before = python_workers(server_pid(spark_server))
+    before = python_workers(spark_server.pid)
     job_file = tmp_path / "job.json"
     job_file.write_text(job.to_json())
     cost = cpu_seconds(before)
@@ -186,7 +182,7 @@ def test_a_second_client_process_finds_the_model_loaded(
         check=True,
     )
     assert client.stdout.strip() == "20"
-    assert python_workers(server_pid(spark_server)) == before
+    assert python_workers(spark_server.pid) == before
     # To import TensorFlow again would cost more than that, in each of them.
     assert cpu_seconds(before) - cost < 3
 
@@ -268,7 +264,7 @@ def test_past_its_deadline_a_call_fails_and_its_work_ends(
 
 def is_idle(server: SparkServer) -> bool:
     """Say whether no worker of the server computed during one second."""
-    workers = python_workers(server_pid(server))
+    workers = python_workers(server.pid)
     used, end = cpu_seconds(workers), time.monotonic() + 1
     poll(lambda: time.monotonic() > end, "a second")
     return cpu_seconds(workers) - used < 0.1
@@ -285,12 +281,12 @@ def test_a_newer_attempt_interrupts_the_older_one(
         except FrameferryError as error:
             outcome.append(error)
 
-    idle = cpu_seconds(python_workers(server_pid(spark_server)))
+    idle = cpu_seconds(python_workers(spark_server.pid))
     first = threading.Thread(target=older)
     first.start()
     # Until the older one's operation has begun there is nothing to interrupt.
     poll(
-        lambda: cpu_seconds(python_workers(server_pid(spark_server))) > idle + 1,
+        lambda: cpu_seconds(python_workers(spark_server.pid)) > idle + 1,
         "judging",
         seconds=90,
     )
@@ -305,7 +301,7 @@ def test_a_server_that_dies_in_a_call_is_said_and_works_again_after_its_restart(
     kafka_server: KafkaServer, spark_server: SparkServer, slow_topic: str
 ) -> None:
     job = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 200), batch_id=9)
-    idle = cpu_seconds(python_workers(server_pid(spark_server)))
+    idle = cpu_seconds(python_workers(spark_server.pid))
     outcome: list[FrameferryError] = []
 
     def call() -> None:
@@ -317,16 +313,14 @@ def test_a_server_that_dies_in_a_call_is_said_and_works_again_after_its_restart(
     thread = threading.Thread(target=call)
     thread.start()
     poll(
-        lambda: cpu_seconds(python_workers(server_pid(spark_server))) > idle + 1,
+        lambda: cpu_seconds(python_workers(spark_server.pid)) > idle + 1,
         "judging",
         seconds=90,
     )
-    spark_server.stop()
-    thread.join(60)
-    assert [type(each) for each in outcome] == [SparkLost]
-    with pytest.raises(SparkUnavailable, match=r"nothing answers|failed to connect"):
-        judged(job, spark_server)
-    spark_server.start()
+    with spark_server.crashed(meanwhile=lambda: thread.join(60)):
+        assert [type(each) for each in outcome] == [SparkLost]
+        with pytest.raises(SparkUnavailable, match=r"nothing answers|failed to connect"):
+            judged(job, spark_server)
     again = make_job(kafka_server, slow_topic, OffsetRange(0, 0, 1), batch_id=9, attempt=2)
     assert len(judged(again, spark_server).predictions) == 1
 
