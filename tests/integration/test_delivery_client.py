@@ -207,7 +207,7 @@ def test_a_poisoned_connection_is_of_no_use_and_says_so(server: FtpSite) -> None
 def test_a_farewell_to_a_mute_server_takes_no_longer_than_its_time(server: FtpSite) -> None:
     with FaultProxy(server, Fault("QUIT", "hang")) as proxy:
         ftp = connect(server.connection(port=proxy.port))
-        ftp.connection = server.connection(timeout_seconds=1)
+        ftp.seconds = 1
         started = time.monotonic()
         ftp.farewell()
         assert time.monotonic() - started < 2

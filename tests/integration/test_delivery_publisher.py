@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +143,18 @@ def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(tmp_pa
             assert idle.sock.recv(4, socket.MSG_PEEK) == b"421 "  # the server's farewell
             deliver(delivery, made)
         assert expected(made) == server.visible()
+
+
+def test_a_mute_server_is_left_by_all_connections_at_once(server: FtpSite) -> None:
+    with FaultProxy(server, Fault("QUIT", "hang", nth=0)) as proxy:
+        pool = Pool(lambda: connect(server.connection(port=proxy.port)), connections=4)
+        for idle in [pool.take() for _ in range(4)]:
+            idle.seconds = 1
+            pool.give_back(idle)
+        started = time.monotonic()
+        pool.close()
+        assert 1 <= time.monotonic() - started < 3
+        assert len(proxy.verbs("QUIT")) == 4
 
 
 # Settling.

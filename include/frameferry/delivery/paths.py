@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from frameferry.errors import UnsafePath
 
@@ -37,6 +38,7 @@ def has_control_character(text: str) -> bool:
     return _CONTROL.search(text) is not None
 
 
+@lru_cache(maxsize=1024)
 def _flaw(path: str) -> str | None:
     components = path.split("/")[1:]
     if not path.startswith("/"):

@@ -172,10 +172,9 @@ class Transfers(Wire):
             address = self._next_address()
             self.write_lines(lines)
         try:
-            channel = socket.create_connection(address, self.connect_seconds)
+            channel = self._reach(address)
         except OSError as error:
             return self._why_no_data(error)
-        self._channel = channel
         self._is_announced = self.depth != "deep" or not lines[0].startswith("STOR")
         if not self._is_announced:
             return channel
@@ -183,6 +182,17 @@ class Transfers(Wire):
         if not reply.is_preliminary:
             self.hang_up()
             return reply
+        return channel
+
+    def _reach(self, address: tuple[str, int]) -> socket.socket:
+        """Connect to where the server waits: its own address, which nobody has to look up."""
+        self._channel = channel = socket.socket(self.af, socket.SOCK_STREAM)
+        try:
+            channel.settimeout(self.connect_seconds)
+            channel.connect(address)
+        except OSError:
+            self.hang_up()
+            raise
         return channel
 
     def _why_no_data(self, error: OSError) -> Reply:
