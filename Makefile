@@ -7,6 +7,8 @@ UV = $(or $(shell command -v uv),$(firstword $(wildcard $(or $(FRAMEFERRY_CACHE)
 COMPILE = $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
 # Two processes, each with its own servers; what shares a file, or Spark, stays in one.
 IN_TWO := -n 2 --dist loadscope --no-loadscope-reorder
+# What waits most of its time for injected time-outs.
+IN_FOUR := -n 4 --dist loadscope --no-loadscope-reorder
 FTP_SERVERS := vsftpd proftpd pure-ftpd
 FTP_KINDS := vsftpd,proftpd,pureftpd
 FTP_TESTS := tests/integration tests/faults
@@ -39,7 +41,7 @@ test-ftp-servers: setup ## the engine on vsftpd, ProFTPD and Pure-FTPd; Debian o
 
 test-ftp-matrix: setup ## every fault on every server, without selection; writes docs/ftp-matrix.md
 	@scripts/unpack-debian $(FTP_SERVERS)
-	@$(PYTEST) tests/faults/test_delivery_faults.py --ftp-servers=pyftpdlib,$(FTP_KINDS) --ftp-full --ftp-table=docs/ftp-matrix.md
+	@$(PYTEST) $(IN_FOUR) tests/faults/test_delivery_faults.py --ftp-servers=pyftpdlib,$(FTP_KINDS) --ftp-full --ftp-table=docs/ftp-matrix.md
 
 model: setup ## train the demo's model again
 	@$(BIN)/python -m frameferry.inference.training

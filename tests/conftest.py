@@ -54,11 +54,14 @@ def _slowest_first(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep a file in one process, and Spark in one and the same."""
+    """Keep a file in one process, or a server of the matrix; and Spark in one and the same."""
+    from fixtures.ftp_matrix import scope
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid):
+            if config.getoption("--ftp-full"):
+                return scope(nodeid)
             path = nodeid.partition("::")[0]
             return "spark" if Path(path).name in SPARK_FILES else path
 
