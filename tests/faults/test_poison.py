@@ -27,7 +27,7 @@ from frameferry.stack import ports, processes, servers, spark
 from frameferry.stack.state import StateFile
 
 pytestmark = pytest.mark.timeout(900)
-IMAGES = int(os.environ.get("FRAMEFERRY_POISON_IMAGES", "16"))
+IMAGES = int(os.environ.get("FRAMEFERRY_POISON_IMAGES", "8"))
 POISONED = Path(__file__).parents[1] / "fixtures" / "poisoned"
 
 
@@ -147,21 +147,6 @@ def test_one_image_among_many_kills_its_worker(
         assert status(ctx)["healthy"]
 
 
-def test_an_image_kills_the_whole_server(
-    ferry: FerryBench, kafka_server: Any, ftp_server: Any, poisoned: Poisoned
-) -> None:
-    kafka_server.produce(ferry.content["kafka"]["topic"], images(2, kills_server=1))
-    before = poisoned.deaths
-    with ferry.context() as ctx, poisoned.kept_up():
-        one_batch(ctx, OffsetRange(0, 0, 2))
-        carry(ctx)
-        [row] = ctx.ledger.quarantined(ctx.pipeline)
-        assert poisoned.server.url in row.detail
-        assert (1, [(1, "cannot be judged")]) == outcome(ferry, ctx, ftp_server)
-    # The pair twice, the image alone twice.
-    assert 4 == poisoned.deaths - before
-
-
 def test_an_image_never_lets_go(ferry: FerryBench, kafka_server: Any, ftp_server: Any) -> None:
     topic = ferry.content["kafka"]["topic"]
     ferry.content["spark"] = {"startup_seconds": 25}
@@ -205,10 +190,10 @@ def test_a_module_that_is_missing_on_the_workers_is_nobodys_fault(
         poisoned.bad_deployment.unlink(missing_ok=True)
 
 
-def test_innocent_images_beside_a_killer_are_delivered_and_never_charged(
+def test_an_image_kills_the_whole_server_and_the_innocent_beside_it_are_never_charged(
     tmp_path: Path, kafka_server: Any, ftp_server: Any, poisoned: Poisoned, ferry: FerryBench
 ) -> None:
-    """Two pipelines on one Spark server at once; the images of one kill it."""
+    """Two pipelines on one Spark server at once; an image of one kills it."""
     topic = kafka_server.create_topic()
     other = bench(
         tmp_path / "other",
@@ -219,17 +204,22 @@ def test_innocent_images_beside_a_killer_are_delivered_and_never_charged(
         model={"path": str(MODEL)},
     )
     other.ledger_url = ferry.url
-    kafka_server.produce(topic, images(60))
+    kafka_server.produce(topic, images(30))
     kafka_server.produce(ferry.content["kafka"]["topic"], images(2, kills_server=1))
+    before = poisoned.deaths
     with ferry.context() as guilty, other.context() as innocent, poisoned.kept_up():
         one_batch(guilty, OffsetRange(0, 0, 2))
-        for start in range(0, 60, 15):
+        for start in (0, 15):
             one_batch(innocent, OffsetRange(0, start, start + 15))
         beside = threading.Thread(target=carry, args=(innocent,))
         beside.start()
         carry(guilty)
         beside.join()
         assert (1, [(1, "cannot be judged")]) == outcome(ferry, guilty, ftp_server)
-        assert (60, []) == outcome(other, innocent, ftp_server)
+        [row] = guilty.ledger.quarantined(guilty.pipeline)
+        assert poisoned.server.url in row.detail
+        assert (30, []) == outcome(other, innocent, ftp_server)
         rows = innocent.ledger.last_batches(innocent.pipeline, 100)
-        assert [0] * 4 == [innocent.ledger.batch(row.id).trouble.charges for row in rows]
+        assert [0] * 2 == [innocent.ledger.batch(row.id).trouble.charges for row in rows]
+    # The pair twice and the image alone twice; what died in company counted against nobody.
+    assert 4 <= poisoned.deaths - before <= 6

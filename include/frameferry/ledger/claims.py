@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, select, update
 from frameferry.domain.batch import Batch, Token, Trouble
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import BatchOwned, Fenced, LedgerConflict, LedgerOutdated
-from frameferry.ledger import judgings
+from frameferry.ledger import company
 from frameferry.ledger.bulk import as_set
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import AnyRow
@@ -67,7 +67,7 @@ def claim(connection: Connection, batch_id: int, *, owner: str, lease_seconds: f
 def renew(connection: Connection, token: Token, lease_seconds: float) -> None:
     """Prolong the lease of the newest attempt; see `Ledger.renew`."""
     fence(connection, token, leased_until=from_now(lease_seconds))
-    judgings.renew(connection, token, lease_seconds)
+    company.renew(connection, token, lease_seconds)
 
 
 def release(connection: Connection, token: Token) -> None:

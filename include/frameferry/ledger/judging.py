@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from frameferry.domain.batch import Token
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction
-from frameferry.ledger import claims, judgings, predictions, splits, withdrawals
+from frameferry.ledger import claims, company, predictions, splits, withdrawals
 from frameferry.ledger.transactions import Transactions, write_names
 
 CountsAs = Literal["failure", "proof", "company"]
@@ -38,14 +38,14 @@ class Judging:
             Fenced: A newer attempt, a split or a restore owns the batch.
         """
         with self._transactions.write() as connection:
-            return judgings.begin_judging(
+            return company.begin_judging(
                 connection, token, server=server, is_alone=is_alone, lease_seconds=lease_seconds
             )
 
     def end_judging(self, token: Token) -> bool:
         """Take the judge job off, and say whether another shared its server at any time."""
         with self._transactions.write() as connection:
-            return judgings.end_judging(connection, token)
+            return company.end_judging(connection, token)
 
     def count_failure(
         self, token: Token, counts_as: CountsAs, *, error: str, times: int = 1
