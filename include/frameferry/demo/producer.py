@@ -34,7 +34,7 @@ def create_topics(bootstrap_servers: str, pipelines: Iterable[str]) -> None:
     Raises:
         KafkaUnavailable: The broker refuses or does not answer.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     topics = [NewTopic(topic_of(name), num_partitions=PARTITIONS) for name in pipelines]
     for future in admin.create_topics(topics, request_timeout=_TIMEOUT_SECONDS).values():
         try:
