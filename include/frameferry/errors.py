@@ -193,7 +193,13 @@ class DeliveryRefused(TerminalError):
 
 
 class LoginRefused(DeliveryRefused):
-    """The FTP server refuses the user or password."""
+    """
+    The FTP server refuses the user or password.
+
+    `is_plain` where its words leave no doubt that it is these, and not one connection too many.
+    """
+
+    is_plain = True
 
 
 class UnsafePath(TerminalError):

@@ -243,7 +243,7 @@ def test_a_lost_reply_is_settled_though_a_consumer_took_the_file_at_once(tmp_pat
     with (
         odd_server(tmp_path, taken_at_once=True) as server,
         FaultProxy(server, *(Fault("RNTO", "lose", nth=n) for n in (1, 3))) as proxy,
-        publisher(server.connection(port=proxy.port), connections=1) as delivery,
+        publisher(server.connection(port=proxy.port), connections=1, after="taken") as delivery,
     ):
         receipts = deliver(delivery, items(6))
     assert list(range(6)) == sorted(receipt.record_id for receipt in receipts)
@@ -294,7 +294,7 @@ def test_what_a_failed_group_left_is_swept_or_settled_by_the_next_attempt(
             with pytest.raises(FtpUnavailable):
                 dead.publish(staged)
     with publisher(server.connection(), tag="e-1-2") as delivery:
-        settled = delivery.settle(intents(made, staged), after="kept")
+        settled = delivery.settle(intents(made, staged))
     assert set(range(8)) == {receipt.record_id for receipt in settled.receipts}
     assert expected(made) == server.visible()
     assert server.hidden() == []
@@ -308,9 +308,9 @@ def test_settling_goes_on_through_faults(server: FtpSite) -> None:
     faults = [Fault(verb, "lose", nth=n) for verb in ("SIZE", "RNFR", "RNTO") for n in (1, 3)]
     with (
         FaultProxy(server, *faults) as proxy,
-        publisher(server.connection(port=proxy.port), tag="e-1-2") as delivery,
+        publisher(server.connection(port=proxy.port), tag="e-1-2", after="taken") as delivery,
     ):
-        settled = delivery.settle(intents(made, staged), after="taken")
+        settled = delivery.settle(intents(made, staged))
     assert list(range(9)) == sorted(receipt.record_id for receipt in settled.receipts)
     assert expected(made) == server.visible()
 

@@ -3,19 +3,26 @@ from __future__ import annotations
 import io
 import itertools
 import socket
+import ssl
+import threading
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fixtures.certificates import make_certificates
 from fixtures.ftp_proxy import Fault, FaultProxy
 from fixtures.ftp_site import FtpSite
 from fixtures.odd_ftp import odd_server
 from fixtures.scripted_ftp import Answer, scripted_ftp
+from pydantic import SecretStr
 
 from frameferry.config.connections import FtpConnection
 from frameferry.delivery.client import FerryFTP, connect
+from frameferry.delivery.listing import list_tree, read_sha256
 from frameferry.delivery.renaming import RenameGroup, Staged
+from frameferry.delivery.transfers import _end_data, _send_whole
 from frameferry.delivery.verifying import is_gone, measure
 from frameferry.errors import (
     ConnectionMissing,
@@ -40,6 +47,10 @@ def drip() -> Iterator[bytes]:
     for _ in range(100):
         time.sleep(0.05)
         yield b"x"
+
+
+def read_of(path: str) -> Callable[[FerryFTP], object]:
+    return lambda ftp: read_sha256(ftp, path)
 
 
 def endless_lines() -> Iterator[bytes]:
@@ -204,6 +215,85 @@ def test_a_poisoned_connection_is_of_no_use_and_says_so(server: FtpSite) -> None
         ftp.ask("NOOP")
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [
+        b"500 'PASS s3cr3t': command not understood.\r\n",
+        b"PASS s3cr3t\r\n",
+        b"230-you said s3cr3t\r\n",
+        b"530-You said\r\n s3cr3t\r\n530 incorrect\r\n",
+    ],
+)
+def test_a_server_that_repeats_the_password_makes_no_error_show_it(echo: bytes) -> None:
+    with scripted_ftp({b"PASS": echo}) as (connection, log):
+        secretive = connection.model_copy(update={"password": SecretStr("s3cr3t")})
+        with pytest.raises(FrameferryError) as caught:
+            connect(secretive)
+    assert "PASS s3cr3t" in log
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "s3cr3t" not in shown.replace(repr(echo), "")
+
+
+def breaking_off() -> dict[bytes, Answer]:
+    """A server that shows the beginning of what it is asked for, and then fails."""
+    doors: list[socket.socket] = []
+
+    def offer() -> Iterator[bytes]:
+        doors.append(socket.create_server(("127.0.0.1", 0)))
+        yield b"229 (|||%d|)\r\n" % doors[-1].getsockname()[1]
+
+    def show() -> Iterator[bytes]:
+        yield b"150 here it comes\r\n"
+        with doors.pop() as door, door.accept()[0] as channel:
+            channel.sendall(b"type=file;size=3; 0-1.jpg\r\n")
+        yield b"451 Error while reading: Input/output error\r\n"
+
+    features = b"211-F\r\n MLST size*;type*;\r\n211 end\r\n"
+    return {b"FEAT": features, b"EPSV": offer, b"MLSD": show, b"RETR": show, b"CWD": b"250 ok\r\n"}
+
+
+@pytest.mark.parametrize("read", [lambda ftp: list(list_tree(ftp, "/b")), read_of("/b/0-1.jpg")])
+def test_what_a_server_breaks_off_is_not_taken_for_whole(
+    read: Callable[[FerryFTP], object],
+) -> None:
+    with scripted_ftp(breaking_off()) as (connection, _):
+        ftp = connect(connection)
+        with pytest.raises(FtpUnavailable, match="broke off: '451 Error while reading"):
+            read(ftp)
+        ftp.poison()
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_slow_reader_is_waited_for_as_long_as_it_reads(tmp_path: Path, encrypted: bool) -> None:
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
+    ca, certificate = make_certificates(tmp_path)
+    came: list[int] = []
+
+    def read_slowly(end: socket.socket) -> None:
+        if encrypted:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            end = context.wrap_socket(end, server_side=True)
+        with end:
+            while data := end.recv(100_000):
+                came.append(len(data))
+                time.sleep(len(data) / 1e6)
+
+    thread = threading.Thread(target=read_slowly, args=(theirs,))
+    thread.start()
+    if encrypted:
+        trusting = ssl.create_default_context(cafile=str(ca))
+        ours = trusting.wrap_socket(ours, server_hostname="127.0.0.1")
+    ours.settimeout(0.3)
+    started = time.monotonic()
+    _send_whole(ours, bytes(1 << 20))
+    assert time.monotonic() - started > 0.6
+    _end_data(ours)
+    thread.join()
+    assert 1 << 20 == sum(came)
+
+
 def test_a_farewell_to_a_mute_server_takes_no_longer_than_its_time(server: FtpSite) -> None:
     with FaultProxy(server, Fault("QUIT", "hang")) as proxy:
         ftp = connect(server.connection(port=proxy.port))
@@ -283,7 +373,7 @@ def test_a_rename_that_went_through_without_its_source_stops_the_job() -> None:
     with scripted_ftp(replies) as (connection, _):
         ftp = connect(connection)
         with pytest.raises(DeliveryRefused, match="renamed another file"):
-            RenameGroup([staged(1), staged(2)]).rename(ftp)
+            RenameGroup([staged(1), staged(2)], "/", "kept").rename(ftp)
         ftp.poison()
 
 

@@ -219,9 +219,9 @@ def test_settling_at_a_server_of_any_manners_concludes_nothing_from_noise(replie
     with fuzzed(replies) as (connection, log), in_time():
         with (
             suppress(FrameferryError),
-            publisher(connection, connections=1, retry=ONCE_MORE) as delivery,
+            publisher(connection, connections=1, retry=ONCE_MORE, after=after) as delivery,
         ):
-            settled = delivery.settle([intent], after=after)
+            settled = delivery.settle([intent])
             assert 1 == len(settled.receipts) + len(settled.resend) + len(settled.refused)
         assert_only_ours(log)
 

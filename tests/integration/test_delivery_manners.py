@@ -219,7 +219,7 @@ def test_a_file_under_another_ones_name_is_taken_away_again() -> None:
         with pytest.raises(
             DeliveryRefused, match=r"another file to /a/1\.jpg; it was deleted again"
         ):
-            RenameGroup(staged).rename(ftp)
+            RenameGroup(staged, "/", "kept").rename(ftp)
         assert log[-2:] == ["DELE /a/1.jpg", "DELE /a/2.jpg"]
         ftp.poison()
 

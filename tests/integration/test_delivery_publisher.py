@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.ferrying import deliver, expected, intents, items, publisher
+from fixtures.ferrying import QUICK, deliver, expected, intents, items, publisher
 from fixtures.ftp_proxy import Fault, FaultProxy
 from fixtures.ftp_site import FtpSite
 from fixtures.odd_ftp import odd_server
 
 from frameferry.delivery.client import FerryFTP, connect
 from frameferry.delivery.pool import Pool
+from frameferry.delivery.publisher import Publisher
 from frameferry.delivery.renaming import After
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.domain.records import Receipt, Refusal
@@ -54,7 +55,7 @@ def test_nothing_to_do_is_nothing_done(server: FtpSite) -> None:
     with publisher(server.connection()) as delivery:
         assert delivery.stage([]).staged == []
         assert delivery.publish([]).receipts == []
-        assert delivery.settle([], after="kept").receipts == []
+        assert delivery.settle([]).receipts == []
         delivery.discard([])
 
 
@@ -106,6 +107,39 @@ def test_an_unsafe_name_is_refused_alone_and_nothing_of_it_is_sent(
     assert len(result.staged) == 2
     assert len(proxy.verbs("STOR")) == 2
     assert not [sent for sent in proxy.log if "press-b" in sent[1] or ".." in sent[1]]
+
+
+def test_a_name_that_the_encoding_cannot_write_is_refused_alone(server: FtpSite) -> None:
+    good, (bad, data) = items(2), items(3)[2]
+    bad = replace(bad, remote_path="/press-a/도장.jpg")
+    with publisher(server.connection(encoding="latin-1")) as delivery:
+        result = delivery.stage([(bad, data), *good])
+        delivery.publish(result.staged)
+    [refusal] = result.refused
+    assert (2, "unsafe name") == (refusal.record_id, refusal.reason)
+    assert "'도' cannot be written in the connection's encoding latin-1" == refusal.detail
+    assert expected(good) == server.visible()
+
+
+def test_a_picture_that_the_server_never_takes_holds_up_no_other(tmp_path: Path) -> None:
+    with (
+        odd_server(tmp_path, filters=r"00001\.jpg") as server,
+        publisher(server.connection()) as delivery,
+    ):
+        result = delivery.stage(items(4))
+        assert 3 == len(delivery.publish(result.staged).receipts)
+    [refusal] = result.refused
+    assert (1, "upload refused") == (refusal.record_id, refusal.reason)
+    assert "content filter" in refusal.detail
+
+
+def test_a_server_that_takes_nothing_for_now_refuses_no_picture(tmp_path: Path) -> None:
+    with (
+        odd_server(tmp_path, filters=".") as server,
+        publisher(server.connection(), connections=1) as delivery,
+        pytest.raises(FtpUnavailable, match=r"partition 0, offset 0.*content filter"),
+    ):
+        delivery.stage(items(1))
 
 
 def test_a_folder_that_goes_away_is_made_again(server: FtpSite) -> None:
@@ -165,7 +199,7 @@ def test_a_part_that_is_there_is_renamed_by_the_next_attempt(server: FtpSite) ->
     with publisher(server.connection()) as dead:
         staged = dead.stage(made).staged
     with publisher(server.connection(), tag="e-1-2") as delivery:
-        settled = delivery.settle(intents(made, staged), after="kept")
+        settled = delivery.settle(intents(made, staged))
     assert set(range(6)) == {receipt.record_id for receipt in settled.receipts}
     assert settled.resend == []
     assert expected(made) == server.visible()
@@ -178,7 +212,7 @@ def test_a_part_that_is_gone_was_renamed(server: FtpSite) -> None:
         staged = dead.stage(made).staged
         dead.publish(staged)
     with publisher(server.connection(), tag="e-1-2") as delivery:
-        settled = delivery.settle(intents(made, staged), after="kept")
+        settled = delivery.settle(intents(made, staged))
     assert set(range(6)) == {receipt.record_id for receipt in settled.receipts}
     assert expected(made) == server.visible()
 
@@ -192,8 +226,8 @@ def test_a_file_that_is_gone_altogether_is_sent_again_only_where_files_are_kept(
         staged = dead.stage(made).staged
         dead.publish(staged)
     (server.root / made[0][0].remote_path[1:]).unlink()
-    with publisher(server.connection(), tag="e-1-2") as delivery:
-        settled = delivery.settle(intents(made, staged), after=after)
+    with publisher(server.connection(), tag="e-1-2", after=after) as delivery:
+        settled = delivery.settle(intents(made, staged))
     assert resent == settled.resend
     assert 1 - len(resent) == len(settled.receipts)
 
@@ -205,10 +239,67 @@ def test_what_is_gone_with_its_base_folder_was_not_taken(server: FtpSite) -> Non
         dead.publish(staged)
     shutil.rmtree(server.root / "press-a")
     with (
-        publisher(server.connection(), tag="e-1-2") as delivery,
+        publisher(server.connection(), tag="e-1-2", after="taken") as delivery,
         pytest.raises(FtpUnavailable, match="base folder /press-a is not there"),
     ):
-        delivery.settle(intents(made, staged), after="taken")
+        delivery.settle(intents(made, staged))
+
+
+def test_a_part_that_was_taken_with_its_folder_is_sent_again(server: FtpSite) -> None:
+    made = items(1)
+    with publisher(server.connection()) as dead:
+        staged = dead.stage(made).staged
+        folder = server.root / made[0][0].remote_path[1:].rpartition("/")[0]
+        folder.rename(server.root / "taken")
+        with publisher(server.connection(), tag="e-1-2", after="taken") as delivery:
+            settled = delivery.settle(intents(made, staged))
+    assert ([], [0]) == (settled.receipts, settled.resend)
+
+
+def test_nothing_is_concluded_from_a_no_that_is_not_of_the_file(server: FtpSite) -> None:
+    """The connection is cut in a burst of renames; then the server wants a log-in for all."""
+    made, no = items(2), "530 Please login with USER and PASS"
+    with (
+        FaultProxy(server) as proxy,
+        publisher(server.connection(port=proxy.port), connections=1) as delivery,
+    ):
+        staged = delivery.stage(made).staged
+        proxy.faults += [Fault("RNTO", "cut"), Fault("SIZE", no, nth=0)]
+        proxy.faults += [Fault("RNFR", no, nth=nth) for nth in range(2, 99)]
+        with pytest.raises(FtpUnavailable, match="Please login"):
+            delivery.publish(staged)
+        proxy.faults.clear()
+        assert server.visible() == {}
+        settled = delivery.settle(intents(made, staged))
+    assert [0, 1] == [receipt.record_id for receipt in settled.receipts]
+    assert expected(made) == server.visible()
+
+
+@pytest.mark.parametrize(("after", "receipts"), [("kept", 0), ("taken", 2)])
+def test_what_a_server_lost_with_the_connection_is_not_taken_for_renamed(
+    server: FtpSite, after: After, receipts: int
+) -> None:
+    """It restarts, say, without what it had not written. Where files are taken nobody can tell."""
+    made = items(2)
+
+    def forgetful() -> FerryFTP:
+        for part in server.root.rglob("*.part"):
+            part.unlink()
+        return connect(server.connection(port=proxy.port))
+
+    with (
+        FaultProxy(server, Fault("RNTO", "cut")) as proxy,
+        Publisher(
+            forgetful, base="/press-a", connections=1, part_tag="e-1-1", after=after, retry=QUICK
+        ) as delivery,
+    ):
+        staged = delivery.stage(made).staged
+        if receipts:
+            assert receipts == len(delivery.publish(staged).receipts)
+            return
+        with pytest.raises(FtpUnavailable, match=r"neither .* nor its part is there"):
+            delivery.publish(staged)
+        assert [0, 1] == delivery.settle(intents(made, staged)).resend
 
 
 def test_a_damaged_part_is_never_renamed(server: FtpSite) -> None:
@@ -217,7 +308,7 @@ def test_a_damaged_part_is_never_renamed(server: FtpSite) -> None:
         staged = dead.stage(made).staged
     (server.root / staged[0].part_path[1:]).write_bytes(b"half")
     with publisher(server.connection(), tag="e-1-2") as delivery:
-        settled = delivery.settle(intents(made, staged), after="kept")
+        settled = delivery.settle(intents(made, staged))
         assert [staged[0].record_id] == settled.resend
         assert [staged[0].part_path] == settled.leftovers
         delivery.discard_parts(settled.leftovers)
@@ -232,7 +323,7 @@ def test_an_older_file_of_the_same_name_is_not_taken_for_the_delivery(server: Ft
         staged = dead.stage(new).staged
         dead.discard(staged)
     with publisher(server.connection(), tag="e-1-2") as delivery:
-        assert delivery.settle(intents(new, staged), after="kept").resend == [0]
+        assert delivery.settle(intents(new, staged)).resend == [0]
 
 
 def test_a_zombie_whose_part_a_newer_attempt_renamed_gets_its_receipt(server: FtpSite) -> None:
@@ -240,7 +331,7 @@ def test_a_zombie_whose_part_a_newer_attempt_renamed_gets_its_receipt(server: Ft
     with publisher(server.connection()) as zombie:
         staged = zombie.stage(made).staged
         with publisher(server.connection(), tag="e-1-2") as newer:
-            newer.settle(intents(made, staged), after="kept")
+            newer.settle(intents(made, staged))
         assert len(zombie.publish(staged).receipts) == 3
     assert expected(made) == server.visible()
 
@@ -376,7 +467,7 @@ def test_a_server_that_lacks_a_command_is_asked_in_another_way(
         with publisher(server.connection()) as delivery:
             staged = delivery.stage(made).staged
             assert {how} == {receipt.how for receipt in delivery.publish(staged).receipts}
-            settled = delivery.settle(intents(made, staged), after="kept")
+            settled = delivery.settle(intents(made, staged))
             assert len(settled.receipts) == 6
         assert expected(made) == server.visible()
 
@@ -437,7 +528,13 @@ def test_a_login_without_an_answer_is_not_repeated(server: FtpSite) -> None:
         assert len(proxy.verbs("PASS")) == 1
 
 
-@pytest.mark.parametrize("limit", [{"max_connections": 3}, {"crowded_530": 3}])
+UNHEARD = "530 No more of you today."
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [{"max_connections": 3}, {"crowded_530": 3}, {"crowded_530": 1, "crowded_words": UNHEARD}],
+)
 def test_a_pool_larger_than_the_servers_limit_makes_do_with_it(
     tmp_path: Path, limit: dict[str, int]
 ) -> None:

@@ -88,6 +88,17 @@ def test_a_sidecar_that_cannot_be_renamed_keeps_its_picture_back(tmp_path):
         assert not [path for path in server.visible() if "00001" in path]
 
 
+def test_a_picture_that_cannot_be_renamed_leaves_no_sidecar_behind(tmp_path):
+    with (
+        odd_server(tmp_path / "root", refuse_final=r"00001\.jpg$") as server,
+        publisher(server.connection()) as delivery,
+    ):
+        published = delivery.publish(delivery.stage(pairs(3)).staged)
+        assert [1] == [refusal.record_id for refusal in published.refused]
+        assert 4 == len(server.visible())
+        assert not [path for path in server.visible() if "00001" in path]
+
+
 def dead_after(server: FtpSite, made: list[Item], renames: str) -> list[Intent]:
     """Leave what an attempt leaves that died after so many renames."""
     with publisher(server.connection()) as dead:
@@ -104,8 +115,8 @@ def dead_after(server: FtpSite, made: list[Item], renames: str) -> list[Intent]:
 def test_whatever_a_dead_attempt_left_is_settled_without_sending_again(server, renames, after):
     made = pairs(4)
     left = dead_after(server, made, renames)
-    with publisher(server.connection(), tag="e-1-2") as delivery:
-        settled = delivery.settle(left, after=after)
+    with publisher(server.connection(), tag="e-1-2", after=after) as delivery:
+        settled = delivery.settle(left)
     assert ([], [0, 1, 2, 3]) == (settled.resend, sorted(r.record_id for r in settled.receipts))
     assert expected(made) == server.visible()
     assert [] == server.hidden()
@@ -129,8 +140,8 @@ def test_what_is_gone_was_taken_or_is_sent_again(server, renames, taken, after, 
     paths = {"picture": intent.remote_path, "sidecar": sidecar_path(intent.remote_path)}
     for name in taken:
         on_disk(server, paths[name]).unlink()
-    with publisher(server.connection(), tag="e-1-2") as delivery:
-        settled = delivery.settle([intent], after=after)
+    with publisher(server.connection(), tag="e-1-2", after=after) as delivery:
+        settled = delivery.settle([intent])
         assert ([0] if resent else []) == settled.resend
         assert 1 - resent == len(settled.receipts)
         delivery.discard_parts(settled.leftovers)
@@ -144,7 +155,7 @@ def test_a_damaged_part_of_either_sends_both_again(server, which):
     parts = {"picture": intent.part_path, "sidecar": sidecar_part(intent.part_path)}
     on_disk(server, parts[which]).write_bytes(b"half")
     with publisher(server.connection(), tag="e-1-2") as delivery:
-        settled = delivery.settle([intent], after="kept")
+        settled = delivery.settle([intent])
         assert [0] == settled.resend
         assert {} == server.visible()
         delivery.discard_parts(settled.leftovers)
@@ -158,7 +169,7 @@ def test_a_sidecar_of_an_older_verdict_is_not_taken_for_the_new_one(server):
     [intent] = dead_after(server, made, "both")
     with publisher(server.connection(), tag="e-1-2") as delivery:
         judged_anew = replace(intent, sidecar=b'{"record": 0, "label": "other"}\n')
-        assert [0] == delivery.settle([judged_anew], after="kept").resend
+        assert [0] == delivery.settle([judged_anew]).resend
 
 
 @pytest.mark.parametrize("action", ["cut", "lose"])

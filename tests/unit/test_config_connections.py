@@ -51,6 +51,18 @@ def test_a_uri(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "password", ["?S3cret!", "2024#S3cret", "S3/cret", "12?S3=cret", "#S3cret"]
+)
+def test_a_password_that_is_not_encoded_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_IT", f"ftp://ferry:{password}@ftp.example")
+    with pytest.raises(ConnectionMissing) as caught:
+        resolve_from_environment("it")
+    assert "cret" not in str(caught.value)
+
+
 def test_json(monkeypatch: pytest.MonkeyPatch) -> None:
     text = json.dumps(
         {"conn_type": "ftp", "host": "ftp.example", "port": "2121", "login": "u", "password": "#/@"}

@@ -334,7 +334,18 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "- a\n- b\n", "just words", "a: [1", "a: !!python/object:os.system {}", "\tx: 1"]
+    "text",
+    [
+        "",
+        "- a\n- b\n",
+        "just words",
+        "a: [1",
+        "a: !!python/object:os.system {}",
+        "\tx: 1",
+        "x: !!bool maybe",
+        "x: !!int ''",
+        "x: !!timestamp soon",
+    ],
 )
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     assert refusal(tmp_path, text).startswith("press-a.yaml: ")

@@ -24,6 +24,7 @@ def said(text: str) -> Reply:
         "530 Only 2 sessions per user allowed",
         "530 Server is overloaded",
         "530 Please try again later",
+        "530 Access denied: too many connections",
     ],
 )
 def test_a_crowded_server_is_known_by_code_or_words(text: str) -> None:
@@ -33,7 +34,13 @@ def test_a_crowded_server_is_known_by_code_or_words(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["530 Login incorrect.", "530 Authentication failed.", "430 Invalid user or password"]
+    "text",
+    [
+        "530 Login incorrect.",
+        "530 Authentication failed.",
+        "430 Invalid user or password",
+        "530 Login incorrect. Please try again later.",
+    ],
 )
 def test_a_wrong_password_is_not_taken_for_a_crowd_nor_for_a_passing_trouble(text: str) -> None:
     assert not said(text).is_crowded

@@ -69,11 +69,11 @@ def from_uri(conn_id: str, text: str) -> RawConnection:
     if not (inner and _SCHEME.fullmatch(protocol)):
         protocol, inner, address = "", "", rest
     parts = urlsplit(f"//{address}")
-    if "@" in parts.path:
-        msg = "an @ after the host: a password's own characters must be percent-encoded"
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if parts.fragment or "@" in parts.path or "@" in parts.query:
+        msg = "an @ or # after the host: a password's own characters must be percent-encoded"
         raise ValueError(msg)
     host = _host(parts)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
     return RawConnection(
         conn_id=conn_id,
         conn_type=_type(scheme.lower()),

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 
 from frameferry.errors import ConfigError
 
+_UNREADABLE = (OSError, ValueError, RecursionError, LookupError, AttributeError)
+"""The last two come out of PyYAML itself, for values that are not of the type they are tagged."""
 _DOCS = "See docs/configuration.md"
 
 
@@ -37,7 +39,7 @@ def read_mapping(path: Path) -> dict[Any, Any]:
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a safe loader
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (*_UNREADABLE, yaml.YAMLError) as error:
         msg = f"{path.name}: cannot be read as YAML: {' '.join(str(error).split())}"
         raise ConfigError(msg, remedy=f"Mend {path}") from error
     if not isinstance(content, dict):

@@ -114,7 +114,7 @@ class FerryFTP(Transfers):
         reply = self.ask("USER", self.connection.user, phase="login")
         if reply.code == PASSWORD_WANTED:
             secret = self.connection.password.get_secret_value()
-            reply = self.ask("PASS", secret, phase="login")
+            reply = self.ask_secretly("PASS", secret, phase="login")
         if not reply.is_success:
             raise_for_login(reply)
             raise self._login_refused(reply)
@@ -228,7 +228,9 @@ class FerryFTP(Transfers):
             f"Put user and password of connection {self.connection.conn_id!r} right; "
             "nothing logs in again until then"
         )
-        return LoginRefused(msg, remedy=remedy)
+        refused = LoginRefused(msg, remedy=remedy)
+        refused.is_plain = reply.blames_user
+        return refused
 
 
 def _features(reply: Reply) -> dict[str, str]:

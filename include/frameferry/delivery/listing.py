@@ -10,7 +10,7 @@ from typing import Final
 
 from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.parts import PART_SUFFIX
-from frameferry.delivery.replies import Reply, raise_if_transient
+from frameferry.delivery.replies import Reply, raise_unless_absent
 from frameferry.errors import DeliveryRefused, FtpUnavailable
 
 MAX_DEPTH: Final = 12
@@ -62,7 +62,7 @@ def read_sha256(ftp: FerryFTP, path: str) -> str | None:
     """
     pieces = ftp.fetch(path)
     if isinstance(pieces, Reply):
-        raise_if_transient("RETR", pieces)
+        raise_unless_absent("RETR", pieces)
         return None
     digest = hashlib.sha256()
     for piece in pieces:

@@ -8,10 +8,17 @@ from operator import length_hint
 from threading import Lock
 from time import sleep
 from typing import Generic, NoReturn, TypeVar
+from weakref import WeakSet
 
 from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.rounds import RetryPolicy, Round, Task
-from frameferry.errors import DeliveryRefused, FrameferryError, FtpCrowded, FtpUnavailable
+from frameferry.errors import (
+    DeliveryRefused,
+    FrameferryError,
+    FtpCrowded,
+    FtpUnavailable,
+    LoginRefused,
+)
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -45,6 +52,8 @@ class Pool:
         self._idle: list[FerryFTP] = []
         self._lent: set[FerryFTP] = set()
         self._refusal: DeliveryRefused | None = None
+        self._crowd = ""
+        self._logged_in: WeakSet[FerryFTP] = WeakSet()
         self._has_succeeded = False
 
     @property
@@ -185,11 +194,23 @@ class Pool:
         with self._login_lock:
             if self._refusal is not None:
                 raise self._refusal
+            if self._crowd and self._is_known_here():
+                raise FtpCrowded(self._crowd, phase="login")
             try:
-                return self._open_connection()
+                ftp = self._open_connection()
             except DeliveryRefused as refusal:
+                is_doubtful = isinstance(refusal, LoginRefused) and not refusal.is_plain
+                if is_doubtful and self._is_known_here():
+                    self._crowd = f"the server lets no further connection log in: {refusal.what}"
+                    raise FtpCrowded(self._crowd, phase="login") from refusal
                 self._refusal = refusal
                 raise
+            self._logged_in.add(ftp)
+            return ftp
+
+    def _is_known_here(self) -> bool:
+        """Say whether user and password are good: another connection is logged in with them."""
+        return any(ftp.is_open for ftp in self._logged_in)
 
     def _interrupt_lent(self) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,7 @@ class Publisher:
         part_tag: Names this attempt's parts; its own per attempt (`Batch.part_tag`).
         part_style: How parts are named.
         folders: Makes folders, or insists that they stand.
+        after: What becomes of files: they are kept, or a consumer takes them at once.
         replace: What to do where a rename may not replace a file: refuse, or delete it first.
         retry: How transient trouble is met; None for the standard.
     """
@@ -95,16 +97,21 @@ class Publisher:
         part_tag: str,
         part_style: PartStyle = "dot",
         folders: Folders | StandingFolders | None = None,
+        after: After = "kept",
         replace: Replace = "rename",
         retry: RetryPolicy | None = None,
     ) -> None:
         self._base = base
+        self._after: After = after
         self._part_tag = part_tag
         self._part_style = part_style
         self._refusals = Refusals(part_tag, replace)
         self._folders = folders or Folders()
         self._litter: set[str] = set()
         self._caution = Caution()
+        retry = retry or RetryPolicy()
+        self._tries = retry.tries
+        self._local_errors: Counter[int] = Counter()
         learnt = Learnt()
 
         def open_confined() -> FerryFTP:
@@ -176,18 +183,27 @@ class Publisher:
         first = self._renamed([item.sidecar for item in staged if item.sidecar is not None])
         without = {refusal.record_id for refusal in first.refused}
         then = self._renamed([item for item in staged if item.record_id not in without])
+        lonely = {refusal.record_id for refusal in then.refused}
+        self._take_back([item.sidecar for item in staged if item.record_id in lonely])
         return PublishResult(then.receipts, first.refused + then.refused)
+
+    def _take_back(self, sidecars: Sequence[Staged | None]) -> None:
+        """Delete renamed sidecars of pictures that the server refused: nobody else would."""
+        paths = [sidecar.remote_path for sidecar in sidecars if sidecar is not None]
+        if paths:
+            with suppress(FrameferryError), self.lent() as ftp:
+                list(ftp.burst([f"DELE {path}" for path in paths]))
 
     def _renamed(self, staged: Sequence[Staged]) -> PublishResult:
         size = min(BURST_FILES, max(1, -(-len(staged) // self._pool.limit)))
-        groups = [RenameGroup(chunk) for chunk in _chunks(staged, size)]
+        groups = [RenameGroup(chunk, self._base, self._after) for chunk in _chunks(staged, size)]
         self._pool.each(self._rename_group, groups)
         return PublishResult(
             [receipt for group in groups for receipt in group.receipts],
             [refusal for group in groups for refusal in group.refused],
         )
 
-    def settle(self, intents: Sequence[Intent], *, after: After) -> Settlement:
+    def settle(self, intents: Sequence[Intent]) -> Settlement:
         """
         Find out what a dead attempt's renames came to, by their parts.
 
@@ -202,8 +218,8 @@ class Publisher:
 
         def settle_one(ftp: FerryFTP, intent: Intent, _: bool) -> Staged | Receipt | Resend:  # noqa: FBT001
             if intent.sidecar is None:
-                return look(ftp, intent, base=self._base, after=after)
-            return look_at_pair(ftp, intent, intent.sidecar, base=self._base, after=after)
+                return look(ftp, intent, base=self._base, after=self._after)
+            return look_at_pair(ftp, intent, intent.sidecar, base=self._base, after=self._after)
 
         found = self._pool.each(settle_one, intents)
         published = self.publish([one for one in found if isinstance(one, Staged)])
@@ -249,11 +265,25 @@ class Publisher:
         ahead: bool,  # noqa: FBT001 - the pool's signature of a job
     ) -> Staged | Refusal:
         consignment, data = item
+        try:
+            return self._stage_pair(ftp, consignment, data, ahead=ahead)
+        except FtpUnavailable as error:
+            error.at(partition=consignment.partition, offset=consignment.offset)
+            raise
+
+    def _stage_pair(
+        self, ftp: FerryFTP, consignment: Consignment, data: bytes, *, ahead: bool
+    ) -> Staged | Refusal:
         _check_length(consignment, data)
         try:
             check_path(consignment.remote_path, self._base)
+            consignment.remote_path.encode(ftp.encoding)
         except UnsafePath as error:
             return Refusal(consignment.record_id, "unsafe name", error.what)
+        except UnicodeEncodeError as error:
+            letter = consignment.remote_path[error.start]
+            detail = f"{letter!r} cannot be written in the connection's encoding {ftp.encoding}"
+            return Refusal(consignment.record_id, "unsafe name", detail)
         content = consignment.sidecar
         part = part_path(
             consignment.remote_path,
@@ -277,10 +307,23 @@ class Publisher:
         with self._caution.over(ftp):
             reply, asked, answers = self._upload(ftp, part, data, ahead=ahead)
         if not reply.is_success:
-            return self._refusals.of(ftp, consignment.record_id, part, reply, what="upload")
+            record_id = consignment.record_id
+            is_lasting = self._is_lasting(record_id, reply)
+            return self._refusals.of(
+                ftp, record_id, part, reply, what="upload", is_lasting=is_lasting
+            )
         measured = understand(ftp, part, asked, answers)
         how = _verified(ftp, consignment, measured, reply)
         return Staged(consignment.record_id, part, consignment.remote_path, how)
+
+    def _is_lasting(self, record_id: int, reply: Reply) -> bool:
+        """
+        Count how often a server failed at one record: at each try means that it always will.
+
+        So do virus scanners say no. Without an end to it one picture would hold up all.
+        """
+        self._local_errors[record_id] += reply.is_local_error
+        return reply.is_local_error and self._local_errors[record_id] >= self._tries
 
     def _upload(
         self, ftp: FerryFTP, part: str, data: bytes, *, ahead: bool

@@ -26,15 +26,27 @@ class Refusals:
     part_tag: str
     replace: Replace = "rename"
 
-    def of(self, ftp: FerryFTP, record_id: int, path: str, reply: Reply, *, what: str) -> Refusal:
+    def of(
+        self,
+        ftp: FerryFTP,
+        record_id: int,
+        path: str,
+        reply: Reply,
+        *,
+        what: str,
+        is_lasting: bool = False,
+    ) -> Refusal:
         """
         Take a no as the record's own only where a probe file goes through its folder.
+
+        *is_lasting* takes a no for now as one: it was said to this record at each of its tries.
 
         Raises:
             DeliveryRefused: It is the folder, or the job as a whole.
             FtpUnavailable: It was a no for now, or in the midst of a transfer.
         """
-        raise_unless_record(what, reply)
+        if not is_lasting:
+            raise_unless_record(what, reply)
         if not ftp.is_in_step:
             msg = f"{what} broke off: {reply.words!r}"
             raise ftp.unavailable(msg, "data")

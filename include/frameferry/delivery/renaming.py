@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from posixpath import dirname
 from typing import Literal, NoReturn
 
 from frameferry.delivery.client import FerryFTP
@@ -45,9 +46,15 @@ class Resend:
 
 @dataclass(slots=True)
 class RenameGroup:
-    """The renames of one burst: what is left of them, over all its tries."""
+    """
+    The renames of one burst: what is left of them, over all its tries.
+
+    *base* and *after* tell what a file that is nowhere means, as for `look`.
+    """
 
     todo: list[Staged]
+    base: str
+    after: After
     receipts: list[Receipt] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     is_in_doubt: bool = False
@@ -116,8 +123,13 @@ class RenameGroup:
 
     def _settle_doubts(self, ftp: FerryFTP) -> None:
         for item in list(self.todo):
-            if is_gone(ftp, item.part_path):
-                self.done(item)
+            if not is_gone(ftp, item.part_path):
+                continue
+            is_there = measure(ftp, item.remote_path) is not None
+            if not is_there and not _was_taken(ftp, item, base=self.base, after=self.after):
+                msg = f"neither {item.remote_path} nor its part is there after a broken connection"
+                raise FtpUnavailable(msg, remedy="The next attempt settles it")
+            self.done(item)
 
 
 def look(ftp: FerryFTP, intent: Intent, *, base: str, after: After) -> Staged | Receipt | Resend:
@@ -141,17 +153,26 @@ def look(ftp: FerryFTP, intent: Intent, *, base: str, after: After) -> Staged | 
     final = measure(ftp, intent.remote_path)
     if final is not None and not final.flaw(intent.size_bytes, intent.sha256):
         return Receipt(intent.record_id, final.how)
+    if _was_taken(ftp, intent, base=base, after=after):
+        return Receipt(intent.record_id, "size")
+    return Resend(intent.record_id)
+
+
+def _was_taken(ftp: FerryFTP, item: Staged | Intent, *, base: str, after: After) -> bool:
+    """
+    Say whether a file that is nowhere, nor its part, was delivered and then taken by a consumer.
+
+    Whoever took its whole folder may have taken the part in it: better twice than never.
+
+    Raises:
+        FtpUnavailable: The base is not there: perhaps only its volume is not mounted.
+    """
     if after == "kept":
-        return Resend(intent.record_id)
-    _insist_on_base(ftp, base)
-    return Receipt(intent.record_id, "size")
-
-
-def _insist_on_base(ftp: FerryFTP, base: str) -> None:
-    """Do not take "all is gone" for "all was taken" where a volume is only not mounted."""
+        return False
     if not ftp.ask("CWD", base).is_success:
         msg = f"the base folder {base} is not there"
         raise FtpUnavailable(msg, remedy="See that the server's volume is mounted")
+    return ftp.ask("CWD", dirname(item.remote_path)).is_success
 
 
 def _distrust(ftp: FerryFTP, item: Staged) -> None:

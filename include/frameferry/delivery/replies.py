@@ -18,6 +18,8 @@ _BAD_SEQUENCE = 503
 _NOT_LOGGED_IN = 530
 _UNKNOWN_CODES = frozenset({500, 502, 504})
 _NO_NAME_CODES = frozenset({550, 553})
+_LOCAL_ERRORS = frozenset({450, 451})
+_NOT_OF_A_FILE = frozenset({500, 502, 503, 504, 530, 532, 533, 534, 535, 536})
 _TLS_REMEDY = "Set the connection's extra tls as the server wants it"
 _JOB_REMEDIES = {
     522: "Allow data connections with TLS session reuse on the server, or set the extra tls",
@@ -29,11 +31,16 @@ _JOB_REMEDIES = {
     552: "Make room: the account's quota on the server is used up",
 }
 _CROWDED_WORDS = re.compile(
-    r"too many|overloaded|try (again |back )?later|is restricted to|maximum number"
+    r"too many|is restricted to|maximum number|login limit"
     r"|number of connect|only.*session.*allowed|more connection|already connected"
     r"|simultaneous login",
     re.IGNORECASE,
 )
+_LATER_WORDS = re.compile(r"overloaded|try (again |back )?later", re.IGNORECASE)
+_WRONG_WORDS = re.compile(
+    r"\b(incorrect|invalid|wrong|bad|denied|fail(ed|ure)|unknown)\b", re.IGNORECASE
+)
+"""These speak of user or password, though they be tried again later."""
 _TLS_WORDS = re.compile(r"\b(tls|ssl|encrypt\w*|cleartext)\b", re.IGNORECASE)
 _SPACE_WORDS = re.compile(r"no space|disk (is )?full|not enough space", re.IGNORECASE)
 
@@ -80,13 +87,28 @@ class Reply(NamedTuple):
     @property
     def is_crowded(self) -> bool:
         """Say whether the server has too many connections, in whatever way it says so."""
-        is_polite_no = self.code == _NOT_LOGGED_IN and _CROWDED_WORDS.search(self.text) is not None
-        return (self.code == _CLOSING and not self.speaks_of_tls) or is_polite_no
+        if self.code == _CLOSING:
+            return not self.speaks_of_tls
+        if self.code != _NOT_LOGGED_IN:
+            return False
+        if _CROWDED_WORDS.search(self.text):
+            return True
+        return bool(_LATER_WORDS.search(self.text)) and not self.blames_user
+
+    @property
+    def is_local_error(self) -> bool:
+        """Say whether the server failed at this file (450, 451), and not for want of room."""
+        return self.code in _LOCAL_ERRORS and _SPACE_WORDS.search(self.text) is None
 
     @property
     def speaks_of_tls(self) -> bool:
         """Say whether the server's words are about encryption."""
         return _TLS_WORDS.search(self.text) is not None
+
+    @property
+    def blames_user(self) -> bool:
+        """Say whether the server's words are about user or password, and nothing else."""
+        return _WRONG_WORDS.search(self.text) is not None
 
     @property
     def is_breakdown(self) -> bool:
@@ -114,7 +136,8 @@ def raise_for_login(reply: Reply) -> None:
     """
     if reply.is_crowded:
         msg = _said("the server takes no further connection", reply)
-        raise FtpCrowded(msg, phase="connect")
+        # A refused log-in is not repeated by itself, whatever its words.
+        raise FtpCrowded(msg, phase="login" if reply.code == _NOT_LOGGED_IN else "connect")
     if reply.is_transient and reply.code != _WRONG_USER and not reply.speaks_of_tls:
         raise FtpUnavailable(_said("the server refuses the log-in for now", reply), phase="login")
 
@@ -127,6 +150,17 @@ def raise_if_transient(what: str, reply: Reply) -> None:
         FtpUnavailable: Neither a success nor a permanent refusal.
     """
     if not reply.is_success and not reply.is_refusal:
+        raise FtpUnavailable(_said(f"{what} failed", reply))
+
+
+def raise_unless_absent(what: str, reply: Reply) -> None:
+    """
+    Raise for a no from which nobody may conclude that a file is not there.
+
+    Raises:
+        FtpUnavailable: Not a no for good, or one that is about the command or the log-in.
+    """
+    if not reply.is_refusal or reply.code in _NOT_OF_A_FILE:
         raise FtpUnavailable(_said(f"{what} failed", reply))
 
 

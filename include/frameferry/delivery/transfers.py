@@ -16,7 +16,9 @@ from frameferry.errors import FtpUnavailable
 CONNECT_SECONDS = 10.0
 QUIT_SECONDS = 3.0
 PIECE_BYTES = 1 << 20
-"""Bytes given to the kernel at once: a time-out then means 'no progress', not 'a big file'."""
+"""Bytes given to the kernel at once, which takes what it can: the time-out is one of progress."""
+SEALED_PIECE_BYTES = 1 << 16
+"""As much, over TLS: it is sealed and sent as a whole within one time-out."""
 _READY_SECONDS = 2.0
 
 
@@ -252,7 +254,12 @@ class Transfers(Wire):
                     yield piece
         finally:
             self.hang_up()
-        self.reply("data")
+        reply = self.reply("data")
+        if not reply.is_success:
+            # What came is perhaps not all.
+            self.is_tainted = True
+            msg = f"the server broke off: {reply.words!r}"
+            raise self.unavailable(msg, "data")
 
     def _cause(self, error: FtpUnavailable) -> Reply:
         """
@@ -283,9 +290,10 @@ class Transfers(Wire):
 
 
 def _send_whole(channel: socket.socket, data: bytes) -> None:
-    view = memoryview(data)
-    for start in range(0, len(view), PIECE_BYTES):
-        channel.sendall(view[start : start + PIECE_BYTES])
+    piece = SEALED_PIECE_BYTES if isinstance(channel, ssl.SSLSocket) else PIECE_BYTES
+    rest = memoryview(data)
+    while rest:
+        rest = rest[channel.send(rest[:piece]) :]
 
 
 def _end_data(channel: socket.socket) -> None:

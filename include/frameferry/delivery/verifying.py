@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.replies import Reply, raise_if_transient
+from frameferry.delivery.replies import Reply, raise_if_transient, raise_unless_absent
 from frameferry.errors import DeliveryRefused, FtpUnavailable
 
 _SHA256 = re.compile(r"\b[0-9a-f]{64}\b", re.IGNORECASE)
@@ -78,8 +78,8 @@ def understand(
     if size.is_unknown_command:
         ftp.unlearn_size(verb)
         return measure(ftp, path)
-    raise_if_transient(verb, size)
     if not size.is_success:
+        raise_unless_absent(verb, size)
         return None
     return Measured(_size_of(size), _hash_of(ftp, digest[0]) if digest else None)
 
@@ -98,8 +98,10 @@ def is_gone(ftp: FerryFTP, path: str) -> bool:
         ftp.poison()
         msg = f"the server says that {path} is not there, and would rename it"
         raise FtpUnavailable(msg)
-    raise_if_transient("RNFR", reply)
-    return not reply.is_success
+    if reply.is_success:
+        return False
+    raise_unless_absent("RNFR", reply)
+    return True
 
 
 def _hash_argument(ftp: FerryFTP, path: str) -> str:
@@ -130,7 +132,7 @@ def _read_back(ftp: FerryFTP, path: str) -> Measured | None:
         if pieces.is_unknown_command:
             msg = f"the server has no way to say what it stored: {pieces.words!r}"
             raise DeliveryRefused(msg, remedy="Deliver to a server with SIZE, MLST or RETR")
-        raise_if_transient("RETR", pieces)
+        raise_unless_absent("RETR", pieces)
         return None
     digest, size = hashlib.sha256(), 0
     for piece in pieces:

@@ -61,6 +61,7 @@ class Wire(ftplib.FTP_TLS):
         self.agreed_type = ""
         self.depth: Depth = "safe"
         self._base: str | None = None
+        self._unsaid = ""
         self._inbox = bytearray()
         self._owed = 0
         self._reply_ends = 0.0
@@ -77,6 +78,11 @@ class Wire(ftplib.FTP_TLS):
     def is_in_step(self) -> bool:
         """Say whether the next reply will belong to the next command."""
         return self.sock is not None and self._owed == 0 and not self.is_tainted
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether it is connected, and nothing has gone wrong so far."""
+        return self.sock is not None and not self.is_tainted
 
     @property
     def is_protected(self) -> bool:
@@ -132,7 +138,10 @@ class Wire(ftplib.FTP_TLS):
     def read_reply(self) -> Reply:
         """Read one reply, with ftplib's errors."""
         text = self.getmultiline()
-        if not _CODE.match(text):
+        is_one = _CODE.match(text) is not None
+        if self._unsaid:
+            text = text[:3] + text[3:].replace(self._unsaid, "***")
+        if not is_one:
             raise ftplib.error_proto(text[:200])
         return Reply(int(text[:3]), text)
 
@@ -146,6 +155,19 @@ class Wire(ftplib.FTP_TLS):
         """
         line = f"{verb} {argument}" if argument else verb
         return next(self.burst([line], phase=phase))
+
+    def ask_secretly(self, verb: str, secret: str, *, phase: str) -> Reply:
+        """
+        Ask with a secret, which some servers repeat in their reply: there it is struck out.
+
+        Raises:
+            FtpUnavailable, UnsafePath: As for `ask`.
+        """
+        self._unsaid = secret
+        try:
+            return self.ask(verb, secret, phase=phase)
+        finally:
+            self._unsaid = ""
 
     def burst(self, lines: Sequence[str], *, phase: str = "control") -> Iterator[Reply]:
         """

@@ -269,7 +269,7 @@ def _settle(ctx: Context, token: Token, publisher: LazyPublisher) -> None:
     intents = _intents(ctx, token)
     if not intents:
         return
-    settled = publisher.open().settle(intents, after=ctx.settings.deliver.after)
+    settled = publisher.open().settle(intents)
     ctx.ledger.record_receipts(token, settled.receipts)
     refused = [refusal.record_id for refusal in settled.refused]
     ctx.ledger.withdraw_intents(token, [*settled.resend, *refused])

@@ -55,6 +55,7 @@ def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
         part_tag=batch.part_tag,
         part_style=ctx.settings.deliver.part_name,
         folders=Folders() if ctx.settings.deliver.create_folders else StandingFolders(),
+        after=ctx.settings.deliver.after,
         replace=ctx.settings.deliver.replace,
     )
     with ExitStack() as stack, blocking(ctx, connection.digest):
