@@ -172,3 +172,38 @@ def test_only_the_dag_that_a_task_needs_is_built(pipelines, monkeypatch):
     (folder / "press-c.yaml").write_text(yaml.safe_dump(more))
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "ferry__press-c")
     assert {"ferry__press-c"} == set(built())
+
+
+def replay():
+    from frameferry.orchestration.replay import replay_dag
+
+    return replay_dag()
+
+
+def test_the_form_has_a_group_for_every_connection_whatever_its_id(pipelines):
+    folder, whole = pipelines
+    for number, connection in enumerate(["archive.ftp", "archive_ftp.", "a" * 200]):
+        deliver = {**whole["deliver"], "connection": connection, "base": f"/{number}"}
+        more = {**whole, "pipeline": f"press-{number}", "deliver": deliver}
+        (folder / f"{number}.yaml").write_text(yaml.safe_dump(more))
+    groups = {task.split(".")[0] for task in replay().task_ids if task.endswith(".infer")}
+    assert 4 == len(groups)
+    assert "batches_archive_ftp" in groups
+
+
+def test_a_replay_takes_as_many_places_as_any_pipeline_of_its_server(pipelines):
+    folder, whole = pipelines
+    for name, connections in {"press-b": 16, "press-c": 1}.items():
+        deliver = {**whole["deliver"], "connections": connections, "base": f"/{name}"}
+        more = {**whole, "pipeline": name, "deliver": deliver}
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(more))
+    [deliver] = [task for task in replay().tasks if task.task_id.endswith(".deliver")]
+    assert 16 == deliver.pool_slots
+
+
+def test_a_pipeline_whose_name_is_a_number_stays_a_name_in_the_form(pipelines):
+    folder, whole = pipelines
+    more = {**whole, "pipeline": "12", "deliver": {**whole["deliver"], "base": "/12"}}
+    (folder / "12.yaml").write_text(yaml.safe_dump(more))
+    template = replay().get_template_env().from_string("{{ params.pipeline }}")
+    assert "12" == template.render(params={"pipeline": "12"})

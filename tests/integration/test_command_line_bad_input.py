@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from fixtures.ferry import bench, delivered_files
@@ -31,6 +35,18 @@ def refused(ferry, *arguments: str, says: str, within_seconds: float = 60) -> st
     return lines[0]
 
 
+def frameferry(*arguments: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in an empty place of its own."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("frameferry"), *arguments],
+        env={**os.environ, "FRAMEFERRY_HOME": str(home), **more},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
 def all_delivered(ferry, ftp_server) -> None:
     done = ferry.run("run", ferry.name, "--until-caught-up")
     assert 0 == done.returncode, done.stderr
@@ -44,6 +60,38 @@ def test_an_unknown_key(ferry, ftp_server):
     refused(ferry, "run", ferry.name, says=r"batch\.max_record")
     del ferry.content["batch"]
     all_delivered(ferry, ftp_server)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status"], ["stack", "down"]])
+def test_a_damaged_state_of_the_stack(tmp_path, arguments):
+    (tmp_path / "stack.json").write_text("garbage")
+    done = frameferry(*arguments, home=tmp_path)
+    assert 1 == done.returncode
+    assert re.fullmatch(r"error: .*stack\.json cannot be read\. Delete it.*\n", done.stderr)
+
+
+def test_a_ledger_address_that_is_none(tmp_path):
+    url = "postgresql://ferry:s3cr3t@db:port/ledger"
+    done = frameferry("status", home=tmp_path, FRAMEFERRY_LEDGER_URL=url)
+    assert 1 == done.returncode
+    assert "error: the ledger's URL cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "s3cr3t" not in done.stderr
+
+
+def test_the_stacks_lines_for_a_shell_say_what_they_mean_whatever_the_names(tmp_path):
+    home = tmp_path / "o'brien :key: $(touch x)"
+    home.mkdir()
+    lines = frameferry("stack", "env", home=home).stdout
+    told = subprocess.run(
+        ["sh", "-c", f'{lines}\nprintf %s "$FRAMEFERRY_HOME"'],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert str(home) == told.stdout
+    assert [home] == list(tmp_path.iterdir())
 
 
 def test_a_pipeline_that_does_not_exist(ferry):

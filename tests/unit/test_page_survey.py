@@ -51,6 +51,18 @@ def test_a_pipeline_that_hangs_holds_nobody_up_and_is_not_asked_twice() -> None:
     assert asked.count("fast") == 3
 
 
+def test_a_defect_met_by_one_pipeline_takes_no_other_with_it_and_tells_no_secret() -> None:
+    def ask(settings: PipelineSettings) -> dict[str, Any]:
+        if settings.pipeline == "b":
+            msg = "password=s3cr3t"
+            raise TypeError(msg)
+        return {"pipeline": settings.pipeline, "advice": []}
+
+    whole, defect = Surveyor(ask, load=loading("a", "b")).survey().pipelines
+    assert whole["advice"] == []
+    assert defect["advice"] == ["TypeError while it was asked; see the api-server's log"]
+
+
 def test_a_failure_of_one_pipeline_is_its_own() -> None:
     def ask(settings: PipelineSettings) -> dict[str, Any]:
         if settings.pipeline == "b":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
 
 from frameferry.cli.session import pipeline_names, session
 from frameferry.cli.terminal import out, show_json, show_table
+from frameferry.config.person import person
 from frameferry.pipeline.gaps import accept_gap, list_gaps
 from frameferry.pipeline.topic import accept_topic
 
@@ -50,8 +50,8 @@ def accept(
     reason: Reason,
 ) -> None:
     """Sign a gap off, so that the committed offset passes it."""
-    accept_gap(gap_id, who=getpass.getuser(), reason=reason)
-    out.print(f"gap {gap_id} is accepted by {getpass.getuser()}", highlight=False)
+    accept_gap(gap_id, who=person(), reason=reason)
+    out.print(f"gap {gap_id} is accepted by {person()}", highlight=False)
 
 
 @topic_app.command("accept")
@@ -61,6 +61,6 @@ def accept_another_topic(
 ) -> None:
     """Go on with a topic that was created anew, or whose log was truncated."""
     with session(pipeline) as ctx:
-        starts = accept_topic(ctx, who=getpass.getuser(), reason=reason)
+        starts = accept_topic(ctx, who=person(), reason=reason)
     places = ", ".join(f"{partition}:{offset}" for partition, offset in sorted(starts.items()))
     out.print(f"{pipeline}: the next generation begins at {places}", highlight=False)

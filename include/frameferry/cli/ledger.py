@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from frameferry.cli.session import session
 from frameferry.cli.terminal import out, show_json, show_table
 from frameferry.config.home import home
+from frameferry.config.person import person
 from frameferry.errors import ConfigError
 from frameferry.pipeline.recover import Decision, Recovery
 from frameferry.pipeline.recover import recover as recover_pipeline
@@ -103,7 +103,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Put a backup in the ledger's place; every pipeline is recovered before it goes on."""
-    done = restore_ledger(file.absolute(), who=getpass.getuser(), replace=replace)
+    done = restore_ledger(file.absolute(), who=person(), replace=replace)
     if as_json:
         show_json(done)
         return
@@ -139,9 +139,7 @@ def recover(
     """Find out what was delivered that the ledger does not know of, and let the pipeline go on."""
     decision = Decision(dict(map(_position, taken_to or ())), send_beyond=send_beyond)
     with session(pipeline) as ctx:
-        found = recover_pipeline(
-            ctx, decision, verify=verify, dry_run=dry_run, who=getpass.getuser()
-        )
+        found = recover_pipeline(ctx, decision, verify=verify, dry_run=dry_run, who=person())
     if as_json:
         show_json(found)
     else:
@@ -160,9 +158,7 @@ def prune(
 ) -> None:
     """Export old records to files, and remove them from the ledger."""
     folder = (to or home() / "exports").absolute()
-    pruned = prune_ledger(
-        older_than_seconds=_seconds(older_than), folder=folder, who=getpass.getuser()
-    )
+    pruned = prune_ledger(older_than_seconds=_seconds(older_than), folder=folder, who=person())
     if as_json:
         show_json(pruned)
         return

@@ -42,8 +42,8 @@ demo.register(app)
 def main() -> None:
     """Run the command line; exit 1 with one line for anything a person can put right."""
     _configure_logging()
-    use_stack_connections()
     try:
+        use_stack_connections()
         app()
     except FrameferryError as error:
         show_error(error)

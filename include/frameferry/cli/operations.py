@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from frameferry.cli.session import session
 from frameferry.cli.terminal import out, show_error, show_json
 from frameferry.config.connections import resolve_from_environment
 from frameferry.config.home import pipelines_folder
+from frameferry.config.person import person
 from frameferry.config.settings import PipelineSettings, load_all
 from frameferry.errors import ConfigError, FrameferryError
 from frameferry.pipeline.check import check_pipeline
@@ -99,7 +99,7 @@ def replay(
             end=to_offset,
             mode=mode.value,
             dry_run=dry_run,
-            who=getpass.getuser(),
+            who=person(),
         )
         for batch_id in plan.batch_ids:
             run_family(ctx, batch_id)
@@ -127,7 +127,7 @@ def unblock(
 ) -> None:
     """Let a blocked pipeline run again, after its cause was put right."""
     with session(pipeline) as ctx:
-        was_blocked = unblock_pipeline(ctx, who=getpass.getuser(), judge_again=judge_again)
+        was_blocked = unblock_pipeline(ctx, who=person(), judge_again=judge_again)
     out.print(f"{pipeline}: {'unblocked' if was_blocked else 'was not blocked'}", highlight=False)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from frameferry.cli.terminal import err, out, show_json, show_table
+from frameferry.cli.terminal import err, show_json, show_table
 from frameferry.stack import stack
 
 app = typer.Typer(no_args_is_help=True, help="Start, stop and describe the embedded servers.")
@@ -49,7 +51,7 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON."
 def env() -> None:
     """Print the shell lines that point any program at the embedded servers."""
     for name, value in stack.environment().items():
-        out.print(f"export {name}='{value}'", soft_wrap=True, highlight=False, markup=False)
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 
 def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - a JSON value

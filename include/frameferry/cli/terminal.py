@@ -14,8 +14,8 @@ from rich.table import Table
 
 from frameferry.errors import FrameferryError
 
-out = Console(soft_wrap=False)
-err = Console(stderr=True, soft_wrap=True)
+out = Console(soft_wrap=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, emoji=False)
 
 
 def show_error(error: FrameferryError) -> None:

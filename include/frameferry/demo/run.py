@@ -61,7 +61,9 @@ def run_demo(*, leave: bool, started: float | None = None) -> int:
     """
     console = Console()
     clock = Clock(started or time.time())
-    signal.signal(signal.SIGTERM, _interrupt)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(ending, _interrupt)
     try:
         accounts = _carry(console, clock)
         show_accounts(console, accounts, clock.moments)
@@ -73,7 +75,8 @@ def run_demo(*, leave: bool, started: float | None = None) -> int:
             console.print("Stays up until Ctrl-C; from elsewhere: frameferry stack down")
             _until_interrupted()
     finally:
-        stack.down()
+        with _undisturbed():
+            stack.down()
     return 0 if all_well(accounts) else 1
 
 
@@ -89,15 +92,26 @@ def _carry(console: Console, clock: Clock) -> list[Account]:
         if name == "kafka":
             kafka_is_up.set()
 
-    with ThreadPoolExecutor(2) as pool:
+    cancelled = Event()
+    with ThreadPoolExecutor(2) as pool, _cancelling(cancelled):
         console.print(f"Round {current}: starting Kafka, Spark, FTP and Airflow ...")
-        starting = pool.submit(stack.up, None, on_progress=told)
+        starting = pool.submit(stack.up, None, on_progress=told, cancelled=cancelled)
         drawing = pool.submit(_all_pictures, current)
         _wait_for(kafka_is_up, starting)
         _use_stack()
         pictures = _produced(drawing, clock)
         console.print(f"  {len(pictures)} pictures are in Kafka")
         return _followed(console, pictures, starting, clock)
+
+
+@contextmanager
+def _cancelling(cancelled: Event) -> Iterator[None]:
+    """Tell those who start servers when nobody wants them any more."""
+    try:
+        yield
+    except BaseException:
+        cancelled.set()
+        raise
 
 
 def _wait_for(kafka_is_up: Event, starting: Future[StackState]) -> None:
@@ -207,6 +221,18 @@ def _use_stack() -> None:
 def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
     """Let a termination stop the servers too, as Ctrl-C does."""
     raise KeyboardInterrupt
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Heed no impatient second Ctrl-C: it would leave behind what the first one asked to end."""
+    endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(ending, signal.SIG_IGN) for ending in endings]
+    try:
+        yield
+    finally:
+        for ending, handler in zip(endings, before, strict=True):
+            signal.signal(ending, handler)
 
 
 def _until_interrupted() -> None:

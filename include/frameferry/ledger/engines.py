@@ -56,9 +56,10 @@ def writers(engine: Engine) -> Engine:
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):
+        # Without its cause, which may quote a password.
         msg = "the ledger's URL cannot be read"
-        raise ConfigError(msg, remedy=_URL_REMEDY) from error
+        raise ConfigError(msg, remedy=_URL_REMEDY) from None
     backend = parsed.get_backend_name()
     if backend == "sqlite" and parsed.database not in {None, "", ":memory:"}:
         return parsed.set(drivername="sqlite")

@@ -14,7 +14,7 @@ def resolve_through_airflow(conn_id: str) -> RawConnection:
     Ask Airflow for a connection.
 
     Raises:
-        ConnectionMissing: Airflow has none of this id.
+        ConnectionMissing: Airflow has none of this id, or its extra is no mapping.
     """
     try:
         found = BaseHook.get_connection(conn_id)
@@ -23,6 +23,9 @@ def resolve_through_airflow(conn_id: str) -> RawConnection:
         raise ConnectionMissing(
             msg, remedy=f"Add it under Admin, Connections, or set AIRFLOW_CONN_{conn_id.upper()}"
         ) from error
+    if not isinstance(found.extra_dejson, dict):
+        msg = f"connection {conn_id!r}: its extra is JSON, but no mapping"
+        raise ConnectionMissing(msg, remedy="See docs/configuration.md, section Connections")
     return RawConnection(
         conn_id=conn_id,
         conn_type=found.conn_type or "",

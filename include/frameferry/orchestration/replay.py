@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, get_current_context, get_parsing_context, task
 
 from frameferry.config.home import pipelines_folder
 from frameferry.config.settings import PipelineSettings, find_pipeline, load_all
+from frameferry.domain.records import sha256_hex
 from frameferry.errors import ConfigError
 from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, batch_steps, publish, verdict
 from frameferry.orchestration.tasks import airflow_errors, call_step
@@ -18,6 +20,8 @@ log = logging.getLogger("airflow.task")
 
 DAG_ID = "replay"
 _FIELDS = {"pipeline", "partition", "from_offset", "to_offset", "mode", "dry_run"}
+_NOT_IN_KEYS = re.compile(r"[^\w-]", re.ASCII)
+_KEY_CHARACTERS = 100
 _NO_PIPELINE = "(no pipeline)"
 
 
@@ -34,14 +38,13 @@ def replay_dag() -> DAG | None:
         default_args=RETRY_ARGS,
         tags=[TAG, "replay"],
         params=_form([settings.pipeline for settings in pipelines]),
-        render_template_as_native_obj=True,
         doc_md=_DOCUMENTATION,
     ) as dag:
         planned = prepare()
         name = "{{ params.pipeline }}"
         groups = [
-            batch_steps(name, settings, group_id=f"batches_{connection}").expand(
-                batch_id=choose.override(task_id=f"choose_{connection}")(planned, connection)
+            batch_steps(name, settings, group_id=f"batches_{_key(connection)}").expand(
+                batch_id=choose.override(task_id=f"choose_{_key(connection)}")(planned, connection)
             )
             for connection, settings in _by_connection(pipelines).items()
         ]
@@ -102,8 +105,19 @@ def _pipelines() -> list[PipelineSettings]:
 
 
 def _by_connection(pipelines: list[PipelineSettings]) -> dict[str, PipelineSettings]:
-    """One group a server: a task's pool is fixed when the file is parsed."""
-    return {settings.deliver.connection: settings for settings in pipelines}
+    """
+    One group a server: a task's pool and its slots are fixed when the file is parsed.
+
+    The slots are those of the pipeline that opens most connections.
+    """
+    by_need = sorted(pipelines, key=lambda settings: settings.deliver.connections)
+    return {settings.deliver.connection: settings for settings in by_need}
+
+
+def _key(connection: str) -> str:
+    """Name a server in an id of Airflow's, which takes fewer characters and fewer of them."""
+    key = _NOT_IN_KEYS.sub("_", connection)[:_KEY_CHARACTERS]
+    return key if key == connection else f"{key}_{sha256_hex(connection.encode())[:8]}"
 
 
 def _form(names: list[str]) -> dict[str, Param]:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from frameferry.config.home import pipelines_folder
 from frameferry.config.settings import PipelineSettings, load_all
 from frameferry.errors import ConfigError, FrameferryError
@@ -21,6 +23,8 @@ Load = Callable[[], tuple[dict[Path, PipelineSettings], dict[Path, ConfigError]]
 PATIENCE_SECONDS = 8.0
 FRESH_SECONDS = 2.0
 _AT_ONCE = 8
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,11 @@ class Surveyor:
             return self._ask(settings)
         except FrameferryError as error:
             return unknown(settings.pipeline, str(error))
+        except Exception as error:
+            # One pipeline must not take the others' page; its text may hold a secret.
+            log.exception("page.failed", pipeline=settings.pipeline)
+            advice = f"{type(error).__name__} while it was asked; see the api-server's log"
+            return unknown(settings.pipeline, advice)
 
 
 def unknown(pipeline: str, advice: str) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
 
+from frameferry.config.person import person
 from frameferry.domain.batch import ReplayMode
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError
@@ -78,7 +78,7 @@ def plan_replay(
     plan = ReplayPlan(wanted, mode, pieces, *_standing(ctx, wanted), batch_ids=())
     if dry_run:
         return plan
-    ids = _add(ctx, pieces, mode, who or getpass.getuser(), plan.sentence)
+    ids = _add(ctx, pieces, mode, who or person(), plan.sentence)
     log.info("replay.planned", pipeline=ctx.pipeline, batches=ids, sentence=plan.sentence)
     return ReplayPlan(wanted, mode, pieces, plan.records, plan.quarantined, batch_ids=ids)
 

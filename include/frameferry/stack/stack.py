@@ -32,7 +32,12 @@ _GRACE_SECONDS = {"airflow": 3.0, "others": 10.0}
 log = structlog.get_logger(__name__)
 
 
-def up(only: Sequence[str] | None = None, *, on_progress: OnProgress | None = None) -> StackState:
+def up(
+    only: Sequence[str] | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    cancelled: threading.Event | None = None,
+) -> StackState:
     """
     Start the servers that do not run yet, all at once, and wait until each answers.
 
@@ -42,6 +47,7 @@ def up(only: Sequence[str] | None = None, *, on_progress: OnProgress | None = No
         only: Names out of SERVERS; None is all.
         on_progress: Is told one line for each server that is up, from several threads; None is
             the log.
+        cancelled: Is set, by another thread, when nobody waits any more.
 
     Raises:
         StackError: A server did not start; those that did stay up.
@@ -51,7 +57,7 @@ def up(only: Sequence[str] | None = None, *, on_progress: OnProgress | None = No
         kinds = [kind for kind in _kinds(files, wanted) if kind.name in wanted]
         for kind in kinds:
             servers.reserve(kind, files)
-        _start_all(kinds, files, on_progress or _logged)
+        _start_all(kinds, files, on_progress or _logged, cancelled or threading.Event())
         return files.state
 
 
@@ -102,9 +108,10 @@ def environment() -> dict[str, str]:
     return _environment(state, [name for name, record in state.servers.items() if record.is_up])
 
 
-def _start_all(kinds: Sequence[Kind], files: StateFile, on_progress: OnProgress) -> None:
+def _start_all(
+    kinds: Sequence[Kind], files: StateFile, on_progress: OnProgress, cancelled: threading.Event
+) -> None:
     """Start them at once; wait for all of them, then raise what the first to fail raised."""
-    cancelled = threading.Event()
 
     def start(kind: Kind) -> None:
         seconds = servers.start(kind, files, cancelled=cancelled)
