@@ -9,7 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -45,6 +48,7 @@ from frameferry.inference.digest import judge_digest
 from frameferry.spark.identity import code_version, session_id
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.route import control, expected_digest, judge
+from frameferry.spark.session import ConnectCall
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -260,6 +264,33 @@ def test_past_its_deadline_a_call_fails_and_its_work_ends(
         judged(job, spark_server, seconds=3)
     assert time.monotonic() - started < 3 + 10
     poll(lambda: is_idle(spark_server), "the end of the work", seconds=20)
+
+
+def test_a_job_that_was_given_up_while_its_session_opened_does_not_begin(
+    kafka_server: KafkaServer, spark_server: SparkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, over = threading.Event(), threading.Event()
+    really = ConnectCall._open
+
+    @contextmanager
+    def late(call: ConnectCall) -> Iterator[Any]:
+        with really(call) as session:
+            assert opened.wait(60)
+            try:
+                yield session
+            finally:
+                over.set()
+
+    monkeypatch.setattr(ConnectCall, "_open", late)
+    monkeypatch.setattr("frameferry.spark.session.OPENING_SECONDS", 0.2)
+    job = make_job(kafka_server, kafka_server.create_topic(), OffsetRange(0, 0, 1), batch_id=77)
+    begun: list[Any] = []
+    monkeypatch.setattr("frameferry.spark.session.job_table", lambda *told: begun.append(told))
+    with pytest.raises(SparkUnavailable, match=r"opened no session in 0\.2 s"):
+        judged(job, spark_server)
+    opened.set()
+    assert over.wait(60)
+    assert begun == []
 
 
 def is_idle(server: SparkServer) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import LogTruncated, OffsetsLost, PipelineBlocked, TopicChanged
+from frameferry.kafka.cluster import Cluster
 from frameferry.ledger.tables import batch_range
 from frameferry.pipeline import steps, world
 from frameferry.pipeline.context import Context
@@ -245,6 +246,33 @@ def test_a_partition_added_later_begins_at_its_first_offset(
     assert sorted(values(3) + values(6, "late ")[2:]) == contents(ferry, ftp_server)
     assert [(2, 0, 2, "retention")] == gaps(ctx)
     assert 0 == ctx.ledger.committed_offsets(ctx.pipeline)[2]
+
+
+class Busy(Cluster):
+    """Others go on while this process looks."""
+
+    meanwhile: Callable[[], object]
+
+    def look(self, *args: Any) -> Any:
+        view = super().look(*args)
+        Busy.meanwhile()
+        return view
+
+
+def test_what_others_plan_while_we_look_is_no_truncated_log(
+    ferry: FerryBench, ctx: Context, kafka_server: Any
+) -> None:
+    topic = ferry.content["kafka"]["topic"]
+    kafka_server.produce(topic, values(3))
+    steps.plan(ctx)
+
+    def others() -> None:
+        kafka_server.produce(topic, values(4))
+        steps.plan(ctx)
+
+    Busy.meanwhile = others
+    steps.wait(replace(ctx, open_cluster=Busy))
+    assert ctx.ledger.blocked(ctx.pipeline) is None
 
 
 @pytest.fixture(scope="module")

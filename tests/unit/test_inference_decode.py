@@ -226,6 +226,19 @@ def test_damaged_png_pixels_are_refused() -> None:
     assert refused(PNG[:middle] + bytes(64) + PNG[middle + 64 :]) == Reason.DAMAGED
 
 
+def test_a_png_whose_pixels_do_not_fit_their_checksum_is_refused_though_it_can_be_decoded() -> None:
+    smooth = as_bytes(Image.linear_gradient("L"), "PNG")
+    flips = range(60, len(smooth) - 20, 29)
+    damaged = [smooth[:at] + bytes([smooth[at] ^ 1]) + smooth[at + 1 :] for at in flips]
+    assert len(damaged) > 5
+    assert {Reason.DAMAGED} == {refused(value) for value in damaged}
+
+
+def test_a_png_without_its_end_is_refused_wherever_it_ends() -> None:
+    cuts = [PNG[:at] for at in range(40, len(PNG), len(PNG) // 20)]
+    assert {Reason.TRUNCATED} == {refused(value) for value in cuts}
+
+
 def test_an_animated_png_is_refused() -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     value = as_bytes(frames[0], "PNG", save_all=True, append_images=frames[1:])

@@ -71,6 +71,14 @@ NO_PARTITION = (
     "(org.apache.spark.sql.kafka010.KafkaIllegalStateException) Partitions specified for Kafka "
     "start offsets don't match what are assigned. Maybe topic partitions are created \nor deleted"
 )
+NO_FETCH = DRIVER.format(
+    cause="Caused by: java.util.concurrent.TimeoutException: Cannot fetch record for offset 7 in "
+    "30000 milliseconds"
+)
+CORRUPT = DRIVER.format(
+    cause="Caused by: org.apache.kafka.common.errors.CorruptRecordException: Record size 5 is less "
+    "than the minimum record overhead"
+)
 GONE = """\
 <_MultiThreadedRendezvous of RPC that terminated with:
 \tstatus = StatusCode.UNAVAILABLE
@@ -111,6 +119,8 @@ NO_MASTER = (
         ),
         (NO_TOPIC, KafkaUnavailable, "This server does not host this topic-partition"),
         (NO_BROKER, KafkaUnavailable, "Timed out waiting for a node assignment"),
+        (NO_FETCH, KafkaUnavailable, "Cannot fetch record for offset 7 in 30000 milliseconds"),
+        (CORRUPT, KafkaUnavailable, "kafka-delete-records.sh"),
         (NO_PARTITION, KafkaUnavailable, "Partitions specified for Kafka start offsets"),
         (GONE, SparkUnavailable, "failed to connect to all addresses; last error: Connection"),
         (CLOSED, SparkUnavailable, "Session was closed"),

@@ -180,7 +180,7 @@ class RangeReader:
             return self._listener.unavailable(None, self._stall_seconds).at(**self._where())
         _, high = consumer.get_watermark_offsets(self._place, cached=True)
         _, stable = self._bounds(consumer)
-        if high < self._wanted.end:
+        if 0 <= high < self._wanted.end:  # below 0: not one fetch was answered
             return self._truncated(high)
         if stable < self._wanted.end:
             return self._held_back(stable, high)

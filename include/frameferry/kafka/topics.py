@@ -41,12 +41,15 @@ def refuse_compacted(topic: str, settings: Mapping[str, str]) -> None:
         raise TopicCompacted(msg, remedy="Set its cleanup.policy to delete")
 
 
+_FOR_EVER_MS = 100 * 366 * 86_400_000
+
+
 def kept(settings: Mapping[str, str]) -> Retention:
-    """Read how long a topic keeps a record; -1 is Kafka's word for ever."""
+    """Read how long a topic keeps a record; -1 is Kafka's word for ever, and so are centuries."""
     if "delete" not in settings["cleanup.policy"]:
         return Retention()
     kept_ms, kept_bytes = int(settings["retention.ms"]), int(settings["retention.bytes"])
     return Retention(
-        seconds=None if kept_ms < 0 else kept_ms / 1000,
+        seconds=kept_ms / 1000 if 0 <= kept_ms < _FOR_EVER_MS else None,
         bytes=None if kept_bytes < 0 else kept_bytes,
     )

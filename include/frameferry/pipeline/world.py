@@ -28,8 +28,9 @@ def look(ctx: Context) -> TopicView:
     """
     wanted = ctx.settings.kafka.partitions
     with ctx.cluster() as cluster:
-        view = cluster.look(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
+        # The ledger first: what another process plans meanwhile must not look like a log's end.
         known = ctx.ledger.pipeline_state(ctx.pipeline)
+        view = cluster.look(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
         starts = _starts(ctx, cluster, view, known)
     if starts or is_other_topic(known, view):
         ctx.ledger.register_pipeline(

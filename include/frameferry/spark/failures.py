@@ -62,7 +62,15 @@ _SYMPTOMS = (
     ),
     _symptom(
         KafkaUnavailable,
+        "The partition's log is damaged there: mend it, or delete its records up to behind this "
+        "one (kafka-delete-records.sh), which leaves a gap to accept",
+        r"CorruptRecordException",
+    ),
+    _symptom(
+        KafkaUnavailable,
         "Check that the brokers run, and that Spark's hosts reach them",
+        # Spark's own words where a broker answers, but sends no records.
+        r"Cannot fetch record",
         r"org\.apache\.kafka\.common\.(?:errors|KafkaException|config\.ConfigException)",
         r"No resolvable bootstrap",
         r"Failed to (?:construct|create new) \w*Kafka\w*",

@@ -59,6 +59,7 @@ class ConnectCall:
     judge: str
     deadline_seconds: float
     _session: SparkSession | None = field(default=None, init=False, repr=False)
+    _given_up: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
 
     def table(self) -> pa.Table:
         """
@@ -75,6 +76,7 @@ class ConnectCall:
             return self._awaited(answer)
         finally:
             # Also where this process is told to stop: a task that was cleared must not go on there.
+            self._given_up.set()
             if not answer.done():
                 self._interrupt()
                 thread.join(_INTERRUPT_SECONDS)
@@ -109,6 +111,9 @@ class ConnectCall:
             for attempt in range(max(1, self.job.attempt - _OLDER_ATTEMPTS), self.job.attempt):
                 session.interruptTag(operation_tag(self.job.batch_id, attempt))
             session.addTag(self.job.tag)
+            if self._given_up.is_set():
+                msg = f"Spark at {self.connection.url} opened a session that nobody waits for"
+                raise SparkUnavailable(msg)
             return job_table(session, self.job)
 
     @contextmanager
