@@ -226,7 +226,7 @@ def test_damaged_png_pixels_are_refused() -> None:
     assert refused(PNG[:middle] + bytes(64) + PNG[middle + 64 :]) == Reason.DAMAGED
 
 
-def test_a_png_whose_pixels_do_not_fit_their_checksum_is_refused_though_it_can_be_decoded() -> None:
+def test_a_png_whose_pixels_do_not_fit_their_crc_is_refused_though_it_can_be_decoded() -> None:
     smooth = as_bytes(Image.linear_gradient("L"), "PNG")
     flips = range(60, len(smooth) - 20, 29)
     damaged = [smooth[:at] + bytes([smooth[at] ^ 1]) + smooth[at + 1 :] for at in flips]

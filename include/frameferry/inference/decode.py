@@ -180,7 +180,7 @@ def _pixels(decoder: type[ImageFile.ImageFile], value: bytes, spec: Spec) -> Pix
 
 def _refuse_damaged_png(value: bytes) -> None:
     """
-    Hold each critical chunk against its checksum: Pillow does not, for the pixels.
+    Hold each critical chunk against its CRC: Pillow does not, for the pixels.
 
     What stands behind the last one is no part of the picture.
     """
@@ -190,9 +190,9 @@ def _refuse_damaged_png(value: bytes) -> None:
         end = start + 8 + length
         if end + 4 > len(value):
             raise _BadPictureError(Reason.TRUNCATED, "no whole IEND chunk")
-        checksum = int.from_bytes(value[end : end + 4])
-        if kind[:1].isupper() and zlib.crc32(value[start + 4 : end]) != checksum:
-            raise _BadPictureError(Reason.DAMAGED, f"wrong checksum of chunk {kind!r} at {start}")
+        crc = int.from_bytes(value[end : end + 4])
+        if kind[:1].isupper() and zlib.crc32(value[start + 4 : end]) != crc:
+            raise _BadPictureError(Reason.DAMAGED, f"wrong CRC of chunk {kind!r} at {start}")
         start = end + 4
 
 
