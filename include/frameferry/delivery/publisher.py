@@ -173,8 +173,9 @@ class Publisher:
         Sidecars are renamed first: whoever sees a picture finds its sidecar. A receipt is the
         picture's, and stands for both.
 
-        A rename whose reply was lost is settled by its part: gone means renamed. Parts of
-        refused records stay until `discard`, since an intent names them.
+        A rename whose reply was lost is settled by its part: gone means renamed where its file is
+        there, or a consumer may have taken it. Parts of refused records stay until `discard`,
+        since an intent names them.
 
         Raises:
             FtpUnavailable: A group used up its tries; the next attempt settles its intents.
@@ -208,8 +209,8 @@ class Publisher:
         Find out what a dead attempt's renames came to, by their parts.
 
         A part that is whole is renamed: that is the delivery. A part that is gone was renamed;
-        where its final file is gone too, a consumer took it (`taken`), or it is sent again
-        (`kept`). A damaged part is sent again.
+        where its final file is gone too, a consumer took it (`taken`, and the folder stands), or
+        it is sent again. A damaged part is sent again.
 
         Raises:
             FtpUnavailable: No clear answer; nothing is concluded from silence.

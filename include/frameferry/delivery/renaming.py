@@ -86,8 +86,8 @@ class RenameGroup:
         Settle a part that is gone though we never heard of its rename: by its final file.
 
         Raises:
-            FtpUnavailable: The final file is not there either: the next attempt settles it,
-                who knows whether files are kept or taken.
+            FtpUnavailable: The final file is not there either. The next attempt settles it, from
+                what the ledger knows then: another one may have had it.
         """
         if measure(ftp, item.remote_path) is None:
             msg = f"the part of {item.remote_path} is gone before its rename"
