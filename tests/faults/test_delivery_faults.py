@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from fixtures import ferry_child
@@ -14,7 +17,6 @@ from fixtures.ferrying import Item, Watcher, deliver, expected, intents, items, 
 from fixtures.ftp_proxy import Fault, FaultProxy
 from fixtures.ftp_site import PASSWORD, FtpSite
 from fixtures.odd_ftp import odd_server
-from fixtures.polling import poll
 
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.delivery.sweeping import delete_parts, find_parts
@@ -319,6 +321,19 @@ LIVES = 12
 ENDS = (("STOR", 3), ("RNTO", 5), ("SIZE", 9), ("RNFR", 2))
 
 
+def killing(
+    born: SimpleQueue[subprocess.Popen[bytes]], verb: str, count: int
+) -> Callable[[str], None]:
+    """Kill a process as it sends a verb for the *count*-th time: from the thread that hears it."""
+    seen = itertools.count(1)
+
+    def before(sent: str) -> None:
+        if sent == verb and next(seen) == count:
+            born.get(timeout=30).kill()
+
+    return before
+
+
 def test_a_client_killed_again_and_again_delivers_each_file_once(
     server: FtpSite, tmp_path: Path
 ) -> None:
@@ -331,10 +346,12 @@ def test_a_client_killed_again_and_again_delivers_each_file_once(
         lives = itertools.islice(itertools.cycle(ENDS), LIVES)
         # Each life ends at another command: in the midst of uploads, of renames, in between.
         for attempt, (verb, count) in enumerate(lives):
-            before = len(proxy.verbs(verb))
+            born: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+            proxy.before = killing(born, verb, count)
             with subprocess.Popen([*argv, str(attempt)]) as child:
-                poll(lambda: len(proxy.verbs(verb)) >= before + count, verb)  # noqa: B023
-                child.kill()
+                born.put(child)
+                assert child.wait(60) == -signal.SIGKILL, f"ended before {verb} number {count}"
+        proxy.before = lambda _verb: None
         subprocess.run([*argv, "last"], check=True, timeout=60)
     receipts, open_intents = ferry_child.read_ledger(ledger)
     assert set(range(ferry_child.COUNT)) == receipts
