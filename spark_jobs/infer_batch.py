@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession  # noqa: TID253 - this file runs under spar
 
 from frameferry.spark.frame import SESSION_CONF, job_table
 from frameferry.spark.job import read_job
-from frameferry.spark.submit import end_with_submitter, write_rows
+from frameferry.spark.submit import end_with_submitter, tell_it_began, write_rows
 
 
 def main(job_file: str, rows_file: str) -> None:
@@ -21,6 +21,7 @@ def main(job_file: str, rows_file: str) -> None:
     end_with_submitter()
     job = read_job(Path(job_file).read_text(encoding="utf-8"))
     spark = SparkSession.builder.config(map=SESSION_CONF).getOrCreate()
+    tell_it_began(Path(job_file))
     write_rows(job_table(spark, job), Path(rows_file))
     spark.stop()
 

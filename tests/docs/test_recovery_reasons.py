@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from frameferry.inference.decode import Reason
+from frameferry.inference.undecodable import Reason
 from frameferry.ledger.predictions import NAME_TAKEN
 from frameferry.pipeline.judging import EMPTY, ILLEGAL_NAME
 

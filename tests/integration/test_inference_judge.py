@@ -367,6 +367,15 @@ def test_an_answer_that_is_no_number_is_a_reason_for_that_picture_only(tmp_path:
     assert white.label == "bright"
 
 
+def test_numbers_of_another_kind_are_a_reason_for_that_picture_only(tmp_path: Path) -> None:
+    # The noise that a model is loaded with is grey on average; only white passes 1.
+    judge = read_judge(saved(tmp_path / "m", brightness(dense([1.2], [0])), output="sigmoid"))
+    dark, white, grey = judge.judge([plain(0), plain(255), plain(128)])
+    assert (white.reason, white.label) == ("no answer", None)
+    assert white.detail == "outputs lie between 1.2 and 1.2, not between 0 and 1"
+    assert [dark.label, grey.label] == ["dark", "bright"]
+
+
 def test_nothing_imports_tensorflow_before_it_is_needed_and_then_it_has_one_thread() -> None:
     program = """
 import sys

@@ -10,6 +10,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -23,7 +25,7 @@ from frameferry.config.connections import SparkConnection
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
-from frameferry.errors import BatchTooBig, JudgingFailed
+from frameferry.errors import BatchTooBig, JudgingFailed, SparkLost
 from frameferry.kafka.options import spark_options
 from frameferry.spark.job import ControlJob
 from frameferry.spark.route import control, judge
@@ -76,6 +78,12 @@ def command_lines(pid: int) -> list[str]:
 def is_driver(line: str) -> bool:
     """Tell the Python driver from the launchers before it, which name the same file."""
     return "infer_batch.py" in line and "--master" not in line
+
+
+def is_drivers_java(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.name() == "java" and "infer_batch.py" in " ".join(process.cmdline())
+    return False
 
 
 def test_both_routes_give_identical_rows_and_neither_shows_a_secret(
@@ -153,6 +161,25 @@ def test_a_killed_submitter_leaves_no_application_behind(
         client.send_signal(signal.SIGKILL)
         client.wait(10)
     poll(lambda: not any(each.is_running() for each in started), "its end", seconds=90)
+
+
+def test_a_driver_that_dies_with_its_job_is_told_so_that_it_counts(
+    kafka_server: KafkaServer, folders: Path
+) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [slow_picture()] * 200)
+    job = make_job(kafka_server, topic, OffsetRange(0, 0, 200))
+    with ThreadPoolExecutor() as pool:
+        judging = pool.submit(judge, job, local(), deadline_seconds=DEADLINE_SECONDS)
+        poll(
+            lambda: list(folders.glob("frameferry-submit-*/*.begun")),
+            "the job's beginning",
+            seconds=DEADLINE_SECONDS,
+        )
+        (java,) = [one for one in descendants(os.getpid()) if is_drivers_java(one)]
+        java.terminate()  # as a cluster ends a driver; what it can say before its end varies
+        with pytest.raises((SparkLost, JudgingFailed), match=r"stopped|shut down|status 143"):
+            judging.result(DEADLINE_SECONDS)
 
 
 def test_the_control_runs_in_an_application_of_its_own_too() -> None:

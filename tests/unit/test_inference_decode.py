@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from frameferry.inference.card import Spec
-from frameferry.inference.decode import Reason, Undecodable, decode
+from frameferry.inference.decode import decode
 from frameferry.inference.surfaces import encode, picture
+from frameferry.inference.undecodable import Reason, Undecodable
 
 SPEC = Spec(
     height_pixels=24,
@@ -59,6 +60,10 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
         + content
         + struct.pack(">I", zlib.crc32(kind + content))
     )
+
+
+ADAM7_OF_31_X_20 = [(4, 3), (4, 3), (8, 2), (8, 5), (16, 5), (15, 10), (31, 10)]
+"""Width and rows of each pass, counted by hand."""
 
 
 def png_claiming(width: int, height: int) -> bytes:
@@ -237,6 +242,39 @@ def test_a_png_whose_pixels_do_not_fit_their_crc_is_refused_though_it_can_be_dec
 def test_a_png_without_its_end_is_refused_wherever_it_ends() -> None:
     cuts = [PNG[:at] for at in range(40, len(PNG), len(PNG) // 20)]
     assert {Reason.TRUNCATED} == {refused(value) for value in cuts}
+
+
+@pytest.mark.parametrize("colour_type", [0, 2, 3, 4, 6])
+@pytest.mark.parametrize("interlace", [0, 1])
+def test_a_png_whose_pixels_end_early_in_good_order_is_refused(
+    colour_type: int, interlace: int
+) -> None:
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+    columns = [(31, 20)] if not interlace else ADAM7_OF_31_X_20
+    rows = [
+        bytes(1) + bytes([77]) * (width * channels)
+        for width, count in columns
+        for _ in range(count)
+    ]
+    header = struct.pack(">IIBBBBB", 31, 20, 8, colour_type, 0, 0, interlace)
+    palette = png_chunk(b"PLTE", bytes(range(3)) * 100) if colour_type == 3 else b""
+
+    def picture(count: int) -> bytes:
+        pixels = png_chunk(b"IDAT", zlib.compress(b"".join(rows[:count])))
+        chunks = png_chunk(b"IHDR", header) + palette + pixels + png_chunk(b"IEND", b"")
+        return b"\x89PNG\r\n\x1a\n" + chunks
+
+    assert shown(picture(len(rows))).any()
+    assert {Reason.TRUNCATED} == {refused(picture(count)) for count in range(1, len(rows))}
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "P", "I;16"])
+def test_a_png_that_is_black_below_is_no_short_one(mode: str) -> None:
+    # As many bytes as are unpacked in several blocks.
+    scene = Image.new("RGB", (1200, 900), "white")
+    scene.paste("black", (0, 450, 1200, 900))
+    value = as_bytes(scene.convert("L").convert(mode), "PNG")
+    assert not isinstance(decode(value, replace(SPEC, max_pixels=2_000_000)), Undecodable)
 
 
 def test_an_animated_png_is_refused() -> None:

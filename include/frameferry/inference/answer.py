@@ -26,6 +26,12 @@ class Answer(NamedTuple):
     outputs: str
 
 
+class NoAnswer(NamedTuple):
+    """Why one picture's numbers are no answer."""
+
+    why: str
+
+
 def output_counts(spec: Spec) -> set[int]:
     """
     Say how many outputs the model may have.
@@ -36,33 +42,46 @@ def output_counts(spec: Spec) -> set[int]:
     return {len(spec.labels), 1} if shared else {len(spec.labels)}
 
 
-def answers(raw: NDArray[np.floating], spec: Spec) -> list[Answer | None]:
+def answers(raw: NDArray[np.floating], spec: Spec) -> list[Answer | NoAnswer]:
     """
     Read the outputs of a stack of pictures.
+
+    One picture's numbers can be odd where the model is right for all others: that is no answer to
+    this picture, and no more.
 
     Args:
         raw: (pictures, outputs), as many outputs as `output_counts` allows.
         spec: What the numbers are, and the labels in their order.
 
     Returns:
-        One answer a picture, in order; None where a number is not finite.
+        One answer a picture, in order, or why there is none.
     """
-    whole = np.isfinite(raw).all(axis=1)
-    shares = _probabilities(np.where(whole[:, None], raw, 0).astype(np.float64), spec)
-    return [_answer(row, spec) if fine else None for row, fine in zip(shares, whole, strict=True)]
+    rows = raw.astype(np.float64)
+    flaws = [_flaw(row, spec) for row in rows]
+    whole = np.array([flaw is None for flaw in flaws], dtype=bool)
+    shares = _probabilities(np.where(whole[:, None], rows, 0), spec)
+    return [
+        _answer(row, spec) if flaw is None else NoAnswer(flaw)
+        for row, flaw in zip(shares, flaws, strict=True)
+    ]
 
 
 def unlike_output(raw: NDArray[np.floating], spec: Spec) -> str | None:
     """Say how the numbers differ from the output kind that the card states; None if they fit."""
-    rows = raw[np.isfinite(raw).all(axis=1)].astype(np.float64)
-    if spec.output == "logits" or not len(rows):
+    finite = raw[np.isfinite(raw).all(axis=1)].astype(np.float64)
+    return next(filter(None, (_flaw(row, spec) for row in finite)), None)
+
+
+def _flaw(row: Floats, spec: Spec) -> str | None:
+    if not np.isfinite(row).all():
+        return "an output is NaN or infinite"
+    if spec.output == "logits":
         return None
-    low, high = float(rows.min()), float(rows.max())
+    low, high, total = float(row.min()), float(row.max()), float(row.sum())
     if low < -_TOLERANCE or high > 1 + _TOLERANCE:
         return f"outputs lie between {low:.3g} and {high:.3g}, not between 0 and 1"
-    sums = rows.sum(axis=1)
-    if spec.output == "softmax" and np.abs(sums - 1).max() > _TOLERANCE:
-        return f"outputs add up to {sums.min():.3g} to {sums.max():.3g}, not to 1"
+    if spec.output == "softmax" and abs(total - 1) > _TOLERANCE:
+        return f"outputs add up to {total:.3g}, not to 1"
     return None
 
 

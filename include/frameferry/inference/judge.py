@@ -17,9 +17,9 @@ import numpy as np
 
 from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
-from frameferry.inference.answer import Answer, answers
+from frameferry.inference.answer import Answer, NoAnswer, answers
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
-from frameferry.inference.decode import Pixels, Reason, Undecodable, decode
+from frameferry.inference.decode import Pixels, decode
 from frameferry.inference.digest import (
     combined_digest,
     content_digest,
@@ -27,7 +27,8 @@ from frameferry.inference.digest import (
     model_files,
     refuse_other_content,
 )
-from frameferry.inference.network import Network, load_network, refuse_range, refuse_shape
+from frameferry.inference.network import Network, load_network, refuse_shape
+from frameferry.inference.undecodable import Reason, Undecodable
 
 Stamps = dict[Path, tuple[int, int, int]]
 
@@ -51,11 +52,10 @@ class Verdict:
 class Judge:
     """One loaded model with its card. Not for two threads at once."""
 
-    def __init__(self, digest: str, spec: Spec, network: Network, name: str) -> None:
+    def __init__(self, digest: str, spec: Spec, network: Network) -> None:
         self.digest = digest
         self.spec = spec
         self._network = network
-        self._name = name
 
     def judge(self, values: Sequence[bytes]) -> list[Verdict]:
         """
@@ -63,9 +63,6 @@ class Judge:
 
         All of *values* are held decoded at once (height x width x 3 bytes each): hand over an
         Arrow batch, not a topic.
-
-        Raises:
-            ModelMismatch: The outputs are not of the kind that the card states.
         """
         decoded = [decode(value, self.spec) for value in values]
         answered = self._answers([each for each in decoded if not isinstance(each, Undecodable)])
@@ -76,15 +73,13 @@ class Judge:
             for each in decoded
         ]
 
-    def _answers(self, pictures: Sequence[Pixels]) -> Iterator[Answer | None]:
+    def _answers(self, pictures: Sequence[Pixels]) -> Iterator[Answer | NoAnswer]:
         size = self._network.batch
         stack = np.zeros((size, self.spec.height_pixels, self.spec.width_pixels, 3), np.uint8)
         for start in range(0, len(pictures), size):
             group = pictures[start : start + size]
             stack[: len(group)] = group
-            raw = self._network.predict(stack)[: len(group)]
-            refuse_range(self._name, self.spec, raw)
-            yield from answers(raw, self.spec)
+            yield from answers(self._network.predict(stack)[: len(group)], self.spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +167,7 @@ def _load(found: FoundModel, spec: Spec) -> Judge:
         except ModelMismatch as error:
             what = error.what.replace(str(copy), str(found.path))
             raise mismatch(found.path, what, error.remedy) from error
-    return Judge(combined_digest(content, spec), spec, network, str(found.path))
+    return Judge(combined_digest(content, spec), spec, network)
 
 
 def _sweep_copies() -> None:
@@ -225,7 +220,7 @@ def _keras_input(path: Path) -> list[int | None] | None:
     return shapes[0] if len(shapes) == 1 else None
 
 
-def _verdict(answer: Answer | None) -> Verdict:
-    if answer is None:
-        return Verdict(reason=Reason.NO_ANSWER.value, detail="an output is NaN or infinite")
+def _verdict(answer: Answer | NoAnswer) -> Verdict:
+    if isinstance(answer, NoAnswer):
+        return Verdict(reason=Reason.NO_ANSWER.value, detail=answer.why)
     return Verdict(label=answer.label, score=answer.score, outputs=answer.outputs)

@@ -234,21 +234,9 @@ def _refuse_outputs(found: FoundModel, spec: Spec, raw: NDArray[np.float32]) -> 
             f"{', '.join(spec.labels[:8])})"
         )
         raise mismatch(found.path, what, "Correct labels: and output: in its card")
-    refuse_range(str(found.path), spec, raw)
-
-
-def refuse_range(name: str, spec: Spec, raw: NDArray[np.floating]) -> None:
-    """
-    Hold the numbers that came out against the output kind.
-
-    Raises:
-        ModelMismatch: They are no such numbers.
-    """
-    unlike = unlike_output(raw, spec)
-    if unlike:
+    if unlike := unlike_output(raw, spec):
         remedy = "Correct output: in its card (softmax, logits or sigmoid)"
-        what = f"not {spec.output}: {unlike}"
-        raise mismatch(name, what, remedy)
+        raise mismatch(found.path, f"not {spec.output}: {unlike}", remedy)
 
 
 def _readable(shape: Sequence[int | None]) -> str:

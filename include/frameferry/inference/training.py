@@ -33,10 +33,11 @@ from frameferry.inference.card import (
     Spec,
     mismatch,
 )
-from frameferry.inference.decode import Pixels, Undecodable, decode
+from frameferry.inference.decode import Pixels, decode
 from frameferry.inference.digest import content_digest
 from frameferry.inference.judge import read_judge
 from frameferry.inference.surfaces import LABELS, Label, encode, picture, samples
+from frameferry.inference.undecodable import Undecodable
 
 MODEL_NAME: Final = "model.keras"
 _BATCH: Final = 32

@@ -117,7 +117,7 @@ _TOLD = re.compile(
 )
 """Where the Kafka source and gRPC put what really happened."""
 _JAVA_NAME = re.compile(
-    r"^\s*(?:Caused by: |Exception in thread \S+ )?\(?(?:[\w$]+\.){2,}[\w$]+[:)] "
+    r"^\s*(?:: |Caused by: |Exception in thread \S+ )?\(?(?:[\w$]+\.){2,}[\w$]+[:)] "
     r"|^\s*\[[A-Z_.]+\] "
     r"| SQLSTATE: \w+$"
 )

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,13 @@ import psutil
 
 import frameferry
 from frameferry.config.connections import SparkConnection, is_secret_option
-from frameferry.errors import ConfigError, JudgingTimedOut, SparkUnavailable
+from frameferry.errors import (
+    ConfigError,
+    FrameferryError,
+    JudgingTimedOut,
+    SparkLost,
+    SparkUnavailable,
+)
 from frameferry.spark.failures import TRACEBACK, failure
 from frameferry.spark.job import ControlJob, JudgeJob
 
@@ -29,6 +35,7 @@ ENTRY = Path(frameferry.__file__).parents[2] / "spark_jobs" / "infer_batch.py"
 JARS_VARIABLE = "FRAMEFERRY_JARS"
 SUBMITTER_VARIABLE = "FRAMEFERRY_SUBMITTER"
 """Tells the driver which process waits for its rows."""
+_JOB_FILE = "job.json"
 _GRACE_SECONDS = 5.0
 _WATCH_SECONDS = 2.0
 _LAST_BYTES = 256 * 1024
@@ -52,7 +59,7 @@ def submitted_table(
     Job and configuration travel in files that only we can read: a command line is everybody's.
 
     Raises:
-        SparkUnavailable: spark-submit cannot start here, or the master is gone.
+        SparkUnavailable: spark-submit cannot start here; SparkLost: it went away with the job.
         JudgingFailed: The job raised, or passed its deadline (its processes are ended then).
         KafkaUnavailable, OffsetsLost, ModelMismatch: What the job met.
     """
@@ -63,8 +70,27 @@ def submitted_table(
         status = _run(command, folder, connection, deadline_seconds)
         if status != 0 or not rows.exists():
             secrets = (*job.secrets, *_secret_values(connection.conf))
-            raise failure(_last_words(folder), url=connection.url, secrets=secrets)
+            raise _meaning(status, folder, connection.url, secrets)
         return read_rows(rows)
+
+
+def _meaning(status: int, folder: Path, url: str, secrets: Sequence[str]) -> FrameferryError:
+    """Say what ended the driver: where it had begun, the job may have done it."""
+    text = f"{_last_words(folder)}\nthe driver ended with status {status} and gave no rows"
+    error = failure(text, url=url, secrets=secrets)
+    if isinstance(error, SparkUnavailable) and _beginning(folder / _JOB_FILE).exists():
+        return SparkLost(error.what, remedy=error.remedy)
+    return error
+
+
+def tell_it_began(job_file: Path) -> None:
+    """Tell whoever waits for the rows that Spark is there, and the job begins."""
+    with suppress(OSError):  # submitted by hand, from a folder that is not ours to write
+        _beginning(job_file).touch()
+
+
+def _beginning(job_file: Path) -> Path:
+    return job_file.with_name(f"{job_file.name}.begun")
 
 
 def end_with_submitter() -> None:
@@ -139,7 +165,7 @@ def _command(
         *("--properties-file", str(_private(folder / "spark.properties", properties))),
         "--load-spark-defaults",
         str(ENTRY),
-        str(_private(folder / "job.json", job.to_json())),
+        str(_private(folder / _JOB_FILE, job.to_json())),
         str(rows),
     ]
 
