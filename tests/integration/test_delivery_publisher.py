@@ -142,6 +142,33 @@ def test_a_server_that_takes_nothing_for_now_refuses_no_picture(tmp_path: Path) 
         delivery.stage(items(1))
 
 
+def test_names_that_the_server_never_gives_hold_up_no_other(tmp_path: Path) -> None:
+    made = items(6)
+    with (
+        odd_server(tmp_path, holds=r"0000[14]\.jpg") as server,
+        publisher(server.connection(), connections=1) as delivery,
+    ):
+        staged = delivery.stage(made).staged
+        result = delivery.publish(staged)
+        visible = server.visible()
+    assert [0, 2, 3, 5] == sorted(receipt.record_id for receipt in result.receipts)
+    assert [(1, "rename refused"), (4, "rename refused")] == sorted(
+        (refusal.record_id, refusal.reason) for refusal in result.refused
+    )
+    assert all("another one uses it" in refusal.detail for refusal in result.refused)
+    assert len(visible) == 4
+
+
+def test_a_server_that_renames_nothing_for_now_refuses_no_picture(tmp_path: Path) -> None:
+    with (
+        odd_server(tmp_path, holds=".") as server,
+        publisher(server.connection(), connections=1) as delivery,
+    ):
+        staged = delivery.stage(items(2)).staged
+        with pytest.raises(FtpUnavailable, match="another one uses it"):
+            delivery.publish(staged)
+
+
 def test_a_folder_that_goes_away_is_made_again(server: FtpSite) -> None:
     with publisher(server.connection(), connections=1) as delivery:
         deliver(delivery, items(2))

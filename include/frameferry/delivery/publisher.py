@@ -111,7 +111,7 @@ class Publisher:
         self._caution = Caution()
         retry = retry or RetryPolicy()
         self._tries = retry.tries
-        self._local_errors: Counter[int] = Counter()
+        self._local_errors: Counter[tuple[str, int]] = Counter()
         learnt = Learnt()
 
         def open_confined() -> FerryFTP:
@@ -309,7 +309,7 @@ class Publisher:
             reply, asked, answers = self._upload(ftp, part, data, ahead=ahead)
         if not reply.is_success:
             record_id = consignment.record_id
-            is_lasting = self._is_lasting(record_id, reply)
+            is_lasting = self._is_lasting("upload", record_id, reply)
             return self._refusals.of(
                 ftp, record_id, part, reply, what="upload", is_lasting=is_lasting
             )
@@ -317,14 +317,15 @@ class Publisher:
         how = _verified(ftp, consignment, measured, reply)
         return Staged(consignment.record_id, part, consignment.remote_path, how)
 
-    def _is_lasting(self, record_id: int, reply: Reply) -> bool:
+    def _is_lasting(self, what: str, record_id: int, reply: Reply) -> bool:
         """
         Count how often a server failed at one record: at each try means that it always will.
 
-        So do virus scanners say no. Without an end to it one picture would hold up all.
+        So do virus scanners say no, and servers whose file somebody holds open. Without an end to
+        it one picture would hold up all.
         """
-        self._local_errors[record_id] += reply.is_local_error
-        return reply.is_local_error and self._local_errors[record_id] >= self._tries
+        self._local_errors[what, record_id] += reply.is_local_error
+        return reply.is_local_error and self._local_errors[what, record_id] >= self._tries
 
     def _upload(
         self, ftp: FerryFTP, part: str, data: bytes, *, ahead: bool
@@ -342,8 +343,13 @@ class Publisher:
         return reply, asked, answers
 
     def _rename_group(self, ftp: FerryFTP, group: RenameGroup, _: bool) -> None:  # noqa: FBT001
-        for item, reply in group.rename(ftp):
-            self._refusals.settle_rename(ftp, group, item, reply)
+        # All are counted before the first of them ends this try.
+        counted = [
+            (item, reply, self._is_lasting("rename", item.record_id, reply))
+            for item, reply in group.rename(ftp)
+        ]
+        for item, reply, is_lasting in counted:
+            self._refusals.settle_rename(ftp, group, item, reply, is_lasting=is_lasting)
 
 
 def _verified(

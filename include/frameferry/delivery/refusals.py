@@ -53,9 +53,19 @@ class Refusals:
         check_folder(ftp, dirname(path), self._probe_tag())
         return Refusal(record_id, f"{what} refused", reply.words)
 
-    def settle_rename(self, ftp: FerryFTP, group: RenameGroup, item: Staged, reply: Reply) -> None:
+    def settle_rename(
+        self,
+        ftp: FerryFTP,
+        group: RenameGroup,
+        item: Staged,
+        reply: Reply,
+        *,
+        is_lasting: bool = False,
+    ) -> None:
         """
         Say why a rename was refused: done already, a file in its place, record or folder.
+
+        *is_lasting* as for `of`.
 
         Raises:
             DeliveryRefused: A file is in its place, and may not be deleted first.
@@ -64,11 +74,14 @@ class Refusals:
         if is_gone(ftp, item.part_path):
             group.vanished(ftp, item)
             return
-        raise_unless_record("rename", reply)
+        if not is_lasting:
+            raise_unless_record("rename", reply)
         if measure(ftp, item.remote_path) is not None and not self._replaces(ftp, item):
             self._make_way(ftp, group, item, reply)
             return
-        refusal = self.of(ftp, item.record_id, item.remote_path, reply, what="rename")
+        refusal = self.of(
+            *(ftp, item.record_id, item.remote_path, reply), what="rename", is_lasting=is_lasting
+        )
         group.refuse(item, refusal)
 
     def _replaces(self, ftp: FerryFTP, item: Staged) -> bool:
