@@ -80,7 +80,9 @@ def test_only_committed_offsets_are_replayed(shipped: Ledger) -> None:
 def test_one_open_replay_may_hold_an_offset(shipped: Ledger) -> None:
     first = _replay(shipped, "redeliver", OffsetRange(0, 1, 3))
     for rival in (OffsetRange(0, 0, 2), OffsetRange(0, 2, 4), OffsetRange(0, 1, 3)):
-        with pytest.raises(ConfigError, match=rf"replay batch {first.id} is open over 0:\[1, 3\)"):
+        with pytest.raises(
+            ConfigError, match=rf"replay batch {first.id} \(redeliver\) is open over 0:\[1, 3\)"
+        ):
             _replay(shipped, "reinfer", rival)
     with pytest.raises(ConfigError, match="overlap"):
         _replay(shipped, "reinfer", OffsetRange(0, 3, 4), OffsetRange(0, 3, 4))

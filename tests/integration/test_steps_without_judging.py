@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fixtures.ferry import bench, delivered_files
 
+from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import BatchUnfinished, ConfigError
 from frameferry.pipeline import steps
 from frameferry.pipeline.replay import plan_replay
@@ -121,6 +122,74 @@ def test_a_replay_sends_the_same_files_again_and_moves_no_offset(ferry, kafka_se
         counts = ctx.ledger.counts(ctx.pipeline)
     assert before == delivered_files(ftp_server, base)
     assert (8, 8, 0) == (counts.records, counts.delivered, counts.quarantined)
+
+
+def test_a_replay_that_was_interrupted_is_taken_up_by_the_same_replay(ferry, kafka_server):
+    ferry.content["batch"] = {"max_records": 5}
+    kafka_server.produce(ferry.content["kafka"]["topic"], values(20))
+    asked = {"partition": 0, "mode": "redeliver"}
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        first = plan_replay(ctx, start=2, end=14, dry_run=False, **asked)
+        one, two, three = first.batch_ids
+        run_batch(ctx, one)
+        for step in (steps.infer, steps.deliver):
+            step(ctx, two)
+        with pytest.raises(BatchUnfinished, match=f"{three}. The same replay again goes on"):
+            steps.verdict(ctx, [one, two, three])
+        told = plan_replay(ctx, start=2, end=14, dry_run=True, **asked)
+        assert ((), (two, three), ()) == (told.pieces, told.taken_up, told.batch_ids)
+        again = plan_replay(ctx, start=2, end=14, dry_run=False, **asked)
+        assert (two, three) == again.batch_ids
+        assert "after 2 of a replay that did not end" in again.sentence
+        for batch in again.batch_ids:
+            run_batch(ctx, batch)
+        # It has ended: whoever asks now wants all of it once more.
+        assert 3 == len(plan_replay(ctx, start=2, end=14, dry_run=True, **asked).pieces)
+
+
+def test_a_replay_that_was_interrupted_while_it_was_planned_gets_what_is_missing(
+    ferry, kafka_server, monkeypatch
+):
+    ferry.content["batch"] = {"max_records": 5}
+    kafka_server.produce(ferry.content["kafka"]["topic"], values(20))
+    asked = {"partition": 0, "start": 0, "end": 12, "mode": "redeliver"}
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        real, calls = ctx.ledger.add_replay, []
+
+        def dies(*args, **kwargs):
+            calls.append(args)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return real(*args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ctx.ledger, "add_replay", dies)
+            with pytest.raises(KeyboardInterrupt):
+                plan_replay(ctx, dry_run=False, **asked)
+        again = plan_replay(ctx, dry_run=False, **asked)
+        assert 1 == len(again.taken_up)
+        ranges = [ctx.ledger.batch(batch).ranges for batch in again.batch_ids]
+    assert [(0, 5), (5, 10), (10, 12)] == [(one.start, one.end) for (one,) in ranges]
+
+
+def test_another_replay_of_the_range_says_how_the_open_one_is_ended(ferry, kafka_server):
+    kafka_server.produce(ferry.content["kafka"]["topic"], values(8))
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        asked = {"partition": 0, "dry_run": False}
+        (open_one,) = plan_replay(ctx, start=2, end=6, mode="redeliver", **asked).batch_ids
+        says = (
+            rf"replay batch {open_one} \(redeliver\) is open over 0:\[2, 6\).*"
+            "--partition 0 --from 2 --to 6 --mode redeliver"
+        )
+        for start, end, mode in ((2, 6, "reinfer"), (3, 5, "redeliver"), (0, 4, "redeliver")):
+            with pytest.raises(ConfigError, match=says):
+                plan_replay(ctx, start=start, end=end, mode=mode, **asked)
+        (taken, other) = plan_replay(ctx, start=2, end=8, mode="redeliver", **asked).batch_ids
+        assert taken == open_one
+        assert ctx.ledger.batch(other).ranges == (OffsetRange(0, 6, 8),)
 
 
 @pytest.mark.parametrize(

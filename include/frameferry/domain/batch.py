@@ -88,3 +88,18 @@ class StageRates:
     bytes_per_record: float
     records_per_offset: float
     last_offsets: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayLeaf:
+    """
+    A leaf of a replay, over one range; open until it is committed.
+
+    `asked_at` is the same moment for all batches of one replay, and tells it from others.
+    """
+
+    id: int
+    mode: ReplayMode
+    asked_at: datetime
+    wanted: OffsetRange
+    is_open: bool

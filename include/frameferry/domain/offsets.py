@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -33,6 +34,17 @@ class OffsetRange:
     def length(self) -> int:
         """Offsets, not records."""
         return self.end - self.start
+
+    def without(self, others: Iterable[OffsetRange]) -> tuple[OffsetRange, ...]:
+        """Return what is left of this range where the others lie in it, in order."""
+        left, start = [], self.start
+        for other in sorted(other for other in others if self.overlaps(other)):
+            if start < other.start:
+                left.append(OffsetRange(self.partition, start, other.start))
+            start = max(start, other.end)
+        if start < self.end:
+            left.append(OffsetRange(self.partition, start, self.end))
+        return tuple(left)
 
     def overlaps(self, other: OffsetRange) -> bool:
         """Say whether any offset lies in both; ranges of two partitions never overlap."""

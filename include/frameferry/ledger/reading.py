@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from frameferry.domain.batch import Batch
+from frameferry.domain.batch import Batch, ReplayLeaf
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.state import (
     BatchRow,
@@ -25,6 +25,7 @@ from frameferry.ledger import (
     logins,
     orphans,
     pipelines,
+    replays,
     states,
     topics,
 )
@@ -123,6 +124,11 @@ class Reading:
         """Count a range's standing rows: (delivered, quarantined)."""
         with self._transactions.read() as connection:
             return listings.count_standing(connection, pipeline, wanted)
+
+    def replays_over(self, pipeline: str, wanted: OffsetRange) -> list[ReplayLeaf]:
+        """List the replays that lie over a range of the newest generation, oldest first."""
+        with self._transactions.read() as connection:
+            return replays.replays_over(connection, pipeline, wanted)
 
     def last_batches(self, pipeline: str, limit: int = 20) -> list[BatchRow]:
         """List the newest batches first; one that was split is shown by its children."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Connection, case, insert, literal, null, select
+from sqlalchemy import Connection, case, func, insert, literal, null, select
 
-from frameferry.domain.batch import ReplayMode
+from frameferry.domain.batch import ReplayLeaf, ReplayMode
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError
 from frameferry.ledger.actions import write_action
@@ -27,12 +28,13 @@ def add_replay(
     sentence: str,
     config_digest: str,
     who: str,
+    asked_at: datetime | None,
 ) -> int:
     """Plan a replay; see `Ledger.add_replay`."""
     known = need_pipeline(connection, name)
     committed = lock_progress(connection, known)
     _refuse_bad(name, ranges, committed)
-    _refuse_overlap(connection, known, name, ranges)
+    _refuse_overlap(connection, name, ranges)
     _refuse_pruned(connection, known, name, ranges)
     batch_id = insert_batch(
         connection,
@@ -42,6 +44,7 @@ def add_replay(
         sentence=sentence,
         config_digest=config_digest,
         inferred_at=from_now() if mode == "redeliver" else None,
+        planned_at=asked_at or from_now(),
     )
     insert_ranges(connection, known, batch_id, ranges, is_live_root=False)
     if mode == "redeliver":
@@ -71,31 +74,61 @@ def _refuse_bad(name: str, ranges: Sequence[OffsetRange], committed: dict[int, i
             raise ConfigError(msg, remedy="Name each offset once", pipeline=name)
 
 
-def _refuse_overlap(
-    connection: Connection, known: Known, name: str, ranges: Sequence[OffsetRange]
-) -> None:
-    """Let at most one open replay hold an offset; the locked progress rows keep rivals out."""
+def replays_over(connection: Connection, name: str, wanted: OffsetRange) -> list[ReplayLeaf]:
+    """List the leaves of replays over a range; see `Ledger.replays_over`."""
+    known = need_pipeline(connection, name)
+    root = batch.alias()
     query = (
         select(
-            batch_range.c.batch_id,
-            batch_range.c.partition,
+            batch.c.id,
+            batch.c.mode,
+            root.c.planned_at,
             batch_range.c.start_offset,
             batch_range.c.end_offset,
+            batch.c.committed_at,
         )
-        .join(batch, batch.c.id == batch_range.c.batch_id)
+        .join(batch_range, batch_range.c.batch_id == batch.c.id)
+        .join(root, root.c.id == func.coalesce(batch.c.root_id, batch.c.id))
         .where(
             batch.c.pipeline_id == known.id,
             batch.c.generation == known.generation,
             batch.c.kind == "replay",
-            batch.c.committed_at.is_(None),
             batch.c.split_at.is_(None),
+            batch_range.c.partition == wanted.partition,
+            batch_range.c.start_offset < wanted.end,
+            batch_range.c.end_offset > wanted.start,
         )
+        .order_by(batch.c.id)
     )
-    for other_id, *bounds in connection.execute(query):
-        other = OffsetRange(*bounds)
-        if any(wanted.overlaps(other) for wanted in ranges):
-            msg = f"replay batch {other_id} is open over {other}"
-            raise ConfigError(msg, remedy="Let it end first", pipeline=name)
+    return [
+        ReplayLeaf(
+            id=row.id,
+            mode=row.mode,
+            asked_at=row.planned_at,
+            wanted=OffsetRange(wanted.partition, row.start_offset, row.end_offset),
+            is_open=row.committed_at is None,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _refuse_overlap(connection: Connection, name: str, ranges: Sequence[OffsetRange]) -> None:
+    """Let at most one open replay hold an offset; the locked progress rows keep rivals out."""
+    for wanted in ranges:
+        for other in replays_over(connection, name, wanted):
+            if other.is_open:
+                raise under_replay(name, other)
+
+
+def under_replay(name: str, other: ReplayLeaf) -> ConfigError:
+    """Make the error for a range that a replay which did not end holds."""
+    msg = f"replay batch {other.id} ({other.mode}) is open over {other.wanted}"
+    remedy = (
+        "Let it end; where nothing runs it any more, this takes it up: frameferry replay "
+        f"{name} --partition {other.wanted.partition} --from {other.wanted.start} "
+        f"--to {other.wanted.end} --mode {other.mode}"
+    )
+    return ConfigError(msg, remedy=remedy, pipeline=name)
 
 
 def _refuse_pruned(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from frameferry.domain.batch import Batch, ReplayMode, Token
@@ -294,9 +295,12 @@ class Ledger(Reading, Judging, Delivering, Recovering):
         sentence: str,
         config_digest: str,
         who: str,
+        asked_at: datetime | None = None,
     ) -> int:
         """
         Plan a batch over committed offsets, and return its id; the action is recorded.
+
+        *asked_at* is one moment for all batches of one replay; now, where there is only one.
 
         `redeliver` begins judged: it copies the standing rows, path and label and all; those
         that are quarantined stay so. `reinfer` begins with none.
@@ -313,6 +317,7 @@ class Ledger(Reading, Judging, Delivering, Recovering):
                 sentence=sentence,
                 config_digest=config_digest,
                 who=who,
+                asked_at=asked_at,
             )
 
     def _try_login(self, digest: str, owner: str, lease_seconds: float) -> bool:

@@ -162,4 +162,6 @@ Run the steps again over offsets that are committed already.
 *redeliver* sends the pictures again by the predictions that stand; *reinfer* judges them again.
 The range is `[from, to)`. Nothing beyond the committed offset can be replayed, and the committed
 offset does not move. With *dry run* the first task's log says what would be done.
+
+A replay that was interrupted is taken up by the same form: what it had finished is not done again.
 """

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import structlog
 
 from frameferry.config.person import person
-from frameferry.domain.batch import ReplayMode
+from frameferry.domain.batch import ReplayLeaf, ReplayMode
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError
+from frameferry.ledger.replays import under_replay
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
 
@@ -22,7 +24,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """What a replay will do: its pieces, and the records that the ledger holds for them."""
+    """
+    What a replay will do: its pieces, and the records that the ledger holds for its range.
+
+    `taken_up` are batches of a replay that was interrupted; `batch_ids` begins with them.
+    """
 
     wanted: OffsetRange
     mode: ReplayMode
@@ -30,14 +36,18 @@ class ReplayPlan:
     records: int
     quarantined: int
     batch_ids: tuple[int, ...]
+    taken_up: tuple[int, ...] = ()
 
     @property
     def sentence(self) -> str:
         """Say it to a person."""
-        return (
+        told = (
             f"{self.mode} {self.wanted}: {self.records:,} records delivered before, "
             f"{self.quarantined:,} quarantined, in {len(self.pieces)} batches"
         )
+        if not self.taken_up:
+            return told
+        return f"{told}, after {len(self.taken_up)} of a replay that did not end"
 
 
 def plan_replay(
@@ -53,6 +63,9 @@ def plan_replay(
     """
     Freeze the batches of a replay, or only say what they would be.
 
+    Where a replay of this range and mode was interrupted, its open batches are taken up, and what
+    it had finished is not done again.
+
     Args:
         ctx: The pipeline.
         partition: The partition to replay.
@@ -63,39 +76,71 @@ def plan_replay(
         who: The person who asked, for the record.
 
     Raises:
-        ConfigError: The range is empty, unknown, not committed yet, or under replay already.
+        ConfigError: The range is empty, unknown, not committed yet, or under another replay.
     """
     wanted = _checked_range(ctx, partition, start, end)
-    pieces = tuple(_pieces(wanted, ctx.settings.batch.max_records))
-    if len(pieces) > MAX_BATCHES:
+    known = ctx.ledger.replays_over(ctx.pipeline, wanted)
+    taken_up = _interrupted(ctx, wanted, mode, known)
+    left = wanted.without(_covered(mode, known))
+    pieces = tuple(
+        piece for part in left for piece in _pieces(part, ctx.settings.batch.max_records)
+    )
+    if (count := len(taken_up) + len(pieces)) > MAX_BATCHES:
         msg = (
-            f"the range makes {len(pieces)} batches of {ctx.settings.batch.max_records} offsets; "
+            f"the range makes {count} batches of {ctx.settings.batch.max_records} offsets; "
             f"at most {MAX_BATCHES} fit in one replay"
         )
         raise ConfigError(
             msg, remedy="Replay it in several ranges", pipeline=ctx.pipeline, partition=partition
         )
-    plan = ReplayPlan(wanted, mode, pieces, *_standing(ctx, wanted), batch_ids=())
+    standing = _standing(ctx, wanted)
+    plan = ReplayPlan(wanted, mode, pieces, *standing, batch_ids=(), taken_up=taken_up)
     if dry_run:
         return plan
-    ids = _add(ctx, pieces, mode, who or person(), plan.sentence)
+    ids = (*taken_up, *_add(ctx, plan, who or person(), _moment(known)))
     log.info("replay.planned", pipeline=ctx.pipeline, batches=ids, sentence=plan.sentence)
-    return ReplayPlan(wanted, mode, pieces, plan.records, plan.quarantined, batch_ids=ids)
+    return replace(plan, batch_ids=ids)
 
 
-def _add(
-    ctx: Context, pieces: Sequence[OffsetRange], mode: ReplayMode, who: str, sentence: str
+def _interrupted(
+    ctx: Context, wanted: OffsetRange, mode: ReplayMode, known: Sequence[ReplayLeaf]
 ) -> tuple[int, ...]:
+    """
+    Find the open batches of this very replay.
+
+    Raises:
+        ConfigError: One belongs to another replay, which has to end first.
+    """
+    found = [one for one in known if one.is_open]
+    for one in found:
+        if one.mode != mode or one.wanted.without([wanted]):
+            raise under_replay(ctx.pipeline, one)
+    return tuple(one.id for one in found)
+
+
+def _covered(mode: ReplayMode, known: Sequence[ReplayLeaf]) -> list[OffsetRange]:
+    """Name what needs no new batch: what is open, and what the same replay has finished."""
+    asked = {one.asked_at for one in known if one.is_open}
+    return [one.wanted for one in known if one.mode == mode and one.asked_at in asked]
+
+
+def _moment(known: Sequence[ReplayLeaf]) -> datetime:
+    """Name the moment that tells a replay from others: that of the one it takes up, or now."""
+    return max((one.asked_at for one in known if one.is_open), default=datetime.now(UTC))
+
+
+def _add(ctx: Context, plan: ReplayPlan, who: str, asked_at: datetime) -> tuple[int, ...]:
     return tuple(
         ctx.ledger.add_replay(
             ctx.pipeline,
             ranges=[piece],
-            mode=mode,
-            sentence=sentence,
+            mode=plan.mode,
+            sentence=plan.sentence,
             config_digest=ctx.settings.digest,
             who=who,
+            asked_at=asked_at,
         )
-        for piece in pieces
+        for piece in plan.pieces
     )
 
 

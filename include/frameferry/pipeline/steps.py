@@ -220,8 +220,7 @@ def verdict(ctx: Context, batch_ids: Sequence[int]) -> None:
     if unfinished:
         names = ", ".join(map(str, unfinished))
         msg = f"{len(unfinished)} of {len(batch_ids)} batches are not finished: {names}"
-        raise BatchUnfinished(
-            msg,
-            remedy=f"The next run goes on with them; see: frameferry status {ctx.pipeline}",
-            pipeline=ctx.pipeline,
-        )
+        is_replay = ctx.ledger.batch(unfinished[0]).kind == "replay"
+        goes_on = "The same replay again goes on" if is_replay else "The next run goes on"
+        remedy = f"{goes_on} with them; see: frameferry status {ctx.pipeline}"
+        raise BatchUnfinished(msg, remedy=remedy, pipeline=ctx.pipeline)
