@@ -110,6 +110,16 @@ def dead_after(server: FtpSite, made: list[Item], renames: str) -> list[Intent]:
     return open_intents(made, staged)
 
 
+def test_a_picture_refused_while_settling_takes_along_the_sidecar_of_a_dead_attempt(tmp_path):
+    made = pairs(3)
+    with odd_server(tmp_path / "root", refuse_final=r"00001\.jpg$") as server:
+        dead = dead_after(server, made, "sidecar")
+        with publisher(server.connection()) as delivery:
+            settled = delivery.settle(dead)
+        assert [1] == [refusal.record_id for refusal in settled.refused]
+        assert sorted(server.visible()) == sorted(expected([made[0], made[2]]))
+
+
 @pytest.mark.parametrize("renames", ["none", "sidecar", "both"])
 @pytest.mark.parametrize("after", ["kept", "taken"])
 def test_whatever_a_dead_attempt_left_is_settled_without_sending_again(server, renames, after):

@@ -14,7 +14,13 @@ from typing import Self, TypeVar
 from frameferry.delivery.caution import Caution
 from frameferry.delivery.client import FerryFTP, Learnt
 from frameferry.delivery.folders import Folders, StandingFolders
-from frameferry.delivery.parts import PartStyle, has_sidecar, part_path, sidecar_part
+from frameferry.delivery.parts import (
+    PartStyle,
+    has_sidecar,
+    part_path,
+    sidecar_part,
+    sidecar_path,
+)
 from frameferry.delivery.paths import check_path
 from frameferry.delivery.pool import Pool
 from frameferry.delivery.refusals import Refusals, Replace
@@ -185,15 +191,15 @@ class Publisher:
         without = {refusal.record_id for refusal in first.refused}
         then = self._renamed([item for item in staged if item.record_id not in without])
         lonely = {refusal.record_id for refusal in then.refused}
-        self._take_back([item.sidecar for item in staged if item.record_id in lonely])
+        sidecars = [item.sidecar for item in staged if item.record_id in lonely]
+        self._take_back([sidecar.remote_path for sidecar in sidecars if sidecar is not None])
         return PublishResult(then.receipts, first.refused + then.refused)
 
-    def _take_back(self, sidecars: Sequence[Staged | None]) -> None:
+    def _take_back(self, sidecars: Sequence[str]) -> None:
         """Delete renamed sidecars of pictures that the server refused: nobody else would."""
-        paths = [sidecar.remote_path for sidecar in sidecars if sidecar is not None]
-        if paths:
+        if sidecars:
             with suppress(FrameferryError), self.lent() as ftp:
-                list(ftp.burst([f"DELE {path}" for path in paths]))
+                list(ftp.burst([f"DELE {path}" for path in sidecars]))
 
     def _renamed(self, staged: Sequence[Staged]) -> PublishResult:
         size = min(BURST_FILES, max(1, -(-len(staged) // self._pool.limit)))
@@ -224,6 +230,9 @@ class Publisher:
 
         found = self._pool.each(settle_one, intents)
         published = self.publish([one for one in found if isinstance(one, Staged)])
+        refused = {refusal.record_id for refusal in published.refused}
+        in_pairs = [one for one in intents if one.sidecar is not None and one.record_id in refused]
+        self._take_back([sidecar_path(one.remote_path) for one in in_pairs])
         resend = [one for one in found if isinstance(one, Resend)]
         return Settlement(
             receipts=[one for one in found if isinstance(one, Receipt)] + published.receipts,
