@@ -8,12 +8,14 @@ from __future__ import annotations
 import pytest
 from fixtures.boundary import Boundary, Crashed, Zombie, when
 from fixtures.log_clients import LogReader
+from fixtures.persons import judge_again
 from fixtures.plant import Plant, Site
 from fixtures.promise import all_done, promise
 
-from frameferry.errors import BatchTooBig, FtpUnavailable, SparkLost
+from frameferry.errors import BatchTooBig, FtpUnavailable, JudgingFailed, SparkLost
 from frameferry.pipeline import steps
 from frameferry.pipeline.replay import plan_replay
+from frameferry.pipeline.sweeping import sweep
 
 pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
 
@@ -216,3 +218,68 @@ def in_company(sqlite_site: Site) -> Plant:
 def test_an_innocent_beside_a_poisonous_picture_is_not_charged(in_company: Plant) -> None:
     in_company.finish()
     all_done(in_company)
+
+
+def delivered_half(plant: Plant) -> None:
+    """Let an attempt die when two of four pictures have their receipts."""
+    plant.produce(4)
+    dies_at(plant, "ledger.record_receipts done")
+    plant.pass_time()
+
+
+@pytest.mark.parametrize("accident", ["none", "fails", "expires"])
+def test_what_was_delivered_before_all_is_judged_again_is_delivered_once(
+    sqlite_site: Site, accident: str
+) -> None:
+    plant = Plant(sqlite_site, max_records=4)
+    delivered_half(plant)
+    assert judge_again(plant)
+    promise(plant)
+    calls = plant.judge.calls
+
+    def fails(number: int) -> None:
+        if calls < number <= calls + 2:
+            msg = "a worker died"
+            raise JudgingFailed(msg)
+
+    if accident == "fails":
+        plant.judge.accident = fails
+    if accident == "expires":
+        plant.log.expire(plant.topic, 0, 2)
+    plant.finish()
+    all_done(plant)
+    assert plant.site.ledger.gaps(plant.pipeline) == []
+
+
+@pytest.mark.parametrize("place", ["ftp.RNFR", "ledger.record_receipts"])
+def test_an_open_intent_outlives_that_all_is_judged_again(sqlite_site: Site, place: str) -> None:
+    plant = Plant(sqlite_site, max_records=4, after="taken")
+    plant.produce(4)
+    dies_at(plant, place)
+    plant.pass_time()
+    assert judge_again(plant)
+    # The parts are named after the batch that was split; they are no litter.
+    plant.process().attempt(sweep, dry_run=False)
+    calls = plant.judge.calls
+
+    def fails(number: int) -> None:
+        if calls < number <= calls + 2:
+            msg = "a worker died"
+            raise JudgingFailed(msg)
+
+    plant.judge.accident = fails
+    plant.produce(4, partition=1)
+    plant.finish()
+    all_done(plant)
+
+
+def test_a_judge_that_forgets_a_record_again_and_again_has_none_delivered_twice(
+    sqlite_site: Site,
+) -> None:
+    plant = Plant(sqlite_site, max_records=4)
+    plant.produce(4)
+    plant.judge.distort = lambda number, rows: (
+        [row for row in rows if row.offset != 3] if number <= 3 else rows
+    )
+    plant.finish()
+    all_done(plant)

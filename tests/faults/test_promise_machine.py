@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 from fixtures.boundary import Crashed, Zombie, crash_at
-from fixtures.changing_judge import BROKEN, POISON
+from fixtures.changing_judge import BROKEN, POISON, Rows
 from fixtures.demands import demand
 from fixtures.persons import (
     accept_all,
     accept_gaps,
     accept_topic,
+    judge_again,
     recover_and_accept,
     restore,
     unblock,
@@ -125,13 +126,19 @@ class Stories(RuleBasedStateMachine):
         if refill:
             self.plant.produce(refill, partition=number)
 
-    @rule(count=st.integers(0, 4))
-    def recreate(self, count: int) -> None:
+    @rule(count=st.integers(0, 4), is_smaller=st.booleans())
+    def recreate(self, count: int, is_smaller: bool) -> None:
         self._tell("re-create")
         self.open = []
-        self.plant.log.create_topic(self.plant.topic, partitions=len(self._logs))
+        partitions = max(len(self._logs) - is_smaller, 1)
+        self.plant.log.create_topic(self.plant.topic, partitions=partitions)
         if count:
             self.plant.produce(count)
+
+    @rule(partition=NUMBERS)
+    def lead_anew(self, partition: int) -> None:
+        self._tell("new leader")
+        self._logs[self._partition(partition)].leader_epoch += 1
 
     @precondition(lambda self: len(self._logs) < 4)
     @rule(low=st.integers(0, 2))
@@ -241,6 +248,21 @@ class Stories(RuleBasedStateMachine):
     def unblock(self) -> None:
         if unblock(self.plant):
             self._tell("unblock")
+
+    @rule()
+    def judge_again(self) -> None:
+        if judge_again(self.plant):
+            self._tell("judge again")
+
+    @rule(which=NUMBERS)
+    def miss_a_row(self, which: int) -> None:
+        """Let the judge leave out a record at its next call."""
+        self._tell("missing row")
+        self.plant.judge.distort = lambda _, rows: self._without(rows, which)
+
+    def _without(self, rows: Rows, which: int) -> Rows:
+        self.plant.judge.distort = None
+        return [row for place, row in enumerate(rows) if place != which % len(rows)]
 
     @invariant()
     def the_promise(self) -> None:

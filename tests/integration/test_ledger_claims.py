@@ -121,7 +121,10 @@ def _writes(ledger: Ledger, token: Token, record_id: int) -> dict[str, object]:
         "renew": lambda: ledger.renew(token, LEASE),
         "record_failure": lambda: ledger.record_failure(token, error="e", retry_after_seconds=1),
         "record_predictions": lambda: record(ledger, token, rows([WANTED])),
-        "withdraw_predictions": lambda: ledger.withdraw_predictions(token, error="e"),
+        "withdraw_predictions": lambda: ledger.withdraw_predictions(
+            token, partition=0, offset=0, error="e"
+        ),
+        "judge_again": lambda: ledger.judge_again(token, why="e"),
         "consignments": lambda: ledger.consignments(token),
         "recorded_offsets": lambda: ledger.recorded_offsets(token),
         "open_intents": lambda: ledger.open_intents(token),

@@ -25,11 +25,11 @@ from fixtures.ledgers import (
     rows,
 )
 
-from frameferry.domain.batch import Batch
+from frameferry.domain.batch import Batch, Trouble
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction, Refusal
 from frameferry.domain.state import QuarantineRow
-from frameferry.errors import BatchUnfinished, LedgerConflict, PredictionsIncomplete
+from frameferry.errors import BatchUnfinished, Fenced, LedgerConflict, PredictionsIncomplete
 from frameferry.ledger.database import open_ledger
 from frameferry.ledger.store import Ledger
 
@@ -189,7 +189,7 @@ def test_a_duplicate_of_a_record_that_is_refused_is_delivered_itself(press: Ledg
 def test_a_duplicate_of_a_withdrawn_record_is_delivered_itself(press: Ledger) -> None:
     first = judged(press, WANTED, said=[row(0, 3, value=b"x", path="/p/a.jpg")])
     second = judged(press, OffsetRange(1, 0, 4), said=[row(1, 0, value=b"x", path="/p/a.jpg")])
-    press.withdraw_predictions(first.token, error="no such record")
+    press.withdraw_predictions(first.token, partition=0, offset=0, error="no such record")
     deliver(press, second)
     record(press, first.token, [row(0, 2, value=b"y", path="/p/a.jpg")])
     assert [line.reason for line in press.quarantined(PIPELINE)] == ["name taken"]
@@ -198,7 +198,7 @@ def test_a_duplicate_of_a_withdrawn_record_is_delivered_itself(press: Ledger) ->
 def test_withdrawn_rows_are_judged_again(press: Ledger) -> None:
     wrong = [row(0, 0), row(0, 1), row(0, 3, quarantine=("truncated", ""))]
     batch = judged(press, WANTED, said=wrong)
-    press.withdraw_predictions(batch.token, error="no row for 0:2")
+    press.withdraw_predictions(batch.token, partition=0, offset=0, error="no row for 0:2")
     assert press.batch(batch.id).inferred_at is None
     assert press.counts(PIPELINE).records == 0
     assert _last_error(press) == "no row for 0:2"
@@ -209,25 +209,103 @@ def test_withdrawn_rows_are_judged_again(press: Ledger) -> None:
     assert press.counts(PIPELINE).delivered == 4
 
 
-def test_what_was_delivered_or_may_be_outlives_a_withdrawal(press: Ledger) -> None:
+def pieces(ledger: Ledger, batch: Batch) -> dict[OffsetRange, Batch]:
+    """The pieces of a batch that was split, by their range."""
+    state = ledger.pipeline_state(PIPELINE)
+    assert state is not None
+    found = [ledger.batch(leaf.id) for leaf in state.open_batches if leaf.root_id == batch.id]
+    assert all(piece.parent_id == batch.id for piece in found)
+    return {part: piece for piece in found for part in piece.ranges}
+
+
+def test_what_was_delivered_or_may_be_outlives_a_withdrawal_in_a_judged_piece(
+    press: Ledger,
+) -> None:
     batch = judged(press, WANTED)
     due = press.consignments(batch.token)
     intend(press, batch, due[:2])
-    press.withdraw_intents(batch.token, [due[0].record_id])
-    done = put_one(press, batch)
-    press.withdraw_predictions(batch.token, error="wrong")
-    assert press.recorded_offsets(batch.token) == {0: sorted([1, done])}
-    assert [intent.record_id for intent in press.open_intents(batch.token)] == [due[1].record_id]
-    record(press, batch.token, [row(0, at, label="scratch") for at in range(4)])
+    receive(press, batch, due[:1])
+    press.withdraw_predictions(batch.token, partition=0, offset=3, error="no row for 0:3")
+    assert press.batch(batch.id).split_at is not None
+    found = pieces(press, batch)
+    stands, again = (claim(press, found[OffsetRange(0, *part)].id) for part in ((0, 3), (3, 4)))
+    # The third row was compared with its record already.
+    assert press.recorded_offsets(stands.token) == {0: [0, 1, 2]}
+    assert [intent.record_id for intent in press.open_intents(stands.token)] == [due[1].record_id]
+    assert stands.inferred_at is not None
+    assert (again.inferred_at, again.trouble.failures) == (None, 1)
+    assert press.recorded_offsets(again.token) == {}
+    record(press, again.token, [row(0, 3, label="scratch")])
     labels = {line.offset: line.label for line in press.records(PIPELINE)}
-    assert labels == {0: "good", 1: "good", 2: "scratch", 3: "scratch"}
+    assert labels == {0: "good", 1: "good", 2: "good", 3: "scratch"}
+    receive(press, stands, due[1:2])
+    for piece in (stands, again):
+        put(press, piece)
+        press.record_census(piece.token, count(press, piece), seconds=1)
+        press.commit(piece.id)
+    assert press.committed_offsets(PIPELINE)[0] == 4
+    assert press.counts(PIPELINE).delivered == 4
 
 
-def put_one(ledger: Ledger, batch: Batch) -> int:
-    due = ledger.consignments(batch.token)[:1]
-    intend(ledger, batch, due)
-    receive(ledger, batch, due)
-    return due[0].offset
+def test_an_attempt_that_sleeps_through_a_withdrawal_gives_no_receipt(press: Ledger) -> None:
+    zombie = judged(press, WANTED)
+    due = press.consignments(zombie.token)
+    intend(press, zombie, due[:1])
+    batch = claim(press, zombie.id)
+    press.judge_again(batch.token, why="the wrong model")
+    with pytest.raises(Fenced):
+        receive(press, zombie, due[:1])
+    (piece,) = (one for one in pieces(press, batch).values() if one.inferred_at)
+    held = claim(press, piece.id)
+    assert [intent.record_id for intent in press.open_intents(held.token)] == [due[0].record_id]
+
+
+def test_a_person_takes_back_all_that_nothing_hangs_on_and_it_counts_as_no_failure(
+    press: Ledger,
+) -> None:
+    said = [row(0, 0, quarantine=("dark", "")), *rows([OffsetRange(0, 1, 4)])]
+    batch = judged(press, WANTED, said=said)
+    due = press.consignments(batch.token)
+    intend(press, batch, due[1:2])
+    receive(press, batch, due[1:2])
+    press.judge_again(batch.token, why="anna had it judged again")
+    found = dict(sorted(pieces(press, batch).items()))
+    assert list(found) == [OffsetRange(0, 0, 2), OffsetRange(0, 2, 3), OffsetRange(0, 3, 4)]
+    assert [piece.inferred_at is None for piece in found.values()] == [True, False, True]
+    assert {piece.trouble.failures for piece in found.values()} == {0}
+    assert press.quarantined(PIPELINE) == []
+
+
+def test_judging_again_leaves_a_batch_alone_of_which_all_was_delivered(press: Ledger) -> None:
+    batch = judged(press, WANTED)
+    put(press, batch)
+    press.judge_again(batch.token, why="anna had it judged again")
+    assert press.recorded_offsets(batch.token) == {0: [0, 1, 2, 3]}
+    press.record_census(batch.token, count(press, batch), seconds=1)
+
+
+def test_judging_again_twice_convicts_nobody(press: Ledger) -> None:
+    batch = claim(press, plan(press, OffsetRange(0, 0, 1)))
+    for _ in range(2):
+        record(press, batch.token, [row(0, 0)])
+        press.judge_again(batch.token, why="anna had it judged again")
+    assert press.batch(batch.id).trouble == Trouble()
+
+
+@pytest.mark.parametrize(("is_charged", "proofs"), [(True, 1), (False, 0)])
+def test_a_wrong_row_is_a_proof_only_between_controls(
+    press: Ledger, is_charged: bool, proofs: int
+) -> None:
+    whole = claim(press, plan(press, OffsetRange(0, 0, 2)))
+    halves = [[OffsetRange(0, 0, 1)], [OffsetRange(0, 1, 2)]]
+    first, _ = press.split_batch(
+        whole.token, pieces=halves, lost=[], is_charged=is_charged, why="it fails"
+    )
+    batch = claim(press, first)
+    record(press, batch.token, [row(0, 0)])
+    press.withdraw_predictions(batch.token, partition=0, offset=0, error="wrong")
+    trouble = press.batch(first).trouble
+    assert (trouble.failures, trouble.proofs) == (1, proofs)
 
 
 def test_only_a_judged_batch_that_is_not_delivered_can_be_withdrawn(press: Ledger) -> None:
@@ -235,7 +313,7 @@ def test_only_a_judged_batch_that_is_not_delivered_can_be_withdrawn(press: Ledge
     done = carried(press, OffsetRange(1, 0, 4))
     for batch in (planned, done):
         with pytest.raises(LedgerConflict, match="judged and not delivered"):
-            press.withdraw_predictions(batch.token, error="wrong")
+            press.withdraw_predictions(batch.token, partition=0, offset=0, error="wrong")
 
 
 def test_two_batches_that_want_one_name_at_once_do_not_both_get_it(

@@ -266,14 +266,12 @@ def test_totals_are_those_of_the_rows_whatever_was_done(press: Ledger) -> None:
     assert 6 == press.counts(PIPELINE).records
 
 
-def test_a_row_that_was_delivered_before_its_batch_was_split_is_counted(press: Ledger) -> None:
+def test_a_row_that_was_delivered_before_a_withdrawal_is_counted(press: Ledger) -> None:
     batch = judged(press, OffsetRange(0, 0, 4))
     first, *_ = press.consignments(batch.token)
     intend(press, batch, [first])
     receive(press, batch, [first])
-    press.withdraw_predictions(batch.token, error="wrong rows")
-    halves = [[OffsetRange(0, 0, 2)], [OffsetRange(0, 2, 4)]]
-    press.split_batch(batch.token, pieces=halves, lost=[], is_charged=True, why="it fails")
+    press.withdraw_predictions(batch.token, partition=0, offset=2, error="wrong rows")
     assert 1 == press.counts(PIPELINE).delivered
     other = committed(press, OffsetRange(1, 0, 1))
     assert 2 == press.counts(PIPELINE).delivered, other

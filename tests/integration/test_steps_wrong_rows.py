@@ -11,6 +11,7 @@ from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.polling import poll
 
 from frameferry.domain.naming import join_base
+from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction, Prediction, sha256_hex
 from frameferry.errors import PredictionsIncomplete, RecordChanged
 from frameferry.pipeline import steps, world
@@ -87,7 +88,12 @@ def test_a_row_without_a_record_is_judged_again(
     batch = judge_wrongly(ctx, [*right_rows(ctx), row(ctx, 6, b"aborted")])
     with pytest.raises(PredictionsIncomplete, match="holds no record"):
         steps.deliver(ctx, batch)
-    run_batch(ctx, batch)
+    # What was delivered by then has a piece of its own, and only the rest is judged again.
+    delivered, rest = steps.plan(ctx).batch_ids
+    assert ctx.ledger.batch(delivered).ranges == (OffsetRange(0, 0, 6),)
+    assert ctx.ledger.batch(rest).inferred_at is None
+    for piece in (delivered, rest):
+        run_batch(ctx, piece)
     assert contents(ferry, ftp_server) == sorted(VALUES)
     assert ctx.ledger.committed_offsets(ctx.pipeline) == {0: 8}
 

@@ -106,8 +106,7 @@ class Judging:
 
         A name that another record holds (compared without case) makes the row its *duplicate*
         where the bytes are the same, and quarantines it as "name taken" where they are not. A
-        replay's row takes the name over with its receipt. Rows that stand in the batch already,
-        since they were delivered before a withdrawal, are left as they are.
+        replay's row takes the name over with its receipt.
 
         Args:
             token: The attempt that judged.
@@ -137,18 +136,43 @@ class Judging:
 
         write_names(self._transactions, record)
 
-    def withdraw_predictions(self, token: Token, *, error: str) -> None:
+    def withdraw_predictions(
+        self, token: Token, *, partition: int, offset: int, error: str
+    ) -> None:
         """
         Take back rows that turned out not to be the records of the range: a failure of judging.
 
         Of a charged batch of one offset, which is judged between controls, it is a proof as well.
-        Rows with a receipt, or with an intent that is still open, stay.
+        Where rows have receipts or open intents, the batch is split: they, and what was compared
+        before, go to judged pieces, and the rest is judged again.
+
+        Args:
+            token: The attempt that found out.
+            partition: Where the rows and the records part.
+            offset: The first one in doubt; what lies before was compared.
+            error: What is wrong there.
 
         Raises:
             Fenced: A newer attempt, a split or a restore owns the batch.
+            LedgerConflict: The batch is not judged, or delivered already.
         """
         with self._transactions.write() as connection:
-            withdrawals.withdraw_predictions(connection, token, error=error)
+            withdrawals.withdraw_predictions(
+                connection, token, partition=partition, offset=offset, error=error
+            )
+
+    def judge_again(self, token: Token, *, why: str) -> None:
+        """
+        Take back all rows without a receipt or an open intent, on a person's word.
+
+        It counts as no failure. As `withdraw_predictions`, it splits a batch that has such rows.
+
+        Raises:
+            Fenced: A newer attempt, a split or a restore owns the batch.
+            LedgerConflict: The batch is not judged, or delivered already.
+        """
+        with self._transactions.write() as connection:
+            withdrawals.judge_again(connection, token, why=why)
 
     def withdraw_untouched(self, token: Token) -> bool:
         """

@@ -54,10 +54,17 @@ def part_fates(
     over = batch.c.delivered_at.is_not(None) | batch.c.split_at.is_not(None)
     last = case((over, batch.c.attempt), else_=batch.c.attempt - 1)
     ended = connection.execute(select(batch.c.id, last).where(ours))
+    # Of all open batches: where one was split, a piece of it has its intents.
     intended = connection.scalars(
         select(record.c.part_path)
         .join(batch, batch.c.id == record.c.batch_id)
-        .where(ours, record.c.outcome.is_(None), record.c.part_path.is_not(None))
+        .where(
+            batch.c.pipeline_id == known.id,
+            batch.c.committed_at.is_(None),
+            batch.c.split_at.is_(None),
+            record.c.outcome.is_(None),
+            record.c.part_path.is_not(None),
+        )
     )
     keys = {name_key(path): path for path in paths}
     holders = find_holders(connection, destination, keys)
@@ -69,5 +76,8 @@ def part_fates(
 
 
 def _was_retried() -> ColumnElement[bool]:
+    """Hold where an attempt may have died: at the batch, or at the judged one it is a piece of."""
+    parent = batch.alias()
+    judged_parent = select(parent.c.inferred_at).where(parent.c.id == batch.c.parent_id)
     usual = case((batch.c.mode == "redeliver", 1), else_=_ATTEMPTS_OF_A_LIVE_BATCH)
-    return batch.c.attempt > usual
+    return (batch.c.attempt > usual) | judged_parent.scalar_subquery().is_not(None)

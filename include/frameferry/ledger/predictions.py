@@ -59,11 +59,7 @@ def record_predictions(
         retry_at=None,
     )
     _refuse_strays(rows, ranges_of(connection, [token.batch_id])[token.batch_id], token)
-    kept = _kept(connection, token.batch_id)
-    fresh = sorted(
-        (row for row in rows if (row.prediction.partition, row.prediction.offset) not in kept),
-        key=lambda row: (row.prediction.partition, row.prediction.offset),
-    )
+    fresh = sorted(rows, key=lambda row: (row.prediction.partition, row.prediction.offset))
     if held.kind == "live":
         fresh = under_sighted_names(connection, held, destination, fresh)
     base = _base(held, destination, judge_digest)
@@ -100,11 +96,6 @@ def _incomplete(token: Token, partition: int, offset: int, what: str) -> Predict
         partition=partition,
         offset=offset,
     )
-
-
-def _kept(connection: Connection, batch_id: int) -> set[tuple[int, int]]:
-    query = select(record.c.partition, record.c.offset).where(record.c.batch_id == batch_id)
-    return {(partition, offset) for partition, offset in connection.execute(query)}
 
 
 def _base(held: Held, destination: str, judge_digest: str | None) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -50,12 +51,18 @@ def split_batch(
     if held.kind == "live":
         for part, cause in lost:
             insert_gap(connection, known, part, cause)
-    return tuple(_child(connection, known, row, piece, why) for piece in pieces if piece)
+    return tuple(add_piece(connection, known, row, piece, why) for piece in pieces if piece)
 
 
-def _child(
-    connection: Connection, known: Known, parent: AnyRow, ranges: Sequence[OffsetRange], why: str
+def add_piece(
+    connection: Connection,
+    known: Known,
+    parent: AnyRow,
+    ranges: Sequence[OffsetRange],
+    why: str,
+    **columns: Any,  # noqa: ANN401 - columns of batch
 ) -> int:
+    """Insert a piece of a batch, not judged unless *columns* say so; return its id."""
     child_id = insert_batch(
         connection,
         known,
@@ -68,6 +75,7 @@ def _child(
         charges=parent.charges,
         # Where its parent was judged alone, so is it: its failure then counts at once.
         is_suspect=parent.is_suspect,
+        **columns,
     )
     insert_ranges(connection, known, child_id, ranges, is_live_root=False)
     return child_id

@@ -21,11 +21,7 @@ _IS_UNTALLIED = text("NOT batch.is_tallied")
 
 
 def write_tallies(connection: Connection, known: Known) -> None:
-    """
-    Count the batches that ended and were not counted yet, or were changed since.
-
-    A batch that was split may hold rows too: those delivered before its judging was withdrawn.
-    """
+    """Count the batches that ended and were not counted yet, or were changed since."""
     ended = batch.c.committed_at.is_not(None) | batch.c.split_at.is_not(None)
     fresh = _untallied(known).where(ended)
     for batch_id in list(connection.scalars(fresh)):

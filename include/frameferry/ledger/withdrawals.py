@@ -2,71 +2,198 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Select, delete, select, update
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    delete,
+    false,
+    func,
+    select,
+    tuple_,
+    update,
+)
 
 from frameferry.domain.batch import Token
-from frameferry.ledger.fence import check, fence
+from frameferry.domain.offsets import OffsetRange
+from frameferry.ledger.claims import ranges_of
+from frameferry.ledger.clock import from_now
+from frameferry.ledger.dialects import AnyRow
+from frameferry.ledger.fence import Held, check, fence
+from frameferry.ledger.parting import part
+from frameferry.ledger.pipelines import Known
+from frameferry.ledger.splits import add_piece
 from frameferry.ledger.tables import batch, current, quarantine, record
 from frameferry.ledger.text import storable
 
+Place = tuple[int, int]
+_CAN_BE = batch.c.inferred_at.is_not(None) & batch.c.delivered_at.is_(None)
+_OTHERWISE = "only predictions of a batch that is judged and not delivered can be withdrawn"
+_UNJUDGED = dict.fromkeys(
+    ("inferred_at", "judge_digest", "infer_seconds", "record_count", "byte_count")
+)
 
-def withdraw_predictions(connection: Connection, token: Token, *, error: str) -> None:
-    """Delete what nothing hangs on yet; see `Ledger.withdraw_predictions`."""
-    _withdraw(
-        connection,
-        token,
-        failures=batch.c.failures + 1,
-        proofs=batch.c.proofs + 1,
-        last_error=storable(error),
-        last_failure=storable(error),
-    )
+
+def withdraw_predictions(
+    connection: Connection, token: Token, *, partition: int, offset: int, error: str
+) -> None:
+    """Take back what is in doubt from an offset on; see `Ledger.withdraw_predictions`."""
+    held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE)
+    row = _row(connection, held)
+    words = storable(error)
+    trouble = {"failures": row.failures + 1, "last_failure": words, "last_error": words}
+    if row.charges and row.record_count == 1:
+        trouble["proofs"] = row.proofs + 1
+    _take_back(connection, held, row, (partition, offset), error, trouble)
+
+
+def judge_again(connection: Connection, token: Token, *, why: str) -> None:
+    """Take back what nothing hangs on yet; see `Ledger.judge_again`."""
+    held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE)
+    row = _row(connection, held)
+    trouble = {
+        "failures": row.failures,
+        "proofs": row.proofs,
+        "last_failure": row.last_failure,
+        "last_error": storable(why),
+    }
+    _take_back(connection, held, row, None, why, trouble)
 
 
 def withdraw_untouched(connection: Connection, token: Token) -> bool:
     """Delete all rows where no file of theirs can be anywhere; see `Ledger.withdraw_untouched`."""
     check(connection, token)
-    touched = select(record.c.id).where(
-        record.c.batch_id == token.batch_id,
-        (record.c.outcome == "delivered") | record.c.part_path.is_not(None),
-    )
-    if connection.execute(touched.limit(1)).one_or_none() is not None:
+    if connection.execute(_touched(token.batch_id).limit(1)).one_or_none() is not None:
         return False
-    _withdraw(connection, token)
+    held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE, **_UNJUDGED)
+    _delete(connection, held.id, None)
     return True
 
 
-def _withdraw(connection: Connection, token: Token, **written: object) -> None:
-    fence(
-        connection,
-        token,
-        only_if=batch.c.inferred_at.is_not(None) & batch.c.delivered_at.is_(None),
-        otherwise="only predictions of a batch that is judged and not delivered can be withdrawn",
-        inferred_at=None,
-        judge_digest=None,
-        infer_seconds=None,
-        record_count=None,
-        byte_count=None,
-        **written,
+def _row(connection: Connection, held: Held) -> AnyRow:
+    return connection.execute(select(batch).where(batch.c.id == held.id)).one()
+
+
+def _take_back(
+    connection: Connection,
+    held: Held,
+    row: AnyRow,
+    cut: Place | None,
+    why: str,
+    trouble: dict[str, Any],
+) -> None:
+    """
+    Let the whole batch be judged again, or where files may be of it the rest of it.
+
+    A batch that is not judged has no rows, so that whatever befalls it next, a split or a loss,
+    none is forgotten.
+    """
+    if connection.execute(_touched(held.id).limit(1)).one_or_none() is None:
+        _delete(connection, held.id, None)
+        _set(connection, held.id, **_UNJUDGED, **trouble)
+        return
+    sure, doubtful = _rows(connection, held.id, cut)
+    if not doubtful:
+        _set(connection, held.id, last_error=storable(why))
+        return
+    _delete(connection, held.id, cut)
+    _set(connection, held.id, split_at=from_now(), owner=None, leased_until=None, retry_at=None)
+    known = Known(held.pipeline_id, held.generation)
+    stand, again = part(ranges_of(connection, [held.id])[held.id], sure, doubtful)
+    for ranges in stand:
+        _hand_over(connection, known, row, ranges, why)
+    for ranges in again:
+        add_piece(connection, known, row, ranges, why, **trouble)
+
+
+def _rows(
+    connection: Connection, batch_id: int, cut: Place | None
+) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """List the offsets whose rows stand, and those to be judged again, by partition."""
+    kept: defaultdict[int, list[int]] = defaultdict(list)
+    doubtful: defaultdict[int, list[int]] = defaultdict(list)
+    stands = (_is_touched() | _is_before(cut)).label("stands")
+    query = select(record.c.partition, record.c.offset, stands)
+    ordered = query.order_by(record.c.partition, record.c.offset)
+    for partition, offset, is_kept in connection.execute(
+        ordered.where(record.c.batch_id == batch_id)
+    ):
+        (kept if is_kept else doubtful)[partition].append(offset)
+    if cut is not None and cut[1] not in kept[cut[0]] + doubtful[cut[0]]:
+        doubtful[cut[0]] = sorted([*doubtful[cut[0]], cut[1]])
+    return kept, {partition: offsets for partition, offsets in doubtful.items() if offsets}
+
+
+def _hand_over(
+    connection: Connection, known: Known, parent: AnyRow, ranges: Sequence[OffsetRange], why: str
+) -> None:
+    """Give rows that stand to a judged piece of their own, which is delivered like any other."""
+    piece_id = add_piece(
+        *(connection, known, parent, ranges, why),
+        inferred_at=parent.inferred_at,
+        judge_digest=parent.judge_digest,
     )
-    _free_duplicates(connection, token.batch_id)
-    doomed = _doomed(token.batch_id)
+    for one in ranges:
+        connection.execute(
+            update(record)
+            .where(
+                record.c.batch_id == parent.id,
+                record.c.partition == one.partition,
+                record.c.offset >= one.start,
+                record.c.offset < one.end,
+            )
+            .values(batch_id=piece_id)
+        )
+    query = select(func.count(), func.coalesce(func.sum(record.c.size_bytes), 0))
+    count, total = connection.execute(query.where(record.c.batch_id == piece_id)).one()
+    share = count / max(parent.record_count or 0, 1)
+    _set(
+        *(connection, piece_id),
+        record_count=count,
+        byte_count=int(total),
+        infer_seconds=(parent.infer_seconds or 0.0) * min(share, 1.0),
+    )
+
+
+def _set(connection: Connection, batch_id: int, **values: Any) -> None:  # noqa: ANN401 - columns of batch
+    connection.execute(update(batch).where(batch.c.id == batch_id).values(**values))
+
+
+def _delete(connection: Connection, batch_id: int, cut: Place | None) -> None:
+    """Delete the rows that are to be judged again."""
+    _free_duplicates(connection, batch_id, cut)
+    doomed = _doomed(batch_id, cut)
     connection.execute(delete(quarantine).where(quarantine.c.record_id.in_(doomed)))
     connection.execute(delete(current).where(current.c.record_id.in_(doomed)))
     connection.execute(delete(record).where(record.c.id.in_(doomed)))
 
 
-def _doomed(batch_id: int) -> Select[tuple[int]]:
-    """Pick the rows without receipt and without an intent that is still open."""
+def _is_touched() -> ColumnElement[bool]:
+    """Hold where a file is, or may be: under a receipt, or an intent that is still open."""
+    return (func.coalesce(record.c.outcome, "") == "delivered") | record.c.part_path.is_not(None)
+
+
+def _is_before(cut: Place | None) -> ColumnElement[bool]:
+    return false() if cut is None else tuple_(record.c.partition, record.c.offset) < cut
+
+
+def _touched(batch_id: int) -> Select[int]:
+    return select(record.c.id).where(record.c.batch_id == batch_id, _is_touched())
+
+
+def _doomed(batch_id: int, cut: Place | None) -> Select[int]:
     return select(record.c.id).where(
-        record.c.batch_id == batch_id,
-        record.c.outcome.is_distinct_from("delivered"),
-        record.c.part_path.is_(None),
+        record.c.batch_id == batch_id, ~_is_touched(), ~_is_before(cut)
     )
 
 
-def _free_duplicates(connection: Connection, batch_id: int) -> None:
+def _free_duplicates(connection: Connection, batch_id: int, cut: Place | None) -> None:
     """Let duplicates of doomed rows be rows of their own; they get a name before delivery."""
-    doomed = _doomed(batch_id).subquery()
+    doomed = _doomed(batch_id, cut).subquery()
     connection.execute(
         update(record)
         .where(record.c.duplicate_of.in_(select(doomed.c.id)))

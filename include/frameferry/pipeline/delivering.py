@@ -181,7 +181,9 @@ def _checked(
 
 
 def _send_back(ctx: Context, token: Token, partition: int, offset: int, what: str) -> None:
-    ctx.ledger.withdraw_predictions(token, error=f"{what}: {partition}:{offset}")
+    ctx.ledger.withdraw_predictions(
+        token, partition=partition, offset=offset, error=f"{what}: {partition}:{offset}"
+    )
     raise PredictionsIncomplete(
         what,
         remedy="The batch is judged again at the next try",
