@@ -26,6 +26,8 @@ from fixtures.promise import all_done, promise
 
 from frameferry.errors import JudgingFailed
 from frameferry.ledger.backups import back_up
+from frameferry.ledger.exporting import parquet_in
+from frameferry.ledger.pruning import prune
 from frameferry.pipeline import steps
 
 pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
@@ -196,6 +198,177 @@ def test_rows_of_an_older_generation_tell_of_a_second_truncation(sqlite_site: Si
         assert accept_topic(plant)
     accept_all(plant)
     all_done(plant)
+
+
+def lead_anew(plant: Plant, partition: int = 0) -> None:
+    """Restart a broker: the partition has a new leader, and its log is the same."""
+    plant.log.topics[plant.topic].partitions[partition].leader_epoch += 1
+
+
+def prune_all(plant: Plant, folder: Path) -> None:
+    transactions = plant.site.ledger._transactions
+    assert prune(transactions, older_than_seconds=0, export=parquet_in(folder), who="tests")
+
+
+def is_blocked(plant: Plant) -> bool:
+    plant.process().attempt(steps.wait)
+    return plant.site.ledger.blocked(plant.pipeline) is not None
+
+
+def test_a_new_leader_of_a_pruned_log_cut_nothing_off(sqlite_site: Site, tmp_path: Path) -> None:
+    plant = Plant(sqlite_site, max_records=3)
+    plant.produce(3)
+    plant.produce(1, mark=BROKEN.decode())
+    plant.produce(8)
+    plant.finish()
+    assert not is_blocked(plant)
+    prune_all(plant, tmp_path)
+    lead_anew(plant)
+    assert not is_blocked(plant)
+
+
+def test_a_pruned_log_that_was_cut_is_noticed_and_nothing_of_it_is_lost(
+    sqlite_site: Site, tmp_path: Path
+) -> None:
+    plant = Plant(sqlite_site)
+    plant.produce(4)
+    plant.finish()
+    assert not is_blocked(plant)
+    prune_all(plant, tmp_path)
+    plant.log.truncate(plant.topic, 0, 1)
+    new = plant.produce(5)
+    assert is_blocked(plant)
+    assert accept_topic(plant)
+    plant.finish()
+    values = {one.value for one in plant.site.ftp.appeared(plant.base)}
+    assert {plant.log.topics[plant.topic].partitions[0].at(at).value for at in new} <= values
+
+
+def test_a_new_leader_over_batches_from_before_a_truncation_cut_nothing_off(
+    sqlite_site: Site,
+) -> None:
+    plant = Plant(sqlite_site, max_records=2, max_open=3)
+    plant.produce(6)
+    first, *_ = plant.process().attempt(steps.plan).batch_ids
+    process = plant.process()
+    for step in (steps.infer, steps.deliver, steps.commit):
+        assert process.succeeds(step, first)
+    plant.log.truncate(plant.topic, 0, 5)
+    assert is_blocked(plant)
+    assert accept_topic(plant)
+    plant.produce(3)
+    assert not is_blocked(plant)
+    lead_anew(plant)
+    assert not is_blocked(plant)
+    plant.finish()
+    accept_all(plant)
+    all_done(plant)
+
+
+@pytest.mark.parametrize("is_judged", [False, True])
+def test_a_topic_created_anew_with_fewer_partitions_ends_what_was_of_the_others(
+    sqlite_site: Site, is_judged: bool
+) -> None:
+    plant = Plant(sqlite_site, partitions=2, max_open=1)
+    plant.produce(1)
+    plant.produce(2, partition=1)
+    if is_judged:
+        infer(plant)
+    else:
+        plant.process().attempt(steps.plan)
+    plant.log.create_topic(plant.topic, partitions=1)
+    plant.produce(4)
+    assert is_blocked(plant)
+    assert accept_topic(plant)
+    plant.finish()
+    gaps = {(gap.partition, gap.start, gap.end) for gap in plant.site.ledger.gaps(plant.pipeline)}
+    assert gaps == {(0, 0, 1), (1, 0, 2)}
+    accept_all(plant)
+    all_done(plant)
+
+
+def narrowed(plant: Plant, *partitions: int) -> None:
+    """Leave only some partitions in the pipeline's file."""
+    kafka = plant.settings.kafka.model_copy(update={"partitions": partitions or "all"})
+    plant.settings = plant.settings.model_copy(update={"kafka": kafka})
+
+
+def test_a_batch_over_a_partition_that_is_another_pipelines_by_now_reads_no_other_topic(
+    sqlite_site: Site,
+) -> None:
+    plant = Plant(sqlite_site, partitions=2, max_open=1)
+    plant.produce(1)
+    plant.produce(2, partition=1)
+    plant.process().attempt(steps.plan)
+    narrowed(plant, 0)
+    plant.log.create_topic(plant.topic, partitions=2)
+    plant.produce(2)
+    plant.produce(2, partition=1)
+    assert is_blocked(plant)
+    assert accept_topic(plant)
+    plant.finish()
+    ledger = plant.site.ledger
+    gaps = {(gap.partition, gap.start, gap.end) for gap in ledger.gaps(plant.pipeline)}
+    assert gaps == {(0, 0, 1), (1, 0, 2)}
+    assert {0} == {row.partition for row in ledger.records(plant.pipeline)}
+
+
+@pytest.mark.parametrize("is_judged", [False, True])
+def test_what_retention_takes_of_a_partition_that_was_taken_out_is_a_gap(
+    sqlite_site: Site, is_judged: bool
+) -> None:
+    plant = Plant(sqlite_site, partitions=2, max_open=1)
+    plant.produce(2)
+    plant.produce(2, partition=1)
+    if is_judged:
+        infer(plant)
+    else:
+        plant.process().attempt(steps.plan)
+    narrowed(plant, 0)
+    plant.log.expire(plant.topic, 1, 2)
+    plant.finish()
+    (gap,) = plant.site.ledger.gaps(plant.pipeline)
+    assert (gap.partition, gap.start, gap.end) == (1, 0, 2)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_a_partition_that_was_out_while_a_truncation_was_accepted_is_not_begun_again(
+    sqlite_site: Site,
+) -> None:
+    plant = Plant(sqlite_site, partitions=2)
+    plant.produce(4)
+    plant.produce(2, partition=1)
+    plant.finish()
+    narrowed(plant, 0)
+    plant.log.truncate(plant.topic, 0, 2)
+    assert is_blocked(plant)
+    assert accept_topic(plant)
+    narrowed(plant)
+    plant.produce(1, partition=1)
+    plant.finish()
+    accept_all(plant)
+    all_done(plant)
+    assert 4 + 3 == len(plant.site.ftp.appeared(plant.base))
+
+
+def test_a_topic_that_was_misspelt_for_a_while_goes_on_where_it_was(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, partitions=1)
+    plant.produce(3)
+    plant.finish()
+    right = plant.settings
+    wrong = right.kafka.model_copy(update={"topic": "misspelt"})
+    plant.log.create_topic("misspelt", partitions=1)
+    plant.settings = right.model_copy(update={"kafka": wrong})
+    assert is_blocked(plant)
+    assert accept_topic(plant)
+    plant.settings = right
+    plant.produce(1)
+    assert is_blocked(plant)
+    assert accept_topic(plant)
+    plant.finish()
+    assert {0: 4} == plant.site.ledger.committed_offsets(plant.pipeline)
+    assert 4 == len(plant.site.ftp.appeared(plant.base))
 
 
 @pytest.mark.parametrize("after", ["kept", "taken"])

@@ -380,6 +380,68 @@ def test_a_truncated_log_is_superseded_from_where_it_differs(press: Ledger) -> N
     assert 5 == press.pipeline_state(PIPELINE).progress[0].committed
 
 
+def accepted(press: Ledger, topic_id: str, **starts: int) -> None:
+    press.accept_topic(
+        PIPELINE,
+        generation=press.pipeline_state(PIPELINE).generation,
+        cluster_id="cluster",
+        topic_id=topic_id,
+        starts={int(partition[1:]): start for partition, start in starts.items()},
+        who="a person",
+        reason="a story",
+    )
+
+
+def test_a_topic_that_comes_back_is_what_it_was(press: Ledger) -> None:
+    plan(press, OffsetRange(0, 0, 6))
+    ours = press.pipeline_state(PIPELINE).topic_id
+    accepted(press, "another", p0=0)
+    assert {0: 0, 1: 0} == press.superseded_from(PIPELINE, 1)
+    planned = press.planned_of_topic(PIPELINE, cluster_id="cluster", topic_id=ours)
+    assert {0: 6, 1: 0} == planned
+    assert {} == press.planned_of_topic(PIPELINE, cluster_id="cluster", topic_id="unknown")
+    accepted(press, ours, p0=6, p1=0)
+    assert {0: 6, 1: 0} == press.superseded_from(PIPELINE, 1)
+    assert {0: 0} == press.superseded_from(PIPELINE, 2)
+
+
+def test_a_topic_of_fewer_partitions_has_none_of_the_older_ones(press: Ledger) -> None:
+    plan(press, OffsetRange(0, 0, 2), OffsetRange(1, 0, 2))
+    accepted(press, "another", p0=0)
+    assert {0: 0, 1: 0} == press.superseded_from(PIPELINE, 1)
+
+
+def test_how_far_the_ledger_knows_of_every_record(press: Ledger) -> None:
+    def known(start: int, end: int = 20) -> int:
+        return press.finished_through(PIPELINE, partition=0, start=start, end=end)
+
+    carried(press, OffsetRange(0, 0, 4))
+    carried(press, OffsetRange(0, 4, 8))
+    judged(press, OffsetRange(0, 8, 10))
+    assert (known(0), known(5), known(0, 6), known(8)) == (8, 8, 6, 8)
+    topic = press.pipeline_state(PIPELINE).topic_id
+    accepted(press, topic, p0=6, p1=0)
+    assert (known(0), known(6)) == (6, 6)
+    carried(press, OffsetRange(0, 6, 12))
+    assert known(0) == 12
+
+
+def test_nobody_takes_over_partitions_that_another_pipeline_has(press: Ledger) -> None:
+    press.register_pipeline("other", cluster_id="cluster", topic="o", topic_id="o", starts={0: 0})
+    plan(press, OffsetRange(0, 0, 1))
+    with pytest.raises(LedgerConflict, match="belongs to pipeline other"):
+        press.accept_topic(
+            PIPELINE,
+            generation=1,
+            cluster_id="cluster",
+            topic_id="o",
+            starts={0: 0},
+            who="a person",
+            reason="a typing error",
+        )
+    assert 1 == press.pipeline_state(PIPELINE).generation
+
+
 def test_the_last_recorded_row_below_an_offset(press: Ledger) -> None:
     judged(press, OffsetRange(0, 0, 6))
     found = press.last_recorded(PIPELINE, partition=0, start=0, end=4)

@@ -67,7 +67,7 @@ def register_pipeline(
     )
     row = connection.execute(select(pipeline).where(pipeline.c.name == name)).one()
     _refuse_other_topic(row, name, cluster_id, topic_id)
-    _refuse_owned(connection, row, starts)
+    refuse_owned(connection, row, starts)
     add_partitions(connection, row, starts)
 
 
@@ -136,7 +136,7 @@ def _refuse_other_topic(row: AnyRow, name: str, cluster_id: str, topic_id: str) 
     )
 
 
-def _refuse_owned(connection: Connection, row: AnyRow, starts: Mapping[int, int]) -> None:
+def refuse_owned(connection: Connection, row: AnyRow, starts: Mapping[int, int]) -> None:
     """Name the owner; the unique index is what holds, also between two who ask at once."""
     owned = owned_partitions(connection, row.cluster_id, row.topic_id)
     for partition, owner in owned.items():

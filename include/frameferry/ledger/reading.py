@@ -144,11 +144,29 @@ class Reading:
         """
         Find from which offset on a generation's partitions hold other records by now.
 
-        Empty for the newest generation. 0 where the topic is another; a partition of the same
-        topic whose log was not truncated is held to where it was planned.
+        Empty for the newest generation. 0 where the topic is another by now; a partition of the
+        same topic whose log was not truncated is held to where it was planned.
         """
         with self._transactions.read() as connection:
             return topics.superseded_from(connection, pipeline, generation)
+
+    def planned_of_topic(self, pipeline: str, *, cluster_id: str, topic_id: str) -> dict[int, int]:
+        """Find how far a topic was planned when the pipeline had it last; empty if it never had."""
+        with self._transactions.read() as connection:
+            return topics.planned_of_topic(
+                connection, pipeline, cluster_id=cluster_id, topic_id=topic_id
+            )
+
+    def finished_through(self, pipeline: str, *, partition: int, start: int, end: int) -> int:
+        """
+        Find how far from *start* on the ledger has a row for each record that there was.
+
+        That is through batches that are finished, and not pruned: at most *end*.
+        """
+        with self._transactions.read() as connection:
+            return topics.finished_through(
+                connection, pipeline, partition=partition, start=start, end=end
+            )
 
     def last_recorded(
         self, pipeline: str, *, partition: int, start: int, end: int

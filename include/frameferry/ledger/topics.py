@@ -11,8 +11,8 @@ from frameferry.ledger.actions import write_action
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.commits import last_standing, lock_progress
 from frameferry.ledger.dialects import AnyRow
-from frameferry.ledger.pipelines import Known, add_partitions, need_pipeline
-from frameferry.ledger.tables import pipeline, progress
+from frameferry.ledger.pipelines import Known, add_partitions, need_pipeline, refuse_owned
+from frameferry.ledger.tables import batch, batch_range, pipeline, progress
 from frameferry.ledger.text import storable
 
 
@@ -51,6 +51,7 @@ def accept_topic(
         .values(retired_at=from_now())
     )
     row = connection.execute(select(pipeline).where(pipeline.c.id == known.id)).one()
+    refuse_owned(connection, row, starts)
     add_partitions(connection, row, starts)
     detail = f"generation {generation + 1}, topic id {topic_id}: {storable(reason)}"
     write_action(connection, who=who, what="accept topic", pipeline_id=known.id, detail=detail)
@@ -59,16 +60,68 @@ def accept_topic(
 def superseded_from(connection: Connection, name: str, generation: int) -> dict[int, int]:
     """Find where a generation's offsets mean other records; see `Ledger.superseded_from`."""
     known = need_pipeline(connection, name)
+    row = connection.execute(select(pipeline).where(pipeline.c.id == known.id)).one()
     mine = _progress_of(connection, known.id, generation)
-    ends: dict[int, int] = {}
+    # Whatever partitions the other topic has: none of them is one of this topic's.
+    ends = {partition: 0 for partition, old in mine.items() if not _is_same_topic(old, row)}
     for newer in range(generation + 1, known.generation + 1):
-        for partition, row in _progress_of(connection, known.id, newer).items():
+        for partition, begun in _progress_of(connection, known.id, newer).items():
             old = mine.get(partition)
-            if old is not None:
-                is_same_log = (old.cluster_id, old.topic_id) == (row.cluster_id, row.topic_id)
-                end = (row.start_offset or 0) if is_same_log else 0
+            if old is not None and _is_same_topic(old, begun):
+                end = begun.start_offset or 0
                 ends[partition] = min(end, ends.get(partition, end))
     return ends
+
+
+def planned_of_topic(
+    connection: Connection, name: str, *, cluster_id: str, topic_id: str
+) -> dict[int, int]:
+    """Find how far a topic was planned when it was ours last; see `Ledger.planned_of_topic`."""
+    known = need_pipeline(connection, name)
+    for generation in range(known.generation, 0, -1):
+        found = {
+            partition: row.planned_offset
+            for partition, row in _progress_of(connection, known.id, generation).items()
+            if (row.cluster_id, row.topic_id) == (cluster_id, topic_id)
+        }
+        if found:
+            return found
+    return {}
+
+
+def finished_through(
+    connection: Connection, name: str, *, partition: int, start: int, end: int
+) -> int:
+    """Find how far rows tell of every record; see `Ledger.finished_through`."""
+    known = need_pipeline(connection, name)
+    finished: list[tuple[int, int]] = []
+    for generation in range(1, known.generation + 1):
+        upto = min(superseded_from(connection, name, generation).get(partition, end), end)
+        query = (
+            select(batch_range.c.start_offset, batch_range.c.end_offset)
+            .join(batch, batch.c.id == batch_range.c.batch_id)
+            .where(
+                batch.c.pipeline_id == known.id,
+                batch.c.generation == generation,
+                batch.c.kind == "live",
+                batch.c.delivered_at.is_not(None),
+                batch.c.pruned_at.is_(None),
+                batch_range.c.partition == partition,
+                batch_range.c.start_offset < upto,
+                batch_range.c.end_offset > start,
+            )
+        )
+        finished += [(first, min(last, upto)) for first, last in connection.execute(query)]
+    reached = start
+    for first, last in sorted(finished):
+        if first > reached:
+            break
+        reached = max(reached, last)
+    return min(reached, end)
+
+
+def _is_same_topic(one: AnyRow, other: AnyRow) -> bool:
+    return bool((one.cluster_id, one.topic_id) == (other.cluster_id, other.topic_id))
 
 
 def _progress_of(connection: Connection, pipeline_id: int, generation: int) -> dict[int, AnyRow]:

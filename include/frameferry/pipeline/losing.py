@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from frameferry.domain.batch import Batch
-from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.offsets import OffsetRange, Watermarks
+from frameferry.kafka.cluster import TopicView
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
 from frameferry.planning.gaps import REPLACED, Gap, cut_at_end, cut_at_low
@@ -57,8 +58,19 @@ def _lost_and_left(ctx: Context, batch: Batch) -> tuple[tuple[Gap, ...], tuple[O
     view = world.look(ctx)
     ends = ctx.ledger.superseded_from(ctx.pipeline, batch.generation)
     replaced, still = cut_at_end(batch.ranges, ends, cause=REPLACED)
-    expired, left = cut_at_low(still, view.watermarks)
+    expired, left = cut_at_low(still, {**view.watermarks, **_of_others(ctx, view, still)})
     return (*replaced, *expired), left
+
+
+def _of_others(
+    ctx: Context, view: TopicView, ranges: Sequence[OffsetRange]
+) -> Mapping[int, Watermarks]:
+    """Ask for partitions that were taken out of the pipeline's file while a batch had them."""
+    others = tuple({one.partition for one in ranges} & {*view.partitions} - {*view.watermarks})
+    if not others:
+        return {}
+    with ctx.cluster() as cluster:
+        return cluster.look(ctx.settings.kafka.topic, others).watermarks
 
 
 def _causes(lost: Sequence[Gap]) -> list[tuple[OffsetRange, str]]:

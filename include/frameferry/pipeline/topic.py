@@ -20,8 +20,9 @@ def accept_topic(ctx: Context, *, who: str, reason: str) -> dict[int, int]:
     """
     Go on with a topic that was created anew, or whose log was truncated, as the next generation.
 
-    A new topic is read from its offset 0. A truncated partition is read from where it differs from
-    what the ledger knows, all others from where they were planned.
+    A new topic is read from its offset 0; one that this pipeline had before from where it was
+    planned then. A truncated partition is read from where it differs from what the ledger knows,
+    all others from where they were planned, whether or not they are the pipeline's share now.
 
     Returns:
         The first offset of each partition in the new generation.
@@ -34,9 +35,7 @@ def accept_topic(ctx: Context, *, who: str, reason: str) -> dict[int, int]:
         msg = "a reason is needed: it is kept with your name"
         raise ConfigError(msg, remedy="Say it with --reason", pipeline=ctx.pipeline)
     known = world.state(ctx)
-    wanted = ctx.settings.kafka.partitions
-    with ctx.cluster() as cluster:
-        view = cluster.look(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
+    view = _look(ctx, known)
     starts = _starts(ctx, known, view)
     ctx.ledger.accept_topic(
         ctx.pipeline,
@@ -53,9 +52,25 @@ def accept_topic(ctx: Context, *, who: str, reason: str) -> dict[int, int]:
     return starts
 
 
+def _look(ctx: Context, known: PipelineState) -> TopicView:
+    topic, wanted = ctx.settings.kafka.topic, ctx.settings.kafka.partitions
+    with ctx.cluster() as cluster:
+        view = cluster.look(topic, None if wanted == "all" else wanted)
+        all_known = {*view.watermarks, *known.progress} & {*view.partitions}
+        if world.is_other_topic(known, view) or all_known == {*view.watermarks}:
+            return view
+        return cluster.look(topic, tuple(sorted(all_known)))
+
+
 def _starts(ctx: Context, known: PipelineState, view: TopicView) -> dict[int, int]:
     if world.is_other_topic(known, view):
-        return dict.fromkeys(view.watermarks, 0)
+        before = ctx.ledger.planned_of_topic(
+            ctx.pipeline, cluster_id=view.cluster_id, topic_id=view.topic_id
+        )
+        return {
+            partition: min(before.get(partition, 0), marks.high)
+            for partition, marks in view.watermarks.items()
+        }
     starts: Mapping[int, int] = {
         partition: diverged_at(ctx, mine, view.watermarks[partition])
         for partition, mine in known.progress.items()

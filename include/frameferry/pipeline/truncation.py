@@ -44,7 +44,8 @@ def diverged_at(ctx: Context, mine: Progress, marks: Watermarks) -> int:
     Find the first offset that may hold another record than the ledger knows of it.
 
     A log is cut at one place, so that records below are the same and records above are not: a
-    search by halves over what the ledger has seen. It reads about twenty records.
+    search by halves over what the ledger has seen. It reads about twenty records. Where rows were
+    pruned, nobody knows of theirs: rather one delivered twice than never.
 
     Returns:
         The planned offset where nothing differs.
@@ -57,11 +58,24 @@ def diverged_at(ctx: Context, mine: Progress, marks: Watermarks) -> int:
             same = middle + 1
         else:
             other = found
+    if other < min(marks.high, mine.planned):
+        return _first_unknown(ctx, mine, marks.low, other)
     if other < mine.planned or mine.planned <= marks.low:
         return other
     whole = OffsetRange(mine.partition, marks.low, mine.planned)
     behind = _differs_at(ctx, mine, marks, whole)
-    return other if behind is None else behind
+    return other if behind is None else _first_unknown(ctx, mine, marks.low, behind)
+
+
+def _first_unknown(ctx: Context, mine: Progress, low: int, other: int) -> int:
+    """Step back from a record that differs over what was pruned, to behind the last known one."""
+    if low >= other:
+        return other
+    row = ctx.ledger.last_recorded(ctx.pipeline, partition=mine.partition, start=low, end=other)
+    start = low if row is None else row[0] + 1
+    return ctx.ledger.finished_through(
+        ctx.pipeline, partition=mine.partition, start=start, end=other
+    )
 
 
 def _refuse_other_record(ctx: Context, mine: Progress, marks: Watermarks) -> None:
@@ -78,20 +92,30 @@ def _differs_at(ctx: Context, mine: Progress, marks: Watermarks, within: OffsetR
     Find out whether the last record that the ledger knows there is still the same.
 
     Not only committed records count: one that was judged may be delivered already. Behind the last
-    one a committed offset has only markers below it, which other records may have replaced.
+    one there are only markers as far as the ledger knows of every record, which other records may
+    have replaced.
     """
     place = within.partition
-    seen = ctx.ledger.last_recorded(
-        ctx.pipeline, partition=place, start=within.start, end=within.end
-    )
+    seen = _last_known(ctx, mine, within)
     if seen is None:
         return None
     if not _holds(ctx, place, *seen):
         return seen[0]
     behind, end = seen[0] + 1, min(within.end, mine.committed, marks.end)
+    if seen != mine.last and behind < end:
+        end = ctx.ledger.finished_through(ctx.pipeline, partition=place, start=behind, end=end)
     if behind >= end:
         return None
     return next((record.offset for record in ctx.reader(OffsetRange(place, behind, end))), None)
+
+
+def _last_known(ctx: Context, mine: Progress, within: OffsetRange) -> tuple[int, str] | None:
+    """Find the last record there, by its row, or where that was pruned as the last committed."""
+    row = ctx.ledger.last_recorded(
+        ctx.pipeline, partition=within.partition, start=within.start, end=within.end
+    )
+    last = mine.last if mine.last is not None and mine.last[0] in within else None
+    return max((seen for seen in (row, last) if seen is not None), default=None)
 
 
 def _holds(ctx: Context, partition: int, offset: int, sha256: str) -> bool:
