@@ -124,7 +124,7 @@ def _writes(ledger: Ledger, token: Token, record_id: int) -> dict[str, object]:
         "withdraw_predictions": lambda: ledger.withdraw_predictions(
             token, partition=0, offset=0, error="e"
         ),
-        "judge_again": lambda: ledger.judge_again(token, why="e"),
+        "judge_again": lambda: ledger.judge_again(token, destination="d", base="/", why="e"),
         "consignments": lambda: ledger.consignments(token),
         "recorded_offsets": lambda: ledger.recorded_offsets(token),
         "open_intents": lambda: ledger.open_intents(token),

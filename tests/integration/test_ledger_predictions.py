@@ -247,12 +247,16 @@ def test_what_was_delivered_or_may_be_outlives_a_withdrawal_in_a_judged_piece(
     assert press.counts(PIPELINE).delivered == 4
 
 
+def ask_again(ledger: Ledger, batch: Batch, *, why: str) -> None:
+    ledger.judge_again(batch.token, destination=DESTINATION, base="/", why=why)
+
+
 def test_an_attempt_that_sleeps_through_a_withdrawal_gives_no_receipt(press: Ledger) -> None:
     zombie = judged(press, WANTED)
     due = press.consignments(zombie.token)
     intend(press, zombie, due[:1])
     batch = claim(press, zombie.id)
-    press.judge_again(batch.token, why="the wrong model")
+    ask_again(press, batch, why="the wrong model")
     with pytest.raises(Fenced):
         receive(press, zombie, due[:1])
     (piece,) = (one for one in pieces(press, batch).values() if one.inferred_at)
@@ -268,7 +272,7 @@ def test_a_person_takes_back_all_that_nothing_hangs_on_and_it_counts_as_no_failu
     due = press.consignments(batch.token)
     intend(press, batch, due[1:2])
     receive(press, batch, due[1:2])
-    press.judge_again(batch.token, why="anna had it judged again")
+    ask_again(press, batch, why="anna had it judged again")
     found = dict(sorted(pieces(press, batch).items()))
     assert list(found) == [OffsetRange(0, 0, 2), OffsetRange(0, 2, 3), OffsetRange(0, 3, 4)]
     assert [piece.inferred_at is None for piece in found.values()] == [True, False, True]
@@ -279,7 +283,7 @@ def test_a_person_takes_back_all_that_nothing_hangs_on_and_it_counts_as_no_failu
 def test_judging_again_leaves_a_batch_alone_of_which_all_was_delivered(press: Ledger) -> None:
     batch = judged(press, WANTED)
     put(press, batch)
-    press.judge_again(batch.token, why="anna had it judged again")
+    ask_again(press, batch, why="anna had it judged again")
     assert press.recorded_offsets(batch.token) == {0: [0, 1, 2, 3]}
     press.record_census(batch.token, count(press, batch), seconds=1)
 
@@ -288,7 +292,7 @@ def test_judging_again_twice_convicts_nobody(press: Ledger) -> None:
     batch = claim(press, plan(press, OffsetRange(0, 0, 1)))
     for _ in range(2):
         record(press, batch.token, [row(0, 0)])
-        press.judge_again(batch.token, why="anna had it judged again")
+        ask_again(press, batch, why="anna had it judged again")
     assert press.batch(batch.id).trouble == Trouble()
 
 

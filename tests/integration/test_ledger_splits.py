@@ -417,7 +417,7 @@ def test_how_far_the_ledger_knows_of_every_record(press: Ledger) -> None:
 
     carried(press, OffsetRange(0, 0, 4))
     carried(press, OffsetRange(0, 4, 8))
-    judged(press, OffsetRange(0, 8, 10))
+    judged(press, OffsetRange(0, 8, 10), said=[])
     assert (known(0), known(5), known(0, 6), known(8)) == (8, 8, 6, 8)
     topic = press.pipeline_state(PIPELINE).topic_id
     accepted(press, topic, p0=6, p1=0)

@@ -9,6 +9,7 @@ import pytest
 from fixtures.ferry import FerryBench, bench, delivered_files
 
 from frameferry.domain.batch import Trouble
+from frameferry.domain.records import Receipt
 from frameferry.errors import DeliveryRefused, PipelineBlocked
 from frameferry.pipeline import steps
 from frameferry.pipeline.replay import plan_replay
@@ -92,6 +93,32 @@ def test_what_may_be_renamed_already_does_not_move(ferry: FerryBench) -> None:
         assert judged_at == ctx.ledger.batch(batch).inferred_at
         with pytest.raises(DeliveryRefused, match=r"now delivers to .*judge-again"):
             steps.deliver(ctx, batch)
+
+
+@pytest.mark.parametrize("move", [move_server, move_base])
+def test_what_may_be_renamed_at_a_place_that_is_given_up_goes_to_the_new_one(
+    ferry: FerryBench, ftp_server: Any, move: Any
+) -> None:
+    with ferry.context() as ctx:
+        [batch] = steps.plan(ctx).batch_ids
+        steps.infer(ctx, batch)
+        token = ctx.ledger.claim(batch, owner="dies", lease_seconds=60).token
+        first, second, *_ = ctx.ledger.consignments(token)
+        parts = [(first.record_id, "/a/part-1"), (second.record_id, "/a/part-2")]
+        ctx.ledger.record_intents(token, parts)
+        ctx.ledger.record_receipts(token, [Receipt(first.record_id, "size")])
+        ctx.ledger.release(token)
+    move(ferry)
+    with ferry.context() as ctx:
+        with pytest.raises(DeliveryRefused, match=r"now delivers to .*judge-again"):
+            steps.deliver(ctx, batch)
+        unblock(ctx, who="a person", judge_again=True)
+        run_until_caught_up(ctx)
+        assert {0: 5} == ctx.ledger.committed_offsets(ctx.pipeline)
+        base = ctx.settings.deliver.base
+    # What has its receipt is where it was said to be.
+    there = [value for value in VALUES if value != VALUES[first.offset]]
+    assert sorted(there) == sorted(delivered_files(ftp_server, base).values())
 
 
 def test_a_replay_stays_what_a_person_was_shown(ferry: FerryBench) -> None:

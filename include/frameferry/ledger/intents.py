@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from frameferry.domain.batch import Token
 from frameferry.domain.records import Consignment, Intent, Prediction, Refusal, StoredPrediction
@@ -73,14 +73,21 @@ def misplaced(
     connection: Connection, batch_id: int, destination: str, base: str
 ) -> tuple[str, str] | None:
     """Find a due row that belongs elsewhere; see `Ledger.misplaced`."""
-    below = record.c.remote_path.startswith(f"{base.rstrip('/')}/", autoescape=True)
     query = select(record.c.destination, record.c.remote_path).where(
         record.c.batch_id == batch_id,
         record.c.outcome.is_(None),
-        (record.c.destination != destination) | ~below,
+        is_elsewhere(destination, base),
     )
     row = connection.execute(query.order_by(*_BY_POSITION).limit(1)).one_or_none()
     return None if row is None else (row.destination, row.remote_path)
+
+
+def is_elsewhere(destination: str, base: str) -> ColumnElement[bool]:
+    """Hold for a row whose file belongs on another server, or outside the base."""
+    folder = f"{base.rstrip('/')}/"
+    # Not LIKE, for which SQLite sees no difference between small letters and capitals.
+    below = func.substr(record.c.remote_path, 1, len(folder)) == folder
+    return (record.c.destination != destination) | ~below
 
 
 def open_intents(connection: Connection, token: Token) -> list[Intent]:

@@ -161,18 +161,26 @@ class Judging:
                 connection, token, partition=partition, offset=offset, error=error
             )
 
-    def judge_again(self, token: Token, *, why: str) -> None:
+    def judge_again(self, token: Token, *, destination: str, base: str, why: str) -> None:
         """
         Take back all rows without a receipt or an open intent, on a person's word.
 
         It counts as no failure. As `withdraw_predictions`, it splits a batch that has such rows.
+        An intent at another place than the pipeline delivers to now is given up: nobody is going
+        to look there again.
+
+        Args:
+            token: Whose batch it is.
+            destination: The server and account that are delivered to now.
+            base: The folder.
+            why: Who wants it.
 
         Raises:
             Fenced: A newer attempt, a split or a restore owns the batch.
             LedgerConflict: The batch is not judged, or delivered already.
         """
         with self._transactions.write() as connection:
-            withdrawals.judge_again(connection, token, why=why)
+            withdrawals.judge_again(connection, token, destination=destination, base=base, why=why)
 
     def withdraw_untouched(self, token: Token) -> bool:
         """

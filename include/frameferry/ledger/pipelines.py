@@ -142,7 +142,10 @@ def refuse_owned(connection: Connection, row: AnyRow, starts: Mapping[int, int])
     for partition, owner in owned.items():
         if owner != row.name and partition in starts:
             msg = f"the partition belongs to pipeline {owner}"
-            remedy = "Give each pipeline partitions of its own (kafka.partitions)"
+            remedy = (
+                "Give each pipeline partitions of its own (kafka.partitions); a partition stays "
+                "with the pipeline that planned it first"
+            )
             raise LedgerConflict(msg, remedy=remedy, pipeline=row.name, partition=partition)
 
 

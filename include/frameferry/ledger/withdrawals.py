@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -24,13 +25,40 @@ from frameferry.ledger.claims import ranges_of
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.fence import Held, check, fence
+from frameferry.ledger.intents import is_elsewhere
 from frameferry.ledger.parting import part
 from frameferry.ledger.pipelines import Known
 from frameferry.ledger.splits import add_piece
 from frameferry.ledger.tables import batch, current, quarantine, record
 from frameferry.ledger.text import storable
 
-Place = tuple[int, int]
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """
+    What of a batch is judged again: all but what was compared, and what files may be of.
+
+    `compared` is a partition and an offset: the rows before it stand. `place` is the server and the
+    base that are delivered to now: on a person's word an intent at another place is given up.
+    """
+
+    compared: tuple[int, int] | None = None
+    place: tuple[str, str] | None = None
+
+    def touched(self) -> ColumnElement[bool]:
+        """Hold where a file is, or may be: under a receipt, or an intent that is still open."""
+        is_there = func.coalesce(record.c.outcome, "") == "delivered"
+        is_intended = record.c.outcome.is_(None) & record.c.part_path.is_not(None)
+        if self.place is not None:
+            is_intended &= ~is_elsewhere(*self.place)
+        return is_there | is_intended
+
+    def stands(self) -> ColumnElement[bool]:
+        """Hold for a row that is not judged again."""
+        place = tuple_(record.c.partition, record.c.offset)
+        return self.touched() | (false() if self.compared is None else place < self.compared)
+
+
 _CAN_BE = batch.c.inferred_at.is_not(None) & batch.c.delivered_at.is_(None)
 _OTHERWISE = "only predictions of a batch that is judged and not delivered can be withdrawn"
 _UNJUDGED = dict.fromkeys(
@@ -48,10 +76,12 @@ def withdraw_predictions(
     trouble = {"failures": row.failures + 1, "last_failure": words, "last_error": words}
     if row.charges and row.record_count == 1:
         trouble["proofs"] = row.proofs + 1
-    _take_back(connection, held, row, (partition, offset), error, trouble)
+    _take_back(connection, held, row, _Rest(compared=(partition, offset)), error, trouble)
 
 
-def judge_again(connection: Connection, token: Token, *, why: str) -> None:
+def judge_again(
+    connection: Connection, token: Token, *, destination: str, base: str, why: str
+) -> None:
     """Take back what nothing hangs on yet; see `Ledger.judge_again`."""
     held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE)
     row = _row(connection, held)
@@ -61,16 +91,16 @@ def judge_again(connection: Connection, token: Token, *, why: str) -> None:
         "last_failure": row.last_failure,
         "last_error": storable(why),
     }
-    _take_back(connection, held, row, None, why, trouble)
+    _take_back(connection, held, row, _Rest(place=(destination, base)), why, trouble)
 
 
 def withdraw_untouched(connection: Connection, token: Token) -> bool:
     """Delete all rows where no file of theirs can be anywhere; see `Ledger.withdraw_untouched`."""
     check(connection, token)
-    if connection.execute(_touched(token.batch_id).limit(1)).one_or_none() is not None:
+    if _has_touched(connection, token.batch_id, _Rest()):
         return False
     held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE, **_UNJUDGED)
-    _delete(connection, held.id, None)
+    _delete(connection, held.id, _Rest())
     return True
 
 
@@ -82,7 +112,7 @@ def _take_back(
     connection: Connection,
     held: Held,
     row: AnyRow,
-    cut: Place | None,
+    rest: _Rest,
     why: str,
     trouble: dict[str, Any],
 ) -> None:
@@ -92,15 +122,15 @@ def _take_back(
     A batch that is not judged has no rows, so that whatever befalls it next, a split or a loss,
     none is forgotten.
     """
-    if connection.execute(_touched(held.id).limit(1)).one_or_none() is None:
-        _delete(connection, held.id, None)
+    if not _has_touched(connection, held.id, rest):
+        _delete(connection, held.id, _Rest(place=rest.place))
         _set(connection, held.id, **_UNJUDGED, **trouble)
         return
-    sure, doubtful = _rows(connection, held.id, cut)
+    sure, doubtful = _rows(connection, held.id, rest)
     if not doubtful:
         _set(connection, held.id, last_error=storable(why))
         return
-    _delete(connection, held.id, cut)
+    _delete(connection, held.id, rest)
     _set(connection, held.id, split_at=from_now(), owner=None, leased_until=None, retry_at=None)
     known = Known(held.pipeline_id, held.generation)
     stand, again = part(ranges_of(connection, [held.id])[held.id], sure, doubtful)
@@ -111,20 +141,21 @@ def _take_back(
 
 
 def _rows(
-    connection: Connection, batch_id: int, cut: Place | None
+    connection: Connection, batch_id: int, rest: _Rest
 ) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
     """List the offsets whose rows stand, and those to be judged again, by partition."""
     kept: defaultdict[int, list[int]] = defaultdict(list)
     doubtful: defaultdict[int, list[int]] = defaultdict(list)
-    stands = (_is_touched() | _is_before(cut)).label("stands")
-    query = select(record.c.partition, record.c.offset, stands)
+    query = select(record.c.partition, record.c.offset, rest.stands())
     ordered = query.order_by(record.c.partition, record.c.offset)
     for partition, offset, is_kept in connection.execute(
         ordered.where(record.c.batch_id == batch_id)
     ):
         (kept if is_kept else doubtful)[partition].append(offset)
-    if cut is not None and cut[1] not in kept[cut[0]] + doubtful[cut[0]]:
-        doubtful[cut[0]] = sorted([*doubtful[cut[0]], cut[1]])
+    if rest.compared is not None:
+        partition, offset = rest.compared
+        if offset not in kept[partition] + doubtful[partition]:
+            doubtful[partition] = sorted([*doubtful[partition], offset])
     return kept, {partition: offsets for partition, offsets in doubtful.items() if offsets}
 
 
@@ -163,37 +194,27 @@ def _set(connection: Connection, batch_id: int, **values: Any) -> None:  # noqa:
     connection.execute(update(batch).where(batch.c.id == batch_id).values(**values))
 
 
-def _delete(connection: Connection, batch_id: int, cut: Place | None) -> None:
+def _delete(connection: Connection, batch_id: int, rest: _Rest) -> None:
     """Delete the rows that are to be judged again."""
-    _free_duplicates(connection, batch_id, cut)
-    doomed = _doomed(batch_id, cut)
+    _free_duplicates(connection, batch_id, rest)
+    doomed = _doomed(batch_id, rest)
     connection.execute(delete(quarantine).where(quarantine.c.record_id.in_(doomed)))
     connection.execute(delete(current).where(current.c.record_id.in_(doomed)))
     connection.execute(delete(record).where(record.c.id.in_(doomed)))
 
 
-def _is_touched() -> ColumnElement[bool]:
-    """Hold where a file is, or may be: under a receipt, or an intent that is still open."""
-    return (func.coalesce(record.c.outcome, "") == "delivered") | record.c.part_path.is_not(None)
+def _has_touched(connection: Connection, batch_id: int, rest: _Rest) -> bool:
+    query = select(record.c.id).where(record.c.batch_id == batch_id, rest.touched()).limit(1)
+    return connection.execute(query).one_or_none() is not None
 
 
-def _is_before(cut: Place | None) -> ColumnElement[bool]:
-    return false() if cut is None else tuple_(record.c.partition, record.c.offset) < cut
+def _doomed(batch_id: int, rest: _Rest) -> Select[int]:
+    return select(record.c.id).where(record.c.batch_id == batch_id, ~rest.stands())
 
 
-def _touched(batch_id: int) -> Select[int]:
-    return select(record.c.id).where(record.c.batch_id == batch_id, _is_touched())
-
-
-def _doomed(batch_id: int, cut: Place | None) -> Select[int]:
-    return select(record.c.id).where(
-        record.c.batch_id == batch_id, ~_is_touched(), ~_is_before(cut)
-    )
-
-
-def _free_duplicates(connection: Connection, batch_id: int, cut: Place | None) -> None:
+def _free_duplicates(connection: Connection, batch_id: int, rest: _Rest) -> None:
     """Let duplicates of doomed rows be rows of their own; they get a name before delivery."""
-    doomed = _doomed(batch_id, cut).subquery()
+    doomed = _doomed(batch_id, rest).subquery()
     connection.execute(
         update(record)
         .where(record.c.duplicate_of.in_(select(doomed.c.id)))

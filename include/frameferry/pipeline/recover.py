@@ -134,7 +134,7 @@ def _reader(ctx: Context, known: PipelineState) -> PositionReader:
     except ValueError as error:
         remedy = (
             "Nothing can be recovered from the server by such names: restore the newest backup "
-            "there is, or accept that files are sent again (a pipeline of a new name)"
+            "there is, or let a pipeline of a new name, with a new ledger, send all again"
         )
         raise ConfigError(str(error), remedy=remedy, pipeline=ctx.pipeline) from error
 

@@ -36,5 +36,10 @@ def unblock(ctx: Context, *, who: str, judge_again: bool = False) -> bool:
 
 def _take_back(ctx: Context, batch_id: int, who: str) -> None:
     batch = ctx.ledger.claim(batch_id, owner=ctx.owner, lease_seconds=LEASE_SECONDS)
-    ctx.ledger.judge_again(batch.token, why=f"{who} had it judged again")
+    ctx.ledger.judge_again(
+        batch.token,
+        destination=ctx.ftp().destination,
+        base=ctx.settings.deliver.base,
+        why=f"{who} had it judged again",
+    )
     ctx.ledger.release(batch.token)
