@@ -245,6 +245,36 @@ MUTANTS = (
         ),
     ),
     mutant(
+        "rows-of-unjudged",
+        "what was delivered of a batch that is judged again has a piece of its own",
+        f"{PROCESSES}::test_what_was_delivered_before_all_is_judged_again_is_delivered_once",
+        (
+            "ledger/withdrawals.py",
+            "    if not _has_touched(connection, held.id, rest):\n",
+            "    if held.id:\n",
+        ),
+    ),
+    mutant(
+        "intents-of-pieces",
+        "an open intent keeps its part wherever its batch's rows are",
+        f"{PROCESSES}::test_an_open_intent_outlives_that_all_is_judged_again",
+        (
+            "ledger/orphans.py",
+            "            batch.c.committed_at.is_(None),\n            batch.c.split_at.is_(None),\n",
+            "            ours,\n",
+        ),
+    ),
+    mutant(
+        "other-partitions",
+        "another topic has no partition of the older one",
+        f"{WORLD}::test_a_topic_created_anew_with_fewer_partitions_ends_what_was_of_the_others",
+        (
+            "ledger/topics.py",
+            "if not _is_same_topic(old, row)}",
+            "if not _is_same_topic(old, row) and generation < 0}",
+        ),
+    ),
+    mutant(
         "any-topic",
         "another topic under the same name is no continuation",
         f"{WORLD}::test_a_topic_that_was_created_anew_is_no_continuation",
