@@ -260,8 +260,8 @@ MUTANTS = (
         f"{PROCESSES}::test_an_open_intent_outlives_that_all_is_judged_again",
         (
             "ledger/orphans.py",
-            "            batch.c.committed_at.is_(None),\n            batch.c.split_at.is_(None),\n",
-            "            ours,\n",
+            "            batch.c.split_at.is_(None),\n            record.c.outcome",
+            "            ours,\n            record.c.outcome",
         ),
     ),
     mutant(
