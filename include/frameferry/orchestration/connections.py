@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
-from frameferry.config.raw import RawConnection
+from frameferry.config.raw import RawConnection, read_extra
 from frameferry.errors import ConnectionMissing
 
 
@@ -14,7 +16,7 @@ def resolve_through_airflow(conn_id: str) -> RawConnection:
     Ask Airflow for a connection.
 
     Raises:
-        ConnectionMissing: Airflow has none of this id, or its extra is no mapping.
+        ConnectionMissing: Airflow has none of this id, or its extra is no JSON mapping.
     """
     try:
         found = BaseHook.get_connection(conn_id)
@@ -23,9 +25,6 @@ def resolve_through_airflow(conn_id: str) -> RawConnection:
         raise ConnectionMissing(
             msg, remedy=f"Add it under Admin, Connections, or set AIRFLOW_CONN_{conn_id.upper()}"
         ) from error
-    if not isinstance(found.extra_dejson, dict):
-        msg = f"connection {conn_id!r}: its extra is JSON, but no mapping"
-        raise ConnectionMissing(msg, remedy="See docs/configuration.md, section Connections")
     return RawConnection(
         conn_id=conn_id,
         conn_type=found.conn_type or "",
@@ -34,5 +33,17 @@ def resolve_through_airflow(conn_id: str) -> RawConnection:
         login=found.login or "",
         password=found.password or "",
         schema=found.schema or "",
-        extra=found.extra_dejson,
+        extra=_extra(conn_id, found.extra),
     )
+
+
+def _extra(conn_id: str, given: object) -> dict[str, Any]:
+    """Read the extra ourselves: Airflow takes a broken one for empty, and so `tls` for unset."""
+    try:
+        return read_extra(given)
+    except (ValueError, TypeError):
+        msg = f"connection {conn_id!r}: its extra is no JSON mapping"
+        # Without its cause, which would quote the text, and so perhaps a password.
+        raise ConnectionMissing(
+            msg, remedy="Mend it in Airflow; see docs/configuration.md, section Connections"
+        ) from None
