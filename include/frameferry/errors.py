@@ -3,6 +3,7 @@ Every error a step can raise, as one tree.
 
 FrameferryError
 ├── TransientError            the same step may succeed later: Airflow retries it
+│   ├── ConnectionUnresolved      Airflow has no such connection, or could not be asked
 │   ├── KafkaUnavailable          no broker answered in time
 │   ├── SparkUnavailable          no Spark server answered
 │   │   └── SparkLost                 the Spark server went away during a judge job
@@ -70,6 +71,10 @@ class FrameferryError(Exception):
 
 class TransientError(FrameferryError):
     """The same step may succeed later: Airflow retries it."""
+
+
+class ConnectionUnresolved(TransientError):
+    """Airflow has no such connection, or could not be asked."""
 
 
 class KafkaUnavailable(TransientError):

@@ -5,25 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+from airflow.sdk.exceptions import (
+    AirflowNotFoundException,
+    AirflowRuntimeError,
+    AirflowSecretsBackendAccessDenied,
+)
 
 from frameferry.config.raw import RawConnection, read_extra
-from frameferry.errors import ConnectionMissing
+from frameferry.errors import ConnectionMissing, ConnectionUnresolved
+
+_NO_ANSWER = (AirflowNotFoundException, AirflowRuntimeError, AirflowSecretsBackendAccessDenied)
 
 
 def resolve_through_airflow(conn_id: str) -> RawConnection:
     """
     Ask Airflow for a connection.
 
+    Airflow says that there is none, too, where its API server or a secrets backend fails for a
+    moment: so that is worth another try.
+
     Raises:
-        ConnectionMissing: Airflow has none of this id, or its extra is no JSON mapping.
+        ConnectionUnresolved: Airflow has none of this id, or could not be asked.
+        ConnectionMissing: Its extra is no JSON mapping.
     """
     try:
         found = BaseHook.get_connection(conn_id)
-    except (AirflowNotFoundException, AirflowRuntimeError) as error:
-        msg = f"Airflow has no connection {conn_id!r}"
-        raise ConnectionMissing(
-            msg, remedy=f"Add it under Admin, Connections, or set AIRFLOW_CONN_{conn_id.upper()}"
+    except _NO_ANSWER as error:
+        msg = f"Airflow has no connection {conn_id!r}, or could not be asked"
+        raise ConnectionUnresolved(
+            msg,
+            remedy="If it lasts: add it under Admin, Connections, or set "
+            f"AIRFLOW_CONN_{conn_id.upper()}",
         ) from error
     return RawConnection(
         conn_id=conn_id,
