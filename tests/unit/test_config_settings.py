@@ -10,16 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from frameferry.config.folder import broken_names, find_pipeline, load_all, pipeline_files
 from frameferry.config.pools import FTP_SLOTS, SPARK_POOL, SPARK_SLOTS, ftp_pool, pool_slots
-from frameferry.config.settings import (
-    DEFAULT_NAME,
-    PipelineSettings,
-    broken_names,
-    find_pipeline,
-    load_all,
-    load_pipeline,
-    pipeline_files,
-)
+from frameferry.config.settings import DEFAULT_NAME, PipelineSettings, load_pipeline
 from frameferry.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

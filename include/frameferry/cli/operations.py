@@ -10,9 +10,10 @@ import typer
 from frameferry.cli.session import session
 from frameferry.cli.terminal import out, show_error, show_json
 from frameferry.config.connections import resolve_from_environment
+from frameferry.config.folder import load_all
 from frameferry.config.home import pipelines_folder
 from frameferry.config.person import person
-from frameferry.config.settings import PipelineSettings, load_all
+from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError, FrameferryError
 from frameferry.pipeline.check import check_pipeline
 from frameferry.pipeline.context import open_context

@@ -13,8 +13,9 @@ from typing import Any
 
 import structlog
 
+from frameferry.config.folder import load_all
 from frameferry.config.home import pipelines_folder
-from frameferry.config.settings import PipelineSettings, load_all
+from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError, FrameferryError
 
 Ask = Callable[[PipelineSettings], dict[str, Any]]

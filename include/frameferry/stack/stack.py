@@ -14,9 +14,9 @@ from typing import Any
 
 import structlog
 
+from frameferry.config.folder import load_all
 from frameferry.config.home import home, ledger_url, pipelines_folder
 from frameferry.config.pools import pool_slots
-from frameferry.config.settings import load_all
 from frameferry.errors import ConfigError, StackError
 from frameferry.stack import airflow, ftp, jars, kafka, processes, servers, spark
 from frameferry.stack.servers import Kind, Setting
