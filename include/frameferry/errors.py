@@ -42,6 +42,11 @@ FrameferryError
 from __future__ import annotations
 
 
+def encodable(text: str) -> str:
+    """Escape what no UTF-8 can carry, such as the odd bytes of a file's name."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 class FrameferryError(Exception):
     """
     Say what happened, to which pipeline, batch and offset, and what to do next.
@@ -61,7 +66,7 @@ class FrameferryError(Exception):
     def __str__(self) -> str:
         place = ", ".join(f"{key} {value}" for key, value in self.where.items())
         head = f"{place}: {self.what}" if place else self.what
-        return f"{head}. {self.remedy}" if self.remedy else head
+        return encodable(f"{head}. {self.remedy}" if self.remedy else head)
 
     def at(self, **where: str | int | None) -> FrameferryError:
         """Add coordinates that the raiser could not know; those already there stay."""

@@ -472,6 +472,21 @@ def test_a_broken_file_goes_by_a_name_of_its_own(
     assert broken.name in named[expected].what
 
 
+def test_a_long_name_is_cut_and_still_tells_files_apart(tmp_path: Path) -> None:
+    for last in "ab":
+        written(tmp_path, "{{{", name=f"{'x' * 240}{last}.yaml")
+    names = list(broken_names(*load_all(tmp_path)))
+    assert [109, 109] == [len(name) for name in names]
+    assert names[0][:100] == names[1][:100] != "" != names[0] != names[1]
+
+
+def test_what_is_wrong_with_a_file_of_odd_bytes_can_be_said(tmp_path: Path) -> None:
+    broken = written(tmp_path, "{{{", name="line-\udcff.yaml")
+    [error] = load_all(tmp_path)[1].values()
+    assert r"line-\udcff.yaml: cannot be read" in str(error)
+    assert broken.name.encode(errors="surrogateescape") == b"line-\xff.yaml"
+
+
 def test_many_broken_files_never_share_a_name(tmp_path: Path) -> None:
     for name in ("a b.yaml", "a?b.yaml", "a*b.yaml", "a b.yml"):
         written(tmp_path, "{{{", name=name)

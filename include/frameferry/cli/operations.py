@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from frameferry.cli.session import session
 from frameferry.cli.terminal import out, show_error, show_json
@@ -14,7 +15,7 @@ from frameferry.config.folder import load_all
 from frameferry.config.home import pipelines_folder
 from frameferry.config.person import person
 from frameferry.config.settings import PipelineSettings
-from frameferry.errors import ConfigError, FrameferryError
+from frameferry.errors import ConfigError, FrameferryError, encodable
 from frameferry.pipeline.check import check_pipeline
 from frameferry.pipeline.context import open_context
 from frameferry.pipeline.replay import plan_replay
@@ -51,7 +52,7 @@ def check() -> None:
         found = _problems(settings)
         problems += found
         if not found:
-            out.print(f"{path.name}: [green]ok[/]", highlight=False)
+            out.print(f"{escape(encodable(path.name))}: [green]ok[/]", highlight=False)
     for problem in problems:
         show_error(problem)
     if problems:

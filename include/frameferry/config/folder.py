@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -10,7 +11,11 @@ from pathlib import Path
 
 from frameferry.config.reading import read_mapping
 from frameferry.config.settings import NAME_PATTERN, PipelineSettings, load_pipeline
+from frameferry.domain.records import sha256_hex
 from frameferry.errors import ConfigError
+
+_MAX_CHARACTERS = 100
+"""A file's name may be longer than a DAG's id."""
 
 
 def pipeline_files(folder: Path) -> tuple[Path, ...]:
@@ -52,7 +57,7 @@ def broken_names(
     whole: Mapping[Path, PipelineSettings], broken: Mapping[Path, ConfigError]
 ) -> dict[str, ConfigError]:
     """
-    Name the broken files, each apart from all others, in the letters of a DAG's id.
+    Name the broken files, each apart from all others, as a DAG's id may be written.
 
     A file goes by the pipeline it speaks of, if that can still be read, else by its own name.
     """
@@ -71,8 +76,16 @@ def _names_of(path: Path) -> Iterator[str]:
         if isinstance(name, str) and re.fullmatch(NAME_PATTERN, name):
             yield name
     for name in (path.stem, path.name):
-        yield re.sub(r"[^A-Za-z0-9_.-]", "-", name)
-    yield from (re.sub(r"[^A-Za-z0-9_.-]", "-", f"{path.name}-{n}") for n in itertools.count(2))
+        yield _in_letters_of_ids(name)
+    yield from (_in_letters_of_ids(f"{path.name}-{n}") for n in itertools.count(2))
+
+
+def _in_letters_of_ids(name: str) -> str:
+    """Write any file's name as a DAG's id may be written; a long one is cut, with a digest."""
+    letters = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
+    if len(letters) <= _MAX_CHARACTERS:
+        return letters
+    return f"{letters[:_MAX_CHARACTERS]}-{sha256_hex(os.fsencode(name))[:8]}"
 
 
 def find_pipeline(folder: Path, name: str) -> PipelineSettings:
