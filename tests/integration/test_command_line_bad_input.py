@@ -105,6 +105,20 @@ def test_a_file_whose_name_is_no_text_is_checked_like_any_other(ferry):
     assert {r"[b]line-\udcff.yaml: ok", f"{ferry.name}.yaml: ok"} == set(done.stdout.splitlines())
 
 
+def test_two_pipelines_that_share_a_base_by_two_connection_ids(ferry):
+    ferry.connections["one_more_id"] = ferry.connections["archive_ftp"]
+    deliver = {**ferry.content["deliver"], "connection": "one_more_id"}
+    other = {**ferry.content, "pipeline": "z-other", "deliver": deliver}
+    ferry.write()
+    ferry.path.with_name("z-other.yaml").write_text(yaml.safe_dump(other))
+    refused(
+        ferry,
+        "check",
+        says=f"pipeline z-other: .* on one_more_id is taken by {ferry.name}.yaml "
+        rf"\(pipeline {ferry.name}, whose archive_ftp is the same server and user\)",
+    )
+
+
 def test_a_pipeline_that_does_not_exist(ferry):
     refused(ferry, "run", "press-x", says=f"no pipeline 'press-x'.*{ferry.name}")
 

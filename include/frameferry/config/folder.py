@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from frameferry.config.connections import ConnectionResolver, ftp_connection
 from frameferry.config.reading import read_mapping
 from frameferry.config.settings import NAME_PATTERN, PipelineSettings, load_pipeline
 from frameferry.domain.records import sha256_hex
-from frameferry.errors import ConfigError
+from frameferry.errors import ConfigError, FrameferryError
 
 _MAX_CHARACTERS = 100
 """A file's name may be longer than a DAG's id."""
@@ -108,30 +109,78 @@ def find_pipeline(folder: Path, name: str) -> PipelineSettings:
     raise ConfigError(msg, remedy="Check the name, or add its YAML file")
 
 
+def shared_places(
+    whole: Mapping[Path, PipelineSettings], resolve: ConnectionResolver
+) -> dict[Path, ConfigError]:
+    """
+    Find the later files that clash on one server which goes by two connection ids.
+
+    `load_all` cannot see it, since it resolves no connection. One that cannot be resolved is left
+    out: whoever opens it says so.
+    """
+    servers = {
+        path: server for path, settings in whole.items() if (server := _server(settings, resolve))
+    }
+    found: dict[Path, ConfigError] = {}
+    for other, path in itertools.combinations(servers, 2):
+        if servers[other] == servers[path]:
+            clash = _clash(path, whole[path], other, whole[other])
+            if clash is not None:
+                found.setdefault(path, clash)
+    return found
+
+
+def _server(settings: PipelineSettings, resolve: ConnectionResolver) -> str | None:
+    """Name server and user; a host's name knows no case."""
+    try:
+        connection = ftp_connection(resolve(settings.deliver.connection))
+    except FrameferryError:
+        return None
+    return connection.model_copy(update={"host": connection.host.lower()}).destination
+
+
 def _refuse_clash(path: Path, new: PipelineSettings, others: dict[Path, PipelineSettings]) -> None:
     for other_path, other in others.items():
         if other.pipeline == new.pipeline:
             msg = f"{path.name}: pipeline: {new.pipeline!r} is taken by {other_path.name}"
             raise ConfigError(msg, remedy="Give one of them another name")
-        if _place(other) == _place(new):
-            base = f"{new.deliver.base!r} on {new.deliver.connection}"
-            msg = f"{path.name}: deliver.base: {base} is taken by {other_path.name}"
-            raise ConfigError(msg, remedy="Give each pipeline a base of its own")
-        if "json" in {new.deliver.sidecar, other.deliver.sidecar} and _nest(new, other):
-            msg = (
-                f"{path.name}: deliver.base: {new.deliver.base!r} and {other.deliver.base!r} of "
-                f"{other_path.name} lie in one another, so a sidecar could meet a picture"
-            )
-            raise ConfigError(msg, remedy="Give each a base of its own, or set sidecar to none")
+        same_server = other.deliver.connection.lower() == new.deliver.connection.lower()
+        if same_server and (clash := _clash(path, new, other_path, other)):
+            raise clash
 
 
-def _nest(one: PipelineSettings, other: PipelineSettings) -> bool:
-    """Say whether one pipeline's base lies in the other's, on one server."""
-    (server, base), (other_server, other_base) = _place(one), _place(other)
-    shorter, longer = sorted((base, other_base), key=len)
-    return server == other_server and longer.startswith(f"{shorter.rstrip('/')}/")
+def _clash(
+    path: Path, new: PipelineSettings, other_path: Path, other: PipelineSettings
+) -> ConfigError | None:
+    """Say what is wrong where both deliver to one server, and their files could meet."""
+    base, other_base = _base(new), _base(other)
+    if base == other_base:
+        where = f"{new.deliver.base!r} on {new.deliver.connection}"
+        msg = f"{path.name}: deliver.base: {where} is taken by {_owner(other_path, other, new)}"
+        return ConfigError(msg, remedy="Give each pipeline a base of its own")
+    if "json" in {new.deliver.sidecar, other.deliver.sidecar} and _nest(base, other_base):
+        msg = (
+            f"{path.name}: deliver.base: {new.deliver.base!r} and {other.deliver.base!r} of "
+            f"{_owner(other_path, other, new)} lie in one another, so a sidecar could meet a "
+            "picture"
+        )
+        return ConfigError(msg, remedy="Give each a base of its own, or set sidecar to none")
+    return None
 
 
-def _place(settings: PipelineSettings) -> tuple[str, str]:
-    """Tell destinations apart as the ledger does: some servers know no case."""
-    return settings.deliver.connection.lower(), settings.deliver.base.casefold()
+def _owner(path: Path, owner: PipelineSettings, new: PipelineSettings) -> str:
+    theirs, ours = owner.deliver.connection, new.deliver.connection
+    if theirs.lower() == ours.lower():
+        return path.name
+    return f"{path.name} (pipeline {owner.pipeline}, whose {theirs} is the same server and user)"
+
+
+def _base(settings: PipelineSettings) -> str:
+    """Tell bases apart as the ledger does: some servers know no case."""
+    return settings.deliver.base.casefold()
+
+
+def _nest(base: str, other: str) -> bool:
+    """Say whether one of two bases lies in the other."""
+    shorter, longer = sorted((base, other), key=len)
+    return longer.startswith(f"{shorter.rstrip('/')}/")
