@@ -25,8 +25,8 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from frameferry.config.connections import resolve_from_environment
+from frameferry.config.folder import find_pipeline
 from frameferry.config.home import pipelines_folder
-from frameferry.config.settings import find_pipeline
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context, open_context
 from frameferry.pipeline.run import run_once

@@ -3,6 +3,7 @@ Every error a step can raise, as one tree.
 
 FrameferryError
 ├── TransientError            the same step may succeed later: Airflow retries it
+│   ├── ConnectionUnresolved      Airflow has no such connection, or could not be asked
 │   ├── KafkaUnavailable          no broker answered in time
 │   ├── SparkUnavailable          no Spark server answered
 │   │   └── SparkLost                 the Spark server went away during a judge job
@@ -41,6 +42,11 @@ FrameferryError
 from __future__ import annotations
 
 
+def encodable(text: str) -> str:
+    """Escape what no UTF-8 can carry, such as the odd bytes of a file's name."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 class FrameferryError(Exception):
     """
     Say what happened, to which pipeline, batch and offset, and what to do next.
@@ -60,7 +66,7 @@ class FrameferryError(Exception):
     def __str__(self) -> str:
         place = ", ".join(f"{key} {value}" for key, value in self.where.items())
         head = f"{place}: {self.what}" if place else self.what
-        return f"{head}. {self.remedy}" if self.remedy else head
+        return encodable(f"{head}. {self.remedy}" if self.remedy else head)
 
     def at(self, **where: str | int | None) -> FrameferryError:
         """Add coordinates that the raiser could not know; those already there stay."""
@@ -70,6 +76,10 @@ class FrameferryError(Exception):
 
 class TransientError(FrameferryError):
     """The same step may succeed later: Airflow retries it."""
+
+
+class ConnectionUnresolved(TransientError):
+    """Airflow has no such connection, or could not be asked."""
 
 
 class KafkaUnavailable(TransientError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from typing import Any
 
 import pytest
@@ -127,3 +128,30 @@ def test_what_airflow_refuses_is_refused(monkeypatch: pytest.MonkeyPatch, text: 
         airflows(text)
     with pytest.raises(ConnectionMissing):
         ours(monkeypatch, text)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        '{"tls": "explicit", "token": "s3cret"',
+        '["s3cret"]',
+        '"s3cret"',
+        "null",
+        " ",
+        "tls=explicit&token=s3cret",
+    ],
+)
+@pytest.mark.parametrize("conn_type", ["ftp", "kafka", "spark_connect"])
+def test_an_extra_that_is_no_json_mapping_is_refused_and_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, conn_type: str, extra: str
+) -> None:
+    from frameferry.orchestration.connections import resolve_through_airflow
+
+    text = json.dumps({"conn_type": conn_type, "host": "h", "password": "s3cret", "extra": extra})
+    monkeypatch.setenv("AIRFLOW_CONN_IT", text)
+    for resolve in (resolve_from_environment, resolve_through_airflow):
+        with pytest.raises(ConnectionMissing) as caught:
+            resolve("it")
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "'it'" in str(caught.value)
+        assert "s3cret" not in shown

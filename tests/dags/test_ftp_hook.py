@@ -14,7 +14,7 @@ from fixtures.ftp_proxy import Fault, FaultProxy
 from fixtures.ftp_site import PASSWORD, USER, FtpSite
 from fixtures.odd_ftp import odd_server
 
-from frameferry.errors import ConnectionMissing
+from frameferry.errors import ConnectionUnresolved
 
 HookMaker = Callable[..., Any]
 
@@ -167,5 +167,5 @@ def test_the_forms_button_says_what_is_wrong_and_not_the_password(
 def test_a_connection_that_does_not_exist_names_itself(airflow_home: Path) -> None:
     from frameferry.orchestration.ftp_hook import FerryFTPHook
 
-    with pytest.raises(ConnectionMissing, match="no_such_ftp"):
+    with pytest.raises(ConnectionUnresolved, match="no_such_ftp"):
         FerryFTPHook("no_such_ftp").get_conn()

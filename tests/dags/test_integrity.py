@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -149,6 +150,28 @@ def test_a_broken_file_leaves_a_stub_that_says_why_and_all_others_whole(pipeline
     assert "broken" in stub.tags
     assert [] == stub.tasks
     assert "wait" in dags["ferry__press-a"].task_ids
+
+
+@pytest.mark.parametrize("name", [b"line-\xff.yaml", b"x" * 246 + b".yaml", b"a..b\n.yaml"])
+def test_a_broken_file_of_any_name_goes_the_way_of_the_dag_processor(pipelines, name):
+    import structlog
+    from airflow.dag_processing.processor import DagFileParseRequest, _parse_file
+    from airflow.sdk.execution_time.comms import _RequestFrame
+
+    folder, _ = pipelines
+    (folder / os.fsdecode(name)).write_text("pipeline: [1")
+    request = DagFileParseRequest(
+        file=str(ROOT / "dags/ferry.py"),
+        bundle_path=ROOT / "dags",
+        bundle_name="dags",
+        callback_requests=[],
+    )
+    found = _parse_file(request, structlog.get_logger())
+    assert {} == found.import_errors
+    assert _RequestFrame(id=1, body=found.model_dump()).as_bytes()
+    (whole, stub) = sorted(found.serialized_dags, key=lambda dag: dag.dag_id != "ferry__press-a")
+    assert "ferry__press-a" == whole.dag_id
+    assert "cannot be read as YAML" in stub.data["dag"]["doc_md"]
 
 
 def test_two_files_with_one_name_leave_the_first_whole(pipelines):

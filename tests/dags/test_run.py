@@ -127,12 +127,12 @@ def test_the_replay_form_refuses_nonsense_in_its_first_task(ferry, kafka_server,
 
 def test_connections_come_through_airflow(ferry):
     from frameferry.config.connections import ftp_connection, kafka_connection
-    from frameferry.errors import ConnectionMissing
+    from frameferry.errors import ConnectionUnresolved
     from frameferry.orchestration.connections import resolve_through_airflow
 
     found = ftp_connection(resolve_through_airflow("archive_ftp"))
     assert ferry.connections["archive_ftp"]["port"] == found.port
     assert kafka_connection(resolve_through_airflow("plant_kafka")).bootstrap_servers
-    with pytest.raises(ConnectionMissing, match="no_such_connection"):
+    with pytest.raises(ConnectionUnresolved, match="no_such_connection"):
         resolve_through_airflow("no_such_connection")
     assert "AIRFLOW_CONN_ARCHIVE_FTP" in os.environ

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from fixtures.ferry import bench, delivered_files
 
 NOTHING_LISTENS = 1
@@ -92,6 +93,30 @@ def test_the_stacks_lines_for_a_shell_say_what_they_mean_whatever_the_names(tmp_
     )
     assert str(home) == told.stdout
     assert [home] == list(tmp_path.iterdir())
+
+
+def test_a_file_whose_name_is_no_text_is_checked_like_any_other(ferry):
+    ferry.write()
+    deliver = {**ferry.content["deliver"], "base": "/another"}
+    other = {**ferry.content, "pipeline": "another", "deliver": deliver}
+    ferry.path.with_name("[b]line-\udcff.yaml").write_text(yaml.safe_dump(other))
+    done = ferry.run("check")
+    assert 0 == done.returncode, done.stderr
+    assert {r"[b]line-\udcff.yaml: ok", f"{ferry.name}.yaml: ok"} == set(done.stdout.splitlines())
+
+
+def test_two_pipelines_that_share_a_base_by_two_connection_ids(ferry):
+    ferry.connections["one_more_id"] = ferry.connections["archive_ftp"]
+    deliver = {**ferry.content["deliver"], "connection": "one_more_id"}
+    other = {**ferry.content, "pipeline": "z-other", "deliver": deliver}
+    ferry.write()
+    ferry.path.with_name("z-other.yaml").write_text(yaml.safe_dump(other))
+    refused(
+        ferry,
+        "check",
+        says=f"pipeline z-other: .* on one_more_id is taken by {ferry.name}.yaml "
+        rf"\(pipeline {ferry.name}, whose archive_ftp is the same server and user\)",
+    )
 
 
 def test_a_pipeline_that_does_not_exist(ferry):

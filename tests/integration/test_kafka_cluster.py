@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from confluent_kafka import Consumer
@@ -119,6 +119,16 @@ def test_a_time_is_the_first_offset_of_then_or_later_else_the_end(
     assert cluster.offsets_at(topic, (0, 1), noon) == {0: 2, 1: 5}
     long_ago = datetime(2001, 1, 1, tzinfo=UTC)
     assert cluster.offsets_at(topic, (0, 1), long_ago) == {0: 0, 1: 0}
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.002, 0.003, 60, 1e9, 6e10])
+def test_a_time_before_1970_is_before_every_record(
+    kafka_server: KafkaServer, cluster: Cluster, seconds: float
+) -> None:
+    topic = kafka_server.create_topic(partitions=1)
+    kafka_server.produce(topic, [b"x"] * 5)
+    before = datetime(1970, 1, 1, tzinfo=UTC) - timedelta(seconds=seconds)
+    assert cluster.offsets_at(topic, (0,), before) == {0: 0}
 
 
 def start(given: Start, topic: str, cluster: Cluster) -> dict[int, int]:

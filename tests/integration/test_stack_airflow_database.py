@@ -69,6 +69,21 @@ def test_a_second_start_changes_slots_keeps_the_rest_and_ends_the_jobs_of_the_de
     ] == query(database, "SELECT state, end_date FROM job ORDER BY id")
 
 
+def test_pools_are_set_while_jobs_run(database):
+    query(database, "INSERT INTO job (state, job_type) VALUES ('running', 'SchedulerJob')")
+    airflow_database.set_pools(database, {"spark": 3, "ftp__other": 8})
+    assert [("running",)] == query(database, "SELECT state FROM job")
+    expected = {"default_pool": 128, **POOLS, "spark": 3, "ftp__other": 8}
+    assert expected == dict(query(database, "SELECT pool, slots FROM slot_pool"))
+
+
+def test_a_database_that_is_none_is_said(tmp_path):
+    broken = tmp_path / "airflow.db"
+    broken.write_bytes(b"this is no database, whatever its name says" * 100)
+    with pytest.raises(StackError, match=r"pools cannot be made in .*airflow.db"):
+        airflow_database.set_pools(broken, POOLS)
+
+
 def test_an_older_database_is_migrated(database):
     current = query(database, "SELECT version_num FROM alembic_version")
     database.unlink()

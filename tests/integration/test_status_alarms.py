@@ -84,6 +84,21 @@ def test_the_settings_decide_what_is_an_alarm(tmp_path, kafka_server, ftp_server
     assert told["oldest_minutes"] == pytest.approx(1200, abs=1)
 
 
+@pytest.mark.parametrize("bound", [3e7, 1e10, 1e300])
+def test_a_bound_beyond_all_time_is_a_bound(tmp_path, kafka_server, ftp_server, bound):
+    kept = {"retention.ms": str(30 * HOUR_MS)}
+    ferry = ferry_of(tmp_path, kafka_server, ftp_server, config=kept)
+    ferry.content["watch"] = {"retention_hours": bound, "freshness_minutes": bound}
+    topic = ferry.content["kafka"]["topic"]
+    kafka_server.produce(topic, [b"old"], timestamp_ms=ago_ms(20 * HOUR_MS))
+    with ferry.context() as ctx:
+        steps.plan(ctx)
+        told = status(ctx)
+    (expiring,) = told["advice"]
+    assert "expires in 10 h (watch.retention_hours: " in expiring
+    assert told["oldest_minutes"] == pytest.approx(1200, abs=1)
+
+
 def test_an_open_transaction_is_said_with_its_time_once_it_hangs(
     tmp_path, kafka_server, ftp_server
 ):

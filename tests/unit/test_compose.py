@@ -12,7 +12,7 @@ import yaml
 from check_jsonschema import main as check_jsonschema
 
 from frameferry.config.connections import resolve_from_environment
-from frameferry.config.settings import load_all
+from frameferry.config.folder import load_all
 from frameferry.stack import airflow, ftp, ports, service
 from frameferry.stack.airflow import Airflow
 

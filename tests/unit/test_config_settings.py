@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from frameferry.config.pools import FTP_SLOTS, SPARK_POOL, SPARK_SLOTS, ftp_pool, pool_slots
-from frameferry.config.settings import (
-    DEFAULT_NAME,
-    PipelineSettings,
+from frameferry.config.folder import (
     broken_names,
     find_pipeline,
     load_all,
-    load_pipeline,
     pipeline_files,
+    shared_places,
 )
-from frameferry.errors import ConfigError
+from frameferry.config.pools import FTP_SLOTS, SPARK_POOL, SPARK_SLOTS, ftp_pool, pool_slots
+from frameferry.config.raw import RawConnection
+from frameferry.config.settings import DEFAULT_NAME, PipelineSettings, load_pipeline
+from frameferry.errors import ConfigError, ConnectionMissing
 
 ROOT = Path(__file__).parents[2]
 NO_INTEGER = "Input should be a valid integer, unable to parse string as an integer"
@@ -433,6 +433,69 @@ def test_a_base_that_only_begins_alike_lies_beside(tmp_path: Path) -> None:
     assert {} == load_all(tmp_path)[1]
 
 
+SERVERS = {
+    "archive_ftp": RawConnection("archive_ftp", "ftp", "FTP.example", login="ferry"),
+    "one_more_id": RawConnection("one_more_id", "ftp", "ftp.example", 21, "ferry", "password"),
+    "other_user": RawConnection("other_user", "ftp", "ftp.example", login="other"),
+    "other_port": RawConnection("other_port", "ftp", "ftp.example", 2121, "ferry"),
+    "other_host": RawConnection("other_host", "ftp", "other.example", login="ferry"),
+}
+
+
+def resolved(conn_id: str) -> RawConnection:
+    if conn_id not in SERVERS:
+        raise ConnectionMissing(conn_id)
+    return SERVERS[conn_id]
+
+
+def beside(folder: Path, connection: str, base: str = "/press-a", sidecar: str = "none") -> Path:
+    """Write a second pipeline's file beside the usual one."""
+    written(folder, name="a.yaml")
+    text = YAML.replace("pipeline: press-a", "pipeline: b").replace("archive_ftp", connection)
+    text = text.replace("deliver: {", f"deliver: {{sidecar: {sidecar}, ")
+    return written(folder, text.replace("base: /press-a", f"base: {base}"), name="b.yaml")
+
+
+@pytest.mark.parametrize("base", ["/press-a", "/PRESS-A/"])
+def test_a_place_under_two_connection_ids_is_found_once_they_are_resolved(
+    tmp_path: Path, base: str
+) -> None:
+    later = beside(tmp_path, "one_more_id", base)
+    whole, broken = load_all(tmp_path)
+    assert {} == broken
+    [(path, error)] = shared_places(whole, resolved).items()
+    assert later == path
+    assert (
+        f"b.yaml: deliver.base: '{base.rstrip('/')}' on one_more_id is taken by a.yaml "
+        "(pipeline press-a, whose archive_ftp is the same server and user)"
+    ) == error.what
+
+
+def test_bases_in_one_another_meet_under_two_connection_ids_too(tmp_path: Path) -> None:
+    later = beside(tmp_path, "one_more_id", "/press-a/2026", sidecar="json")
+    [(path, error)] = shared_places(load_all(tmp_path)[0], resolved).items()
+    assert later == path
+    assert "lie in one another" in error.what
+
+
+@pytest.mark.parametrize(
+    ("connection", "base"),
+    [
+        ("one_more_id", "/press-b"),
+        ("one_more_id", "/press-a/2026"),
+        ("other_user", "/press-a"),
+        ("other_port", "/press-a"),
+        ("other_host", "/press-a"),
+        ("not_defined", "/press-a"),
+    ],
+)
+def test_other_places_and_connections_that_nobody_knows_clash_with_nothing(
+    tmp_path: Path, connection: str, base: str
+) -> None:
+    beside(tmp_path, connection, base)
+    assert {} == shared_places(load_all(tmp_path)[0], resolved)
+
+
 def test_a_pipeline_is_found_by_its_name_not_by_its_file(tmp_path: Path) -> None:
     written(tmp_path, name="first.yaml")
     assert find_pipeline(tmp_path, "press-a").pipeline == "press-a"
@@ -477,6 +540,21 @@ def test_a_broken_file_goes_by_a_name_of_its_own(
     named = broken_names(*load_all(tmp_path))
     assert list(named) == [expected]
     assert broken.name in named[expected].what
+
+
+def test_a_long_name_is_cut_and_still_tells_files_apart(tmp_path: Path) -> None:
+    for last in "ab":
+        written(tmp_path, "{{{", name=f"{'x' * 240}{last}.yaml")
+    names = list(broken_names(*load_all(tmp_path)))
+    assert [109, 109] == [len(name) for name in names]
+    assert names[0][:100] == names[1][:100] != "" != names[0] != names[1]
+
+
+def test_what_is_wrong_with_a_file_of_odd_bytes_can_be_said(tmp_path: Path) -> None:
+    broken = written(tmp_path, "{{{", name="line-\udcff.yaml")
+    [error] = load_all(tmp_path)[1].values()
+    assert r"line-\udcff.yaml: cannot be read" in str(error)
+    assert broken.name.encode(errors="surrogateescape") == b"line-\xff.yaml"
 
 
 def test_many_broken_files_never_share_a_name(tmp_path: Path) -> None:

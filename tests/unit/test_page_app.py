@@ -136,6 +136,13 @@ def test_a_broken_file_is_shown_with_its_error_beside_the_whole_ones() -> None:
     assert expected == get(app, "/status.json").json()["broken"]
 
 
+def test_a_broken_file_whose_name_is_no_text_is_shown() -> None:
+    app = app_of(broken={Path("weld-\udcff.yaml"): ConfigError("weld-\udcff.yaml: broken")})
+    assert r"weld-\udcff.yaml: broken" in page_of(app)
+    expected = {"pipeline": r"weld-\udcff", "file": r"weld-\udcff.yaml"}
+    assert expected.items() <= get(app, "/status.json").json()["broken"][0].items()
+
+
 def test_a_folder_that_is_missing_is_said() -> None:
     def load() -> NoReturn:
         msg = "no folder of pipeline files"

@@ -9,9 +9,9 @@ from pathlib import Path
 import typer
 
 from frameferry.cli.terminal import out
+from frameferry.config.folder import load_all
 from frameferry.config.home import pipelines_folder
 from frameferry.config.pools import pool_slots
-from frameferry.config.settings import load_all
 from frameferry.errors import StackError
 
 _TIMEOUT_SECONDS = 120

@@ -6,14 +6,16 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from frameferry.cli.session import session
 from frameferry.cli.terminal import out, show_error, show_json
 from frameferry.config.connections import resolve_from_environment
+from frameferry.config.folder import load_all, shared_places
 from frameferry.config.home import pipelines_folder
 from frameferry.config.person import person
-from frameferry.config.settings import PipelineSettings, load_all
-from frameferry.errors import ConfigError, FrameferryError
+from frameferry.config.settings import PipelineSettings
+from frameferry.errors import ConfigError, FrameferryError, encodable
 from frameferry.pipeline.check import check_pipeline
 from frameferry.pipeline.context import open_context
 from frameferry.pipeline.replay import plan_replay
@@ -46,11 +48,14 @@ def check() -> None:
         msg = f"no pipeline file in {pipelines_folder()}"
         raise ConfigError(msg, remedy="Add one YAML file per equipment")
     problems: list[FrameferryError] = list(broken.values())
+    shared = shared_places(whole, resolve_from_environment)
     for path, settings in whole.items():
         found = _problems(settings)
+        if path in shared:
+            found.append(shared[path].at(pipeline=settings.pipeline))
         problems += found
         if not found:
-            out.print(f"{path.name}: [green]ok[/]", highlight=False)
+            out.print(f"{escape(encodable(path.name))}: [green]ok[/]", highlight=False)
     for problem in problems:
         show_error(problem)
     if problems:

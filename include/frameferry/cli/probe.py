@@ -12,8 +12,8 @@ from rich.markup import escape
 
 from frameferry.cli.terminal import err, out, show_json, show_table
 from frameferry.config.connections import ftp_connection, resolve_from_environment
+from frameferry.config.folder import load_all
 from frameferry.config.home import ledger_url, pipelines_folder
-from frameferry.config.settings import load_all
 from frameferry.delivery.fitness import Finding
 from frameferry.errors import ConfigError
 from frameferry.ledger.database import open_ledger

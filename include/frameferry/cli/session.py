@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from frameferry.config.connections import resolve_from_environment
+from frameferry.config.folder import find_pipeline, load_all
 from frameferry.config.home import pipelines_folder
-from frameferry.config.settings import find_pipeline, load_all
 from frameferry.pipeline.context import Context, open_context
 from frameferry.stack.stack import environment
 

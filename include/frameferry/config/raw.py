@@ -48,7 +48,7 @@ def from_json(conn_id: str, text: str) -> RawConnection:
         login=fields.get("login") or "",
         password=fields.get("password") or "",
         schema=fields.get("schema") or "",
-        extra=_extra(fields.get("extra")),
+        extra=read_extra(fields.get("extra")),
     )
 
 
@@ -82,8 +82,22 @@ def from_uri(conn_id: str, text: str) -> RawConnection:
         login=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         schema=unquote(parts.path.removeprefix("/")),
-        extra=_extra(query.get("__extra__")) if "__extra__" in query else query,
+        extra=read_extra(query.get("__extra__")) if "__extra__" in query else query,
     )
+
+
+def read_extra(given: object) -> dict[str, Any]:
+    """
+    Read the extra, which may be JSON in a text. Airflow would drop what it cannot read.
+
+    Raises:
+        ValueError, TypeError, RecursionError: It is no mapping. The message may quote a secret.
+    """
+    content = json.loads(given) if isinstance(given, str) and given else given or {}
+    if not isinstance(content, dict):
+        msg = "extra must be a mapping"
+        raise TypeError(msg)
+    return content
 
 
 def _host(parts: SplitResult) -> str:
@@ -96,12 +110,3 @@ def _host(parts: SplitResult) -> str:
 
 def _type(name: str) -> str:
     return "postgres" if name == "postgresql" else name.replace("-", "_")
-
-
-def _extra(given: object) -> dict[str, Any]:
-    """Read the extra, which may be JSON in a text. Airflow would drop what it cannot read."""
-    content = json.loads(given) if isinstance(given, str) and given else given or {}
-    if not isinstance(content, dict):
-        msg = "extra must be a mapping"
-        raise TypeError(msg)
-    return content

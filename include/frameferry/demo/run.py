@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from frameferry.config.connections import resolve_from_environment
+from frameferry.config.folder import find_pipeline
 from frameferry.config.home import home, pipelines_folder
-from frameferry.config.settings import find_pipeline
 from frameferry.demo.account import Account, account, is_carried
 from frameferry.demo.pictures import DemoPicture, demo_pictures
 from frameferry.demo.producer import create_topics, produce_missing

@@ -113,7 +113,8 @@ class Cluster:
         """
         Find each partition's first offset whose record is of *moment* or later.
 
-        Where there is none, it is the last stable offset: the next record to come.
+        Where there is none, it is the last stable offset: the next record to come. A moment before
+        1970 is taken as its beginning: a negative timestamp is no time in Kafka's protocol.
 
         Raises:
             KafkaUnavailable, TopicMissing, ConfigError: As `look`.
@@ -121,7 +122,7 @@ class Cluster:
         deadline = Deadline(self._timeout_seconds)
         wanted = tuple(partitions)
         stable = self._offsets(topic, wanted, OffsetSpec.latest(), deadline)
-        spec = OffsetSpec.for_timestamp(round(moment.timestamp() * 1000))
+        spec = OffsetSpec.for_timestamp(max(round(moment.timestamp() * 1000), 0))
         found = self._offsets(topic, wanted, spec, deadline)
         return {
             partition: offset if offset >= 0 else stable[partition]

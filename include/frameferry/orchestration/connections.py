@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+from typing import Any
 
-from frameferry.config.raw import RawConnection
-from frameferry.errors import ConnectionMissing
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import (
+    AirflowNotFoundException,
+    AirflowRuntimeError,
+    AirflowSecretsBackendAccessDenied,
+)
+
+from frameferry.config.raw import RawConnection, read_extra
+from frameferry.errors import ConnectionMissing, ConnectionUnresolved
+
+_NO_ANSWER = (AirflowNotFoundException, AirflowRuntimeError, AirflowSecretsBackendAccessDenied)
 
 
 def resolve_through_airflow(conn_id: str) -> RawConnection:
     """
     Ask Airflow for a connection.
 
+    Airflow says that there is none, too, where its API server or a secrets backend fails for a
+    moment: so that is worth another try.
+
     Raises:
-        ConnectionMissing: Airflow has none of this id, or its extra is no mapping.
+        ConnectionUnresolved: Airflow has none of this id, or could not be asked.
+        ConnectionMissing: Its extra is no JSON mapping.
     """
     try:
         found = BaseHook.get_connection(conn_id)
-    except (AirflowNotFoundException, AirflowRuntimeError) as error:
-        msg = f"Airflow has no connection {conn_id!r}"
-        raise ConnectionMissing(
-            msg, remedy=f"Add it under Admin, Connections, or set AIRFLOW_CONN_{conn_id.upper()}"
+    except _NO_ANSWER as error:
+        msg = f"Airflow has no connection {conn_id!r}, or could not be asked"
+        raise ConnectionUnresolved(
+            msg,
+            remedy="If it lasts: add it under Admin, Connections, or set "
+            f"AIRFLOW_CONN_{conn_id.upper()}",
         ) from error
-    if not isinstance(found.extra_dejson, dict):
-        msg = f"connection {conn_id!r}: its extra is JSON, but no mapping"
-        raise ConnectionMissing(msg, remedy="See docs/configuration.md, section Connections")
     return RawConnection(
         conn_id=conn_id,
         conn_type=found.conn_type or "",
@@ -34,5 +45,17 @@ def resolve_through_airflow(conn_id: str) -> RawConnection:
         login=found.login or "",
         password=found.password or "",
         schema=found.schema or "",
-        extra=found.extra_dejson,
+        extra=_extra(conn_id, found.extra),
     )
+
+
+def _extra(conn_id: str, given: object) -> dict[str, Any]:
+    """Read the extra ourselves: Airflow takes a broken one for empty, and so `tls` for unset."""
+    try:
+        return read_extra(given)
+    except (ValueError, TypeError):
+        msg = f"connection {conn_id!r}: its extra is no JSON mapping"
+        # Without its cause, which would quote the text, and so perhaps a password.
+        raise ConnectionMissing(
+            msg, remedy="Mend it in Airflow; see docs/configuration.md, section Connections"
+        ) from None

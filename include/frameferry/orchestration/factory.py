@@ -9,9 +9,10 @@ from typing import Any
 from airflow.sdk import DAG, TriggerRule, get_parsing_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
+from frameferry.config.folder import broken_names, load_all
 from frameferry.config.home import pipelines_folder
 from frameferry.config.pools import SPARK_POOL, ftp_pool
-from frameferry.config.settings import PipelineSettings, broken_names, load_all
+from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError
 from frameferry.orchestration.tasks import call_step, label_map_index
 from frameferry.orchestration.wait import WaitForBacklog

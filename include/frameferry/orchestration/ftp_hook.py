@@ -38,7 +38,8 @@ class FerryFTPHook(FTPHook):
         Return the logged-in connection, a new one where the last is dead or out of step.
 
         Raises:
-            ConnectionMissing: Airflow has none of this id, or it makes no sense as FTP.
+            ConnectionUnresolved: Airflow has none of this id, or could not be asked.
+            ConnectionMissing: It makes no sense as FTP.
             FtpUnavailable: Nothing answers, or not now.
             LoginRefused: The server refuses the user or password.
             DeliveryRefused: Certificate or TLS settings do not fit.
@@ -56,7 +57,8 @@ class FerryFTPHook(FTPHook):
         Read the Airflow connection as plain settings, which any thread may use.
 
         Raises:
-            ConnectionMissing: Airflow has none of this id, or it makes no sense as FTP.
+            ConnectionUnresolved: Airflow has none of this id, or could not be asked.
+            ConnectionMissing: It makes no sense as FTP.
         """
         return self._settings or ftp_connection(resolve_through_airflow(self.ftp_conn_id))
 

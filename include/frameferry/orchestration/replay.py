@@ -8,8 +8,9 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, get_current_context, get_parsing_context, task
 
+from frameferry.config.folder import find_pipeline, load_all
 from frameferry.config.home import pipelines_folder
-from frameferry.config.settings import PipelineSettings, find_pipeline, load_all
+from frameferry.config.settings import PipelineSettings
 from frameferry.domain.records import sha256_hex
 from frameferry.errors import ConfigError
 from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, batch_steps, publish, verdict

@@ -10,8 +10,8 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from frameferry.config.connections import FtpConnection
+from frameferry.config.folder import find_pipeline
 from frameferry.config.home import pipelines_folder
-from frameferry.config.settings import find_pipeline
 from frameferry.delivery.client import FerryFTP
 from frameferry.errors import FrameferryError, TransientError
 from frameferry.orchestration.connections import resolve_through_airflow

@@ -13,9 +13,10 @@ from typing import Any
 
 import structlog
 
+from frameferry.config.folder import load_all
 from frameferry.config.home import pipelines_folder
-from frameferry.config.settings import PipelineSettings, load_all
-from frameferry.errors import ConfigError, FrameferryError
+from frameferry.config.settings import PipelineSettings
+from frameferry.errors import ConfigError, FrameferryError, encodable
 
 Ask = Callable[[PipelineSettings], dict[str, Any]]
 Load = Callable[[], tuple[dict[Path, PipelineSettings], dict[Path, ConfigError]]]
@@ -153,4 +154,7 @@ def unknown(pipeline: str, advice: str) -> dict[str, Any]:
 
 
 def _broken(errors: dict[Path, ConfigError]) -> tuple[Broken, ...]:
-    return tuple(Broken(path.stem, path.name, str(error)) for path, error in sorted(errors.items()))
+    return tuple(
+        Broken(encodable(path.stem), encodable(path.name), str(error))
+        for path, error in sorted(errors.items())
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from frameferry.domain.offsets import Watermarks
@@ -99,11 +99,10 @@ def _oldest(
     if not lags:
         return {}
     topic, watch = ctx.settings.kafka.topic, ctx.settings.watch
-    ages = [timedelta(minutes=watch.freshness_minutes)]
+    ages = [watch.freshness_minutes * 60]
     if view.retention.seconds is not None:
-        kept = timedelta(seconds=view.retention.seconds)
-        ages.insert(0, kept - timedelta(hours=watch.retention_hours))
-    firsts = [cluster.offsets_at(topic, tuple(lags), known.now - age) for age in ages]
+        ages.insert(0, view.retention.seconds - watch.retention_hours * 3600)
+    firsts = [cluster.offsets_at(topic, tuple(lags), _ago(known.now, age)) for age in ages]
     order = sorted(lags, key=lambda p: (*(first[p] <= at[p] for first in firsts), -lags[p]))
     return cluster.first_timestamps(
         topic,
@@ -111,6 +110,12 @@ def _oldest(
         isolation="read_committed",
         timeout_seconds=min(_GLIMPSE_SECONDS, ctx.kafka_timeout_seconds),
     )
+
+
+def _ago(now: datetime, seconds: float) -> datetime:
+    """Go back so far from now, never ahead of it, and no further than 1970, where time begins."""
+    at = now.timestamp()
+    return datetime.fromtimestamp(at - min(max(seconds, 0), at), UTC)
 
 
 def _held_since(ctx: Context, cluster: Cluster, view: TopicView) -> dict[int, datetime | None]:

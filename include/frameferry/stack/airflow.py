@@ -31,6 +31,11 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
 _ANSWER_TIMEOUT_SECONDS = 5
+_OF_COMMANDS = (
+    "AIRFLOW_HOME",
+    "AIRFLOW__CORE__FERNET_KEY",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+)
 
 SETTINGS: dict[str, str] = {
     "AIRFLOW__API__WORKERS": "1",
@@ -77,7 +82,7 @@ class Airflow:
 
     Args:
         connections: What its tasks get in their environment: connections and where state lives.
-        pools: The slots of each pool, known when it starts.
+        pools: The slots of each pool.
         secret: Gives the generated secret of a name.
         log: Gives the log of a process.
         host: The address to listen on.
@@ -107,6 +112,10 @@ class Airflow:
         """Write the administrator's password; migrate the database, and free it of the dead."""
         self.write_password()
         airflow_database.prepare(self._database, self.pools)
+
+    def set_pools(self) -> None:
+        """Make the pools, also while it runs."""
+        airflow_database.set_pools(self._database, self.pools)
 
     def write_password(self) -> None:
         """Write the administrator's password where Airflow looks for it."""
@@ -145,6 +154,11 @@ class Airflow:
             "NO_PROXY": _no_proxy(os.environ),
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
+
+    def for_commands(self) -> dict[str, str]:
+        """What the command `airflow` needs in its environment to work on this database."""
+        whole = self.environment()
+        return {name: whole[name] for name in _OF_COMMANDS}
 
     @property
     def _database(self) -> Path:
@@ -192,6 +206,7 @@ def kind(connections: Callable[[], Mapping[str, str]], pools: Mapping[str, int])
         ports={"api": 1},
         deadline_seconds=600,
         build=lambda setting: build(setting, connections(), pools),
+        refresh=lambda setting: build(setting, {}, pools).set_pools(),
     )
 
 

@@ -41,7 +41,22 @@ def prepare(database: Path, pools: Mapping[str, int]) -> None:
         _copy(model, database)
     elif _revision(database) != _revision(model):
         _migrate(database)
-    _adjust(database, pools)
+    _end_jobs(database)
+    set_pools(database, pools)
+
+
+def set_pools(database: Path, pools: Mapping[str, int]) -> None:
+    """
+    Make these pools, or give them these slots; harmless while Airflow runs.
+
+    Raises:
+        StackError: The database cannot be written.
+    """
+    try:
+        _set_pools(database, pools)
+    except sqlite3.Error as error:
+        msg = f"the pools cannot be made in {database}: {error}"
+        raise StackError(msg, remedy="Try again") from error
 
 
 def template() -> Path:
@@ -104,14 +119,18 @@ def _revision(database: Path) -> str:
     return str(row[0]) if row else ""
 
 
-def _adjust(database: Path, pools: Mapping[str, int]) -> None:
+def _set_pools(database: Path, pools: Mapping[str, int]) -> None:
     with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection, connection:
-        connection.execute(
-            "UPDATE job SET state = 'failed', end_date = latest_heartbeat WHERE state = 'running'"
-        )
         connection.executemany(
             "INSERT INTO slot_pool (pool, slots, description, include_deferred)"
             " VALUES (?, ?, 'made by frameferry stack', 0)"
             " ON CONFLICT (pool) DO UPDATE SET slots = excluded.slots",
             pools.items(),
+        )
+
+
+def _end_jobs(database: Path) -> None:
+    with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection, connection:
+        connection.execute(
+            "UPDATE job SET state = 'failed', end_date = latest_heartbeat WHERE state = 'running'"
         )

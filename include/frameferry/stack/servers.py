@@ -45,12 +45,17 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How to build a server: its name, its ports (and how many of each), its time to start."""
+    """
+    How to build a server: its name, its ports (and how many of each), its time to start.
+
+    `refresh` tells one that runs already what may be new since it started.
+    """
 
     name: str
     ports: Mapping[str, int]
     deadline_seconds: float
     build: Callable[[Setting], Server]
+    refresh: Callable[[Setting], None] = lambda _: None
 
 
 def reserve(kind: Kind, files: StateFile) -> None:
@@ -67,7 +72,7 @@ def reserve(kind: Kind, files: StateFile) -> None:
 
 def start(kind: Kind, files: StateFile, *, cancelled: threading.Event | None = None) -> float:
     """
-    Start a server and wait until it answers; one that already does, unchanged, is left alone.
+    Start a server and wait until it answers; one that already does, unchanged, goes on.
 
     Its ports are those of the last run where they are free.
 
@@ -84,7 +89,9 @@ def start(kind: Kind, files: StateFile, *, cancelled: threading.Event | None = N
     """
     began = time.monotonic()
     reserve(kind, files)
-    if not is_up(kind, files):
+    if is_up(kind, files):
+        kind.refresh(setting(kind.name, files))
+    else:
         processes.stop(files.state.mark(kind.name))
         files.change(lambda state: _choose_ports(kind, state))
         _launch(kind, files, cancelled or threading.Event())

@@ -19,9 +19,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+from frameferry.config.folder import load_all
 from frameferry.config.home import home, pipelines_folder
 from frameferry.config.pools import pool_slots
-from frameferry.config.settings import load_all
 from frameferry.errors import FrameferryError, StackError
 from frameferry.stack import airflow, ftp, kafka, layout, ports, spark
 from frameferry.stack.airflow import Airflow

@@ -14,9 +14,9 @@ from typing import Any
 
 import structlog
 
+from frameferry.config.folder import load_all
 from frameferry.config.home import home, ledger_url, pipelines_folder
 from frameferry.config.pools import pool_slots
-from frameferry.config.settings import load_all
 from frameferry.errors import ConfigError, StackError
 from frameferry.stack import airflow, ftp, jars, kafka, processes, servers, spark
 from frameferry.stack.servers import Kind, Setting
@@ -42,6 +42,7 @@ def up(
     Start the servers that do not run yet, all at once, and wait until each answers.
 
     May be called again at any time, after a kill of anything too: data, ports and passwords stay.
+    An Airflow that runs already gets the pools of pipelines that are new.
 
     Args:
         only: Names out of SERVERS; None is all.
@@ -102,10 +103,15 @@ def environment() -> dict[str, str]:
     """
     List the variables that point a program at this home's servers and files.
 
-    A connection is in it only if its server runs: elsewhere the user's own shows through.
+    A connection is in it only if its server runs, and Airflow's database only if Airflow does:
+    elsewhere the user's own shows through.
     """
     state = StateFile(home()).state
-    return _environment(state, [name for name, record in state.servers.items() if record.is_up])
+    running = [name for name, record in state.servers.items() if record.is_up]
+    described = _environment(state, running)
+    if "airflow" in running:
+        described |= airflow.build(_setting(state, "airflow"), {}, {}).for_commands()
+    return described
 
 
 def _start_all(
