@@ -27,12 +27,22 @@ from frameferry.pipeline.trial import Outcome, judge_batch
 from frameferry.planning.gaps import find_gaps
 from frameferry.planning.readiness import Readiness, leaves_to_take, readiness
 
+MOST_LEAVES = 256
+"""
+What one run takes on. Airflow refuses to expand a task over more than 1,024 items
+(`max_map_length`), and one batch may be split into thousands.
+"""
+
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The batches to work on now, oldest first, and the planner's sentence for each new one."""
+    """
+    The batches to work on now, oldest first, and the planner's sentence for each new one.
+
+    At most MOST_LEAVES batches: the next run takes the others.
+    """
 
     batch_ids: tuple[int, ...]
     sentences: tuple[str, ...]
@@ -58,7 +68,7 @@ def wait(ctx: Context) -> Readiness:
 
 def plan(ctx: Context) -> Planned:
     """
-    Cut new offset ranges while fewer than `max_open` batches are open; return all open leaves.
+    Cut new offset ranges while fewer than `max_open` batches are open; return the open leaves.
 
     1. Ask Kafka: topic id, watermarks. 2. Record what retention took as gaps. 3. Propose and
     freeze ranges by compare-and-swap on the planned offsets, until enough batches are open.
@@ -91,7 +101,7 @@ def plan(ctx: Context) -> Planned:
         )
         sentences.append(proposal.sentence)
         state = world.state(ctx)
-    leaves = leaves_to_take(state)
+    leaves = leaves_to_take(state)[:MOST_LEAVES]
     return Planned(tuple(leaf.id for leaf in leaves), tuple(sentences))
 
 
