@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
-from fixtures.plant import Plant, Site
+from fixtures.plant import Plant, Process, Site
 
 from frameferry.domain.offsets import OffsetRange
+from frameferry.errors import ConnectionMissing
 from frameferry.pipeline import steps, world
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
@@ -38,3 +42,48 @@ def test_a_run_takes_on_no_more_leaves_than_airflow_can_expand(sqlite_site: Site
             retry_after_seconds=99,
         )
     assert leaves[2:258] == steps.plan(ctx).batch_ids
+
+
+def without_ftp(plant: Plant) -> Process:
+    """Start a process that finds no FTP connection."""
+    process = plant.process()
+    found = process.ctx.resolve
+
+    def resolve(conn_id: str) -> Any:
+        if conn_id == plant.settings.deliver.connection:
+            msg = f"connection {conn_id!r} is not defined"
+            raise ConnectionMissing(msg)
+        return found(conn_id)
+
+    process.ctx = replace(process.ctx, resolve=resolve)
+    return process
+
+
+@pytest.mark.parametrize("is_judged", [True, False])
+def test_a_missing_connection_is_missed_before_judging_and_begins_no_run(
+    sqlite_site: Site, is_judged: bool
+) -> None:
+    plant = Plant(sqlite_site, partitions=1)
+    plant.produce(3)
+    [batch] = steps.plan(plant.process().ctx).batch_ids
+    if is_judged:
+        steps.infer(plant.process().ctx, batch)
+    judged, process = plant.judge.calls, without_ftp(plant)
+    process.carry()
+    assert ["ConnectionMissing"] == [type(error).__name__ for error in process.errors]
+    answer = steps.wait(process.ctx)
+    assert not answer.now
+    assert f"batch {batch} backs off" in answer.reason
+    assert judged == plant.judge.calls
+    plant.finish()
+    assert [] == plant.open_batches()
+
+
+def test_what_stands_where_it_should_is_judged_without_a_claim(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, partitions=1)
+    plant.produce(3)
+    [batch] = steps.plan(plant.process().ctx).batch_ids
+    steps.infer(plant.process().ctx, batch)
+    token = sqlite_site.ledger.batch(batch).token
+    assert "judged" == steps.infer(plant.process().ctx, batch)
+    assert token == sqlite_site.ledger.batch(batch).token

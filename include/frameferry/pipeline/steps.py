@@ -16,7 +16,13 @@ import structlog
 
 from frameferry.domain.batch import Batch
 from frameferry.domain.state import PipelineState
-from frameferry.errors import BatchUnfinished, RecordChanged, TopicChanged, TopicCompacted
+from frameferry.errors import (
+    BatchUnfinished,
+    ConnectionMissing,
+    RecordChanged,
+    TopicChanged,
+    TopicCompacted,
+)
 from frameferry.kafka.cluster import TopicView
 from frameferry.pipeline import delivering, witness, world
 from frameferry.pipeline.context import Context
@@ -141,18 +147,31 @@ def infer(ctx: Context, batch_id: int) -> Outcome:
 
     Returns:
         "split" where the batch has ended: the next plan returns its pieces.
+
+    Raises:
+        ConnectionMissing: Nobody can say where the files would go; nothing was judged.
     """
     found = ctx.ledger.batch(batch_id)
     if found.split_at is not None:
         return "split"
-    if found.inferred_at is not None and not _must_move(ctx, found):
+    if found.inferred_at is not None and not _may_move(ctx, found):
         log.info("batch.already_judged", pipeline=ctx.pipeline, batch=batch_id)
         return "judged"
     world.refuse_if_blocked(ctx)
     with held(ctx, batch_id) as batch:
+        # What is missing for the rows' destination is missed before a whole batch is judged.
+        ctx.ftp()
         if batch.inferred_at is None or _moves(ctx, batch):
             return judge_batch(ctx, batch)
         return "judged"
+
+
+def _may_move(ctx: Context, judged: Batch) -> bool:
+    """Look without a claim; where that fails it is asked once more, so that a back-off follows."""
+    try:
+        return _must_move(ctx, judged)
+    except ConnectionMissing:
+        return True
 
 
 def _must_move(ctx: Context, judged: Batch) -> bool:
