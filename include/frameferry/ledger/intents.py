@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from frameferry.domain.batch import Token
 from frameferry.domain.records import Consignment, Intent, Prediction, Refusal, StoredPrediction
@@ -73,14 +73,19 @@ def misplaced(
     connection: Connection, batch_id: int, destination: str, base: str
 ) -> tuple[str, str] | None:
     """Find a due row that belongs elsewhere; see `Ledger.misplaced`."""
-    below = record.c.remote_path.startswith(f"{base.rstrip('/')}/", autoescape=True)
     query = select(record.c.destination, record.c.remote_path).where(
         record.c.batch_id == batch_id,
         record.c.outcome.is_(None),
-        (record.c.destination != destination) | ~below,
+        is_elsewhere(destination, base),
     )
     row = connection.execute(query.order_by(*_BY_POSITION).limit(1)).one_or_none()
     return None if row is None else (row.destination, row.remote_path)
+
+
+def is_elsewhere(destination: str, base: str) -> ColumnElement[bool]:
+    """Pick rows of another server, or of paths that are not below *base*."""
+    below = record.c.remote_path.startswith(f"{base.rstrip('/')}/", autoescape=True)
+    return (record.c.destination != destination) | ~below
 
 
 def open_intents(connection: Connection, token: Token) -> list[Intent]:

@@ -15,6 +15,7 @@ from frameferry.errors import ConfigError
 from frameferry.ledger.replays import under_replay
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.login import PUT_BACK, misplaced, told_elsewhere
 
 MAX_BATCHES = 1024
 """Airflow expands a mapped group to at most this many."""
@@ -76,7 +77,8 @@ def plan_replay(
         who: The person who asked, for the record.
 
     Raises:
-        ConfigError: The range is empty, unknown, not committed yet, or under another replay.
+        ConfigError: The range is empty, unknown, not committed yet, or under another replay; or
+            the rows to be kept belong to another server or base.
     """
     wanted = _checked_range(ctx, partition, start, end)
     known = ctx.ledger.replays_over(ctx.pipeline, wanted)
@@ -93,6 +95,7 @@ def plan_replay(
         raise ConfigError(
             msg, remedy="Replay it in several ranges", pipeline=ctx.pipeline, partition=partition
         )
+    _refuse_elsewhere(ctx, mode, pieces, taken_up)
     standing = _standing(ctx, wanted)
     plan = ReplayPlan(wanted, mode, pieces, *standing, batch_ids=(), taken_up=taken_up)
     if dry_run:
@@ -127,6 +130,24 @@ def _covered(mode: ReplayMode, known: Sequence[ReplayLeaf]) -> list[OffsetRange]
 def _moment(known: Sequence[ReplayLeaf]) -> datetime:
     """Name the moment that tells a replay from others: that of the one it takes up, or now."""
     return max((one.asked_at for one in known if one.is_open), default=datetime.now(UTC))
+
+
+def _refuse_elsewhere(
+    ctx: Context, mode: ReplayMode, pieces: Sequence[OffsetRange], taken_up: Sequence[int]
+) -> None:
+    """Refuse what could not be delivered where its rows say, before anything is frozen."""
+    for batch_id in taken_up:
+        if (place := misplaced(ctx, batch_id)) is not None:
+            raise ConfigError(told_elsewhere(ctx, place), remedy=PUT_BACK, batch=batch_id)
+    here, base = ctx.ftp().destination, ctx.settings.deliver.base
+    for piece in pieces if mode == "redeliver" else ():
+        place = ctx.ledger.standing_elsewhere(ctx.pipeline, piece, destination=here, base=base)
+        if place is not None:
+            remedy = (
+                "To have the pictures judged for the new place, replay them with --mode reinfer; "
+                "to send them to the old one, put server and base back first"
+            )
+            raise ConfigError(told_elsewhere(ctx, place), remedy=remedy, pipeline=ctx.pipeline)
 
 
 def _add(ctx: Context, plan: ReplayPlan, who: str, asked_at: datetime) -> tuple[int, ...]:
