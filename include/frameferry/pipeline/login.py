@@ -16,31 +16,38 @@ from frameferry.errors import (
 )
 from frameferry.ledger.store import Ledger
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.lease import renewed
 
 PUT_BACK = "Put server and base back, then run the same replay again"
 """What frees a replay that goes elsewhere than the pipeline by now."""
-_LEASE_SECONDS = 60.0
+LOGIN_LEASE_SECONDS = 60.0
+"""How long a log-in of a process that died keeps the others waiting."""
 
 
 @contextmanager
 def one_login(ledger: Ledger, digest: str, *, owner: str) -> Iterator[None]:
     """
-    Take the turn for the log-in that is tried inside, and give it back.
+    Take the turn for the log-in that is tried inside, however long it takes, and give it back.
 
     Raises:
         FtpUnavailable: Another one is being tried.
         PipelineBlocked: The server refused this user and password before.
     """
-    ledger.begin_login(digest, owner=owner, lease_seconds=_LEASE_SECONDS)
+
+    def renew(seconds: float) -> None:
+        ledger.renew_login(digest, owner=owner, lease_seconds=seconds)
+
+    ledger.begin_login(digest, owner=owner, lease_seconds=LOGIN_LEASE_SECONDS)
     try:
-        yield
+        with renewed(renew, LOGIN_LEASE_SECONDS, whose="log-in"):
+            yield
     except LoginRefused as error:
-        ledger.end_login(digest, refused=error.what)
+        ledger.end_login(digest, owner=owner, refused=error.what)
         raise
     except FrameferryError:
-        ledger.end_login(digest, refused=None)
+        ledger.end_login(digest, owner=owner, refused=None)
         raise
-    ledger.end_login(digest, refused=None)
+    ledger.end_login(digest, owner=owner, refused=None)
 
 
 @contextmanager
