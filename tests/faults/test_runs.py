@@ -9,7 +9,7 @@ import pytest
 from fixtures.plant import Plant, Process, Site
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import ConnectionMissing
+from frameferry.errors import ConnectionMissing, PredictionsIncomplete
 from frameferry.pipeline import steps, world
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
@@ -87,3 +87,24 @@ def test_what_stands_where_it_should_is_judged_without_a_claim(sqlite_site: Site
     token = sqlite_site.ledger.batch(batch).token
     assert "judged" == steps.infer(plant.process().ctx, batch)
     assert token == sqlite_site.ledger.batch(batch).token
+
+
+def test_what_is_not_judged_is_not_delivered_and_keeps_its_last_error(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, partitions=1)
+    plant.produce(3)
+    [batch] = steps.plan(plant.process().ctx).batch_ids
+    says = "not judged yet.*The next run's infer judges it"
+    with pytest.raises(PredictionsIncomplete, match=says):
+        steps.deliver(plant.process().ctx, batch)
+    plant.judge.distort = lambda _, rows: rows[1:]
+    steps.infer(plant.process().ctx, batch)
+    with pytest.raises(PredictionsIncomplete, match="no row for this record"):
+        steps.deliver(plant.process().ctx, batch)
+    plant.pass_time()
+    with pytest.raises(PredictionsIncomplete, match=says):
+        steps.deliver(plant.process().ctx, batch)
+    [leaf] = sqlite_site.ledger.pipeline_state(plant.pipeline).open_batches
+    assert "no row for this record" in leaf.last_error
+    plant.judge.distort = None
+    plant.finish()
+    assert [] == plant.open_batches()

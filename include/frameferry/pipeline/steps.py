@@ -19,6 +19,7 @@ from frameferry.domain.state import PipelineState
 from frameferry.errors import (
     BatchUnfinished,
     ConnectionMissing,
+    PredictionsIncomplete,
     RecordChanged,
     TopicChanged,
     TopicCompacted,
@@ -189,11 +190,20 @@ def deliver(ctx: Context, batch_id: int) -> None:
     Read the batch's ranges again, to their end by position, and publish every image that is due.
 
     Does nothing where the batch is delivered already.
+
+    Raises:
+        PredictionsIncomplete: It is not judged (yet, or any more). The last error that the ledger
+            holds stays, since it says why.
     """
-    if ctx.ledger.batch(batch_id).delivered_at is not None:
+    found = ctx.ledger.batch(batch_id)
+    if found.delivered_at is not None:
         log.info("batch.already_delivered", pipeline=ctx.pipeline, batch=batch_id)
         return
     world.refuse_if_blocked(ctx)
+    if found.inferred_at is None and found.split_at is None:
+        msg = "the batch is not judged yet, so nothing of it can be delivered"
+        remedy = "The next run's infer judges it"
+        raise PredictionsIncomplete(msg, remedy=remedy, pipeline=ctx.pipeline, batch=batch_id)
     with held(ctx, batch_id) as batch:
         if batch.delivered_at is None:
             try:
