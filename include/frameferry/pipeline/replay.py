@@ -11,7 +11,7 @@ import structlog
 from frameferry.config.person import person
 from frameferry.domain.batch import ReplayLeaf, ReplayMode
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import ConfigError
+from frameferry.errors import ConfigError, OffsetsLost
 from frameferry.ledger.replays import under_replay
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
@@ -79,6 +79,8 @@ def plan_replay(
     Raises:
         ConfigError: The range is empty, unknown, not committed yet, or under another replay; or
             the rows to be kept belong to another server or base.
+        OffsetsLost: Kafka no longer holds its beginning.
+        KafkaUnavailable, TopicMissing: Nobody can say what Kafka holds.
     """
     wanted = _checked_range(ctx, partition, start, end)
     known = ctx.ledger.replays_over(ctx.pipeline, wanted)
@@ -87,14 +89,9 @@ def plan_replay(
     pieces = tuple(
         piece for part in left for piece in _pieces(part, ctx.settings.batch.max_records)
     )
-    if (count := len(taken_up) + len(pieces)) > MAX_BATCHES:
-        msg = (
-            f"the range makes {count} batches of {ctx.settings.batch.max_records} offsets; "
-            f"at most {MAX_BATCHES} fit in one replay"
-        )
-        raise ConfigError(
-            msg, remedy="Replay it in several ranges", pipeline=ctx.pipeline, partition=partition
-        )
+    _refuse_many(ctx, partition, len(taken_up) + len(pieces))
+    if pieces:
+        _refuse_lost(ctx, partition, pieces[0].start, end)
     _refuse_elsewhere(ctx, mode, pieces, taken_up)
     standing = _standing(ctx, wanted)
     plan = ReplayPlan(wanted, mode, pieces, *standing, batch_ids=(), taken_up=taken_up)
@@ -130,6 +127,29 @@ def _covered(mode: ReplayMode, known: Sequence[ReplayLeaf]) -> list[OffsetRange]
 def _moment(known: Sequence[ReplayLeaf]) -> datetime:
     """Name the moment that tells a replay from others: that of the one it takes up, or now."""
     return max((one.asked_at for one in known if one.is_open), default=datetime.now(UTC))
+
+
+def _refuse_many(ctx: Context, partition: int, count: int) -> None:
+    if count > MAX_BATCHES:
+        msg = (
+            f"the range makes {count} batches of {ctx.settings.batch.max_records} offsets; "
+            f"at most {MAX_BATCHES} fit in one replay"
+        )
+        raise ConfigError(
+            msg, remedy="Replay it in several ranges", pipeline=ctx.pipeline, partition=partition
+        )
+
+
+def _refuse_lost(ctx: Context, partition: int, start: int, end: int) -> None:
+    """Refuse to send what cannot be read any more: it would end well, and send nothing."""
+    with ctx.cluster() as cluster:
+        view = cluster.look(ctx.settings.kafka.topic, (partition,))
+    low = view.watermarks[partition].low
+    if start >= low:
+        return
+    msg = f"from {start} is below the low watermark {low}: Kafka holds nothing below that any more"
+    remedy = f"Choose from >= {low}" if low < end else "Nothing of it can be replayed"
+    raise OffsetsLost(msg, remedy=remedy, pipeline=ctx.pipeline, partition=partition)
 
 
 def _refuse_elsewhere(
