@@ -12,6 +12,7 @@ import pytest
 from frameferry.errors import FtpUnavailable, PipelineBlocked
 from frameferry.ledger.database import open_ledger
 from frameferry.ledger.store import Ledger
+from frameferry.pipeline import login
 
 DIGEST = "d" * 64
 
@@ -20,11 +21,15 @@ def _begin(ledger: Ledger, owner: str = "me", *, lease: float = 60, patience: fl
     ledger.begin_login(DIGEST, owner=owner, lease_seconds=lease, patience_seconds=patience)
 
 
+def _end(ledger: Ledger, owner: str = "me", *, refused: str | None = None) -> None:
+    ledger.end_login(DIGEST, owner=owner, refused=refused)
+
+
 def test_a_turn_ends_and_the_next_begins(ledger: Ledger) -> None:
     assert ledger.login_refusal(DIGEST) is None
     for _ in range(2):
         _begin(ledger)
-        ledger.end_login(DIGEST, refused=None)
+        _end(ledger)
     assert ledger.login_refusal(DIGEST) is None
 
 
@@ -44,9 +49,41 @@ def test_a_turn_that_was_never_ended_is_over_with_its_lease(ledger: Ledger) -> N
     _begin(ledger, "alive")
 
 
+def test_who_was_overtaken_neither_renews_nor_ends_the_others_turn(ledger: Ledger) -> None:
+    _begin(ledger, "late", lease=0)
+    _begin(ledger, "now")
+    ledger.renew_login(DIGEST, owner="late", lease_seconds=0)
+    _end(ledger, "late")
+    with pytest.raises(FtpUnavailable, match="being tried, by now"):
+        _begin(ledger, "third")
+    _end(ledger, "now")
+    _begin(ledger, "third")
+
+
+def test_a_refusal_counts_though_the_turn_is_anothers(ledger: Ledger) -> None:
+    _begin(ledger, "late", lease=0)
+    _begin(ledger, "now")
+    _end(ledger, "late", refused="530")
+    _end(ledger, "now")
+    assert ledger.login_refusal(DIGEST) == "530"
+
+
+def test_a_log_in_that_takes_longer_than_its_turn_keeps_its_turn(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = 1.5
+    monkeypatch.setattr(login, "LOGIN_LEASE_SECONDS", lease)
+    with (
+        login.one_login(ledger, DIGEST, owner="slow"),
+        pytest.raises(FtpUnavailable, match="being tried, by slow"),
+    ):
+        _begin(ledger, "next", patience=2 * lease)
+    _begin(ledger, "next")
+
+
 def test_a_refusal_keeps_everybody_out_until_it_is_forgotten(ledger: Ledger) -> None:
     _begin(ledger)
-    ledger.end_login(DIGEST, refused="530 Login incorrect.")
+    _end(ledger, refused="530 Login incorrect.")
     for _ in range(2):
         with pytest.raises(PipelineBlocked, match="refused this user and password before: 530"):
             _begin(ledger)
@@ -60,15 +97,15 @@ def test_a_refusal_keeps_everybody_out_until_it_is_forgotten(ledger: Ledger) -> 
 def test_a_late_success_does_not_wipe_out_a_refusal(ledger: Ledger) -> None:
     _begin(ledger, lease=0)
     _begin(ledger)
-    ledger.end_login(DIGEST, refused="530")
-    ledger.end_login(DIGEST, refused=None)
+    _end(ledger, refused="530")
+    _end(ledger)
     assert ledger.login_refusal(DIGEST) == "530"
 
 
 def test_a_refusal_survives_a_restart(ledger_url: str) -> None:
     with closing(open_ledger(ledger_url)) as first:
         _begin(first)
-        first.end_login(DIGEST, refused="530")
+        _end(first, refused="530")
     with closing(open_ledger(ledger_url)) as second, pytest.raises(PipelineBlocked):
         _begin(second)
 
@@ -85,7 +122,7 @@ def test_many_who_come_at_once_make_one_attempt_in_all(ledger_url: str) -> None:
             except PipelineBlocked:
                 return "blocked"
             attempts.append(owner)
-            ledger.end_login(DIGEST, refused="530 no")
+            _end(ledger, owner, refused="530 no")
             return "tried"
 
     with ThreadPoolExecutor(4) as pool:

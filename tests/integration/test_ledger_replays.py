@@ -8,6 +8,7 @@ from threading import Barrier
 
 import pytest
 from fixtures.ledgers import (
+    DESTINATION,
     PIPELINE,
     carried,
     claim,
@@ -65,6 +66,21 @@ def _standing(ledger: Ledger) -> dict[int, tuple[int, str | None]]:
 def _finish(ledger: Ledger, batch: Batch) -> None:
     deliver(ledger, batch)
     ledger.commit(batch.id)
+
+
+def test_what_a_redeliver_would_send_elsewhere_is_found(shipped: Ledger) -> None:
+    [first, *_] = shipped.records(PIPELINE)
+    base = first.remote_path.rpartition("/")[0]
+
+    def elsewhere(*bounds: int, at: str = DESTINATION, below: str = base) -> object:
+        wanted = OffsetRange(0, *bounds)
+        return shipped.standing_elsewhere(PIPELINE, wanted, destination=at, base=below)
+
+    assert elsewhere(0, 4) is None
+    assert (DESTINATION, first.remote_path) == elsewhere(0, 4, at="ftp://b@other:21")
+    assert (DESTINATION, first.remote_path) == elsewhere(0, 4, below=base[:-1])
+    # A picture in quarantine is not sent again, and beyond are no files yet.
+    assert elsewhere(3, 6, at="ftp://b@other:21") is None
 
 
 def test_only_committed_offsets_are_replayed(shipped: Ledger) -> None:

@@ -10,10 +10,10 @@ from fixtures.ferry import FerryBench, bench, delivered_files
 
 from frameferry.domain.batch import Trouble
 from frameferry.domain.records import Receipt
-from frameferry.errors import DeliveryRefused, PipelineBlocked
+from frameferry.errors import ConfigError, DeliveryRefused, PipelineBlocked
 from frameferry.pipeline import steps
 from frameferry.pipeline.replay import plan_replay
-from frameferry.pipeline.run import run_until_caught_up
+from frameferry.pipeline.run import run_batch, run_until_caught_up
 from frameferry.pipeline.unblock import unblock
 
 VALUES = [f"picture {number}".encode() for number in range(5)]
@@ -131,6 +131,54 @@ def test_a_replay_stays_what_a_person_was_shown(ferry: FerryBench) -> None:
     with ferry.context() as ctx:
         assert "judged" == steps.infer(ctx, batch)
         assert judged_at == ctx.ledger.batch(batch).inferred_at
+
+
+@pytest.mark.parametrize("move", [move_server, move_base])
+def test_a_replay_of_what_lies_elsewhere_is_refused_before_it_begins(
+    ferry: FerryBench, ftp_server: Any, move: Any
+) -> None:
+    asked = {"partition": 0, "start": 0, "end": 5, "who": "tests"}
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+    move(ferry)
+    with ferry.context() as ctx:
+        for dry_run in (True, False):
+            with pytest.raises(ConfigError, match=r"now delivers to .*--mode reinfer"):
+                plan_replay(ctx, mode="redeliver", dry_run=dry_run, **asked)
+        assert () == ctx.ledger.pipeline_state(ctx.pipeline).open_batches
+        for batch in plan_replay(ctx, mode="reinfer", dry_run=False, **asked).batch_ids:
+            run_batch(ctx, batch)
+        base = ctx.settings.deliver.base
+        # What was judged for the new place stands there, and may be sent there again.
+        assert 5 == plan_replay(ctx, mode="redeliver", dry_run=True, **asked).records
+    assert sorted(VALUES) == sorted(delivered_files(ftp_server, base).values())
+
+
+@pytest.mark.parametrize("move", [move_server, move_base])
+def test_a_replay_that_is_open_when_its_place_changes_holds_up_nothing_else(
+    ferry: FerryBench, kafka_server: Any, ftp_server: Any, move: Any
+) -> None:
+    base, before = ferry.content["deliver"]["base"], dict(ferry.connections["archive_ftp"])
+    asked = {"partition": 0, "start": 0, "end": 5, "mode": "redeliver", "who": "tests"}
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        [replay] = plan_replay(ctx, dry_run=False, **asked).batch_ids
+    move(ferry)
+    kafka_server.produce(ferry.content["kafka"]["topic"], [b"one more"])
+    with ferry.context() as ctx:
+        with pytest.raises(ConfigError, match=f"batch {replay}: .*now delivers to .*Put .* back"):
+            run_batch(ctx, replay)
+        assert ctx.ledger.blocked(ctx.pipeline) is None
+        with pytest.raises(ConfigError, match=f"batch {replay}: .*now delivers to .*Put .* back"):
+            plan_replay(ctx, dry_run=True, **asked)
+        run_until_caught_up(ctx)
+        assert {0: 6} == ctx.ledger.committed_offsets(ctx.pipeline)
+    ferry.content["deliver"]["base"] = base
+    ferry.connections["archive_ftp"] = before
+    with ferry.context() as ctx:
+        assert (replay,) == plan_replay(ctx, dry_run=False, **asked).batch_ids
+        run_batch(ctx, replay)
+        assert () == ctx.ledger.pipeline_state(ctx.pipeline).open_batches
 
 
 def test_a_batch_may_be_judged_for_the_new_place(ferry: FerryBench, ftp_server: Any) -> None:

@@ -6,10 +6,10 @@ import pytest
 from fixtures.ferry import bench, delivered_files
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import BatchUnfinished, ConfigError
+from frameferry.errors import BatchUnfinished, ConfigError, OffsetsLost
 from frameferry.pipeline import steps
 from frameferry.pipeline.replay import plan_replay
-from frameferry.pipeline.run import run_batch, run_until_caught_up
+from frameferry.pipeline.run import run_batch, run_family, run_until_caught_up
 from frameferry.pipeline.status import status
 
 
@@ -209,3 +209,24 @@ def test_a_replay_of_nonsense_is_refused(ferry, kafka_server, partition, start, 
             plan_replay(
                 ctx, partition=partition, start=start, end=end, mode="redeliver", dry_run=False
             )
+
+
+@pytest.mark.parametrize("mode", ["redeliver", "reinfer"])
+def test_a_replay_of_what_kafka_no_longer_holds_is_refused(ferry, kafka_server, mode):
+    topic = ferry.content["kafka"]["topic"]
+    kafka_server.produce(topic, values(8))
+    asked = {"partition": 0, "mode": mode, "end": 8}
+    with ferry.context() as ctx:
+        run_until_caught_up(ctx)
+        kafka_server.delete_records(topic, {0: 3})
+        for dry_run in (True, False):
+            with pytest.raises(OffsetsLost, match=r"low watermark 3: .* Choose from >= 3"):
+                plan_replay(ctx, start=2, dry_run=dry_run, **asked)
+        (batch,) = plan_replay(ctx, start=3, dry_run=False, **asked).batch_ids
+        # What is begun ends, whatever becomes of the log: what is lost of it are gaps.
+        kafka_server.delete_records(topic, {0: 8})
+        assert (batch,) == plan_replay(ctx, start=3, dry_run=False, **asked).batch_ids
+        run_family(ctx, batch)
+        assert () == ctx.ledger.pipeline_state(ctx.pipeline).open_batches
+        with pytest.raises(OffsetsLost, match="Nothing of it can be replayed"):
+            plan_replay(ctx, start=3, dry_run=True, **asked)

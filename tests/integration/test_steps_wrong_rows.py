@@ -88,6 +88,10 @@ def test_a_row_without_a_record_is_judged_again(
     batch = judge_wrongly(ctx, [*right_rows(ctx), row(ctx, 6, b"aborted")])
     with pytest.raises(PredictionsIncomplete, match="holds no record"):
         steps.deliver(ctx, batch)
+    # The task's next tries have nothing to do.
+    steps.deliver(ctx, batch)
+    assert steps.commit(ctx, batch) == {0: 0}
+    steps.verdict(ctx, [batch])
     # What was delivered by then has a piece of its own, and only the rest is judged again.
     delivered, rest = steps.plan(ctx).batch_ids
     assert ctx.ledger.batch(delivered).ranges == (OffsetRange(0, 0, 6),)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from confluent_kafka import Uuid
+from fixtures.log import PlantLog
+from fixtures.log_clients import LogCluster
 
 from frameferry.config.connections import KafkaConnection
 from frameferry.domain.offsets import OffsetRange
@@ -23,6 +26,16 @@ def connection(**options: str) -> KafkaConnection:
     return KafkaConnection(
         conn_id="plant_kafka", options={"bootstrap.servers": "127.0.0.1:9092", **dotted}
     )
+
+
+def test_a_broker_that_gives_topics_no_ids_is_refused() -> None:
+    log = PlantLog()
+    log.create_topic("press.images")
+    cluster = LogCluster(log, connection())
+    assert log.topics["press.images"].topic_id == cluster.look("press.images", None).topic_id
+    log.topics["press.images"].topic_id = str(Uuid(0, 0))
+    with pytest.raises(ConfigError, match=r"'press.images' no id.* from 2.8 on"):
+        cluster.look("press.images", None)
 
 
 @pytest.mark.parametrize(

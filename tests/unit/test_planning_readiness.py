@@ -135,6 +135,13 @@ def test_an_open_replay_is_left_to_its_own_run_and_takes_no_room() -> None:
     assert ask(replay, marks=NO_LAG).retry_in_seconds is None
 
 
+def test_a_piece_of_a_replay_is_work_once_its_back_off_is_over() -> None:
+    piece = leaf(2, root=1, kind="replay", is_piece=True)
+    assert readiness(replace(STATE, open_batches=(piece,)), NO_LAG, max_open=1).now
+    held = replace(STATE, open_batches=(replace(piece, retry_at=LATER),))
+    assert readiness(held, NO_LAG, max_open=1).retry_in_seconds == 90
+
+
 def test_a_gap_to_record_is_work_though_nothing_lags_behind_it() -> None:
     answer = ask(marks={0: Watermarks(25, 25, 25)})
     assert answer.now

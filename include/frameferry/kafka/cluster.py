@@ -32,7 +32,7 @@ from frameferry.kafka.client import (
     open_consumer,
 )
 from frameferry.kafka.glimpse import Isolation, first_timestamps
-from frameferry.kafka.topics import kept, refuse_compacted, wanted_partitions
+from frameferry.kafka.topics import identified, kept, refuse_compacted, wanted_partitions
 
 _LISTEN_SECONDS: Final = 0.05
 
@@ -92,17 +92,18 @@ class Cluster:
             KafkaUnavailable: No broker answered in time, or a partition has no leader.
             TopicMissing: The topic or a wanted partition does not exist.
             TopicCompacted: The topic is compacted: records vanish from it that nobody has read.
-            ConfigError: The broker forbids the question, or the name is none.
+            ConfigError: The broker forbids the question or gives no topic ids, or the name is none.
         """
         deadline = Deadline(self._timeout_seconds)
         described = self._described(topic, deadline)
+        topic_id = identified(topic, str(described.topic_id))
         there = tuple(sorted(partition.id for partition in described.partitions))
         wanted = wanted_partitions(topic, there, partitions)
         settings = self._settings(topic, deadline)
         refuse_compacted(topic, settings)
         return TopicView(
             cluster_id=self._cluster_id(deadline),
-            topic_id=str(described.topic_id),
+            topic_id=topic_id,
             watermarks=self._watermarks(topic, wanted, deadline),
             partitions=there,
             largest_record_bytes=int(settings["max.message.bytes"]),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
+
+from confluent_kafka import Uuid
 
 from frameferry.domain.offsets import Retention
-from frameferry.errors import TopicCompacted, TopicMissing
+from frameferry.errors import ConfigError, TopicCompacted, TopicMissing
+
+_NO_ID: Final = str(Uuid(0, 0))
 
 
 def wanted_partitions(
@@ -26,6 +31,23 @@ def wanted_partitions(
             msg, remedy=f"Mend kafka.partitions in the pipeline's file: it has {len(there)}, from 0"
         )
     return tuple(sorted(partitions))
+
+
+def identified(topic: str, topic_id: str) -> str:
+    """
+    Return a topic's id, by which it is told from others and from itself, created anew.
+
+    Raises:
+        ConfigError: The broker gives topics no ids: all have the zero id.
+    """
+    if topic_id == _NO_ID:
+        msg = f"the broker gives topic {topic!r} no id, so that nobody sees it created anew"
+        remedy = (
+            "Kafka gives topics ids from 2.8 on (with ZooKeeper, where inter.broker.protocol."
+            "version is 2.8 or later too): upgrade the brokers"
+        )
+        raise ConfigError(msg, remedy=remedy)
+    return topic_id
 
 
 def refuse_compacted(topic: str, settings: Mapping[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from frameferry.errors import FtpUnavailable, PipelineBlocked
 from frameferry.ledger.clock import from_now
@@ -49,16 +49,28 @@ def turn_taken(connection: Connection, digest: str) -> FtpUnavailable:
     return FtpUnavailable(msg, remedy="Only one is tried at a time; the next try follows it")
 
 
-def end_login(connection: Connection, digest: str, *, refused: str | None) -> None:
+def renew_login(connection: Connection, digest: str, *, owner: str, lease_seconds: float) -> None:
+    """Prolong a turn that is still the owner's; see `Ledger.renew_login`."""
+    connection.execute(
+        update(login).where(_is_turn_of(digest, owner)).values(until=from_now(lease_seconds))
+    )
+
+
+def end_login(connection: Connection, digest: str, *, owner: str, refused: str | None) -> None:
     """Give the turn back; a refusal stays until it is forgotten. See `Ledger.end_login`."""
     values: dict[str, str | None]
     if refused is not None:
+        # It is a fact, whosever turn it is by now.
         values = {"state": "refused", "reason": storable(refused) or "refused"}
         condition = login.c.digest == digest
     else:
         values = {"state": "free", "reason": None}
-        condition = (login.c.digest == digest) & (login.c.state == "trying")
+        condition = _is_turn_of(digest, owner)
     connection.execute(update(login).where(condition).values(owner=None, until=None, **values))
+
+
+def _is_turn_of(digest: str, owner: str) -> ColumnElement[bool]:
+    return (login.c.digest == digest) & (login.c.state == "trying") & (login.c.owner == owner)
 
 
 def forget_refusal(connection: Connection, digest: str) -> None:

@@ -125,6 +125,15 @@ class Reading:
         with self._transactions.read() as connection:
             return listings.count_standing(connection, pipeline, wanted)
 
+    def standing_elsewhere(
+        self, pipeline: str, wanted: OffsetRange, *, destination: str, base: str
+    ) -> tuple[str, str] | None:
+        """Find a range's standing file on another server or below another base; as `misplaced`."""
+        with self._transactions.read() as connection:
+            return replays.standing_elsewhere(
+                connection, pipeline, wanted, destination=destination, base=base
+            )
+
     def replays_over(self, pipeline: str, wanted: OffsetRange) -> list[ReplayLeaf]:
         """List the replays that lie over a range of the newest generation, oldest first."""
         with self._transactions.read() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, insert, literal, null, select
+from sqlalchemy import ColumnElement, Connection, case, func, insert, literal, null, select
 
 from frameferry.domain.batch import ReplayLeaf, ReplayMode
 from frameferry.domain.offsets import OffsetRange
@@ -13,6 +13,7 @@ from frameferry.errors import ConfigError
 from frameferry.ledger.actions import write_action
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.commits import lock_progress
+from frameferry.ledger.intents import is_elsewhere
 from frameferry.ledger.pipelines import Known, need_pipeline
 from frameferry.ledger.plans import insert_batch, insert_ranges
 from frameferry.ledger.receipts import same_position
@@ -131,6 +132,36 @@ def under_replay(name: str, other: ReplayLeaf) -> ConfigError:
     return ConfigError(msg, remedy=remedy, pipeline=name)
 
 
+def standing_elsewhere(
+    connection: Connection, name: str, wanted: OffsetRange, *, destination: str, base: str
+) -> tuple[str, str] | None:
+    """Find a standing row that was delivered elsewhere; see `Ledger.standing_elsewhere`."""
+    query = (
+        select(record.c.destination, record.c.remote_path)
+        .join(current, current.c.record_id == record.c.id)
+        .where(
+            *_within(need_pipeline(connection, name), wanted),
+            record.c.outcome == "delivered",
+            is_elsewhere(destination, base),
+        )
+        .order_by(current.c.offset)
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.destination, row.remote_path)
+
+
+def _within(known: Known, wanted: OffsetRange) -> tuple[ColumnElement[bool], ...]:
+    """Pick what stands in a range of the newest generation."""
+    return (
+        current.c.pipeline_id == known.id,
+        current.c.generation == known.generation,
+        current.c.partition == wanted.partition,
+        current.c.offset >= wanted.start,
+        current.c.offset < wanted.end,
+    )
+
+
 def _refuse_pruned(
     connection: Connection, known: Known, name: str, ranges: Sequence[OffsetRange]
 ) -> None:
@@ -185,13 +216,7 @@ def _copy(connection: Connection, known: Known, batch_id: int, wanted: OffsetRan
             case((again, null()), else_=record.c.outcome),
         )
         .join(current, current.c.record_id == record.c.id)
-        .where(
-            current.c.pipeline_id == known.id,
-            current.c.generation == known.generation,
-            current.c.partition == wanted.partition,
-            current.c.offset >= wanted.start,
-            current.c.offset < wanted.end,
-        )
+        .where(*_within(known, wanted))
         .order_by(current.c.offset)
     )
     connection.execute(insert(record).from_select(["batch_id", *_COPIED, "outcome"], standing))

@@ -274,10 +274,19 @@ class Ledger(Reading, Judging, Delivering, Recovering):
                     raise logins.turn_taken(connection, digest)
             time.sleep(_LOGIN_POLL_SECONDS)
 
-    def end_login(self, digest: str, *, refused: str | None) -> None:
-        """End the turn; *refused* is the server's no, which keeps all others out from now on."""
+    def renew_login(self, digest: str, *, owner: str, lease_seconds: float) -> None:
+        """Prolong the owner's turn; does nothing where it is over, or another's."""
         with self._transactions.write() as connection:
-            logins.end_login(connection, digest, refused=refused)
+            logins.renew_login(connection, digest, owner=owner, lease_seconds=lease_seconds)
+
+    def end_login(self, digest: str, *, owner: str, refused: str | None) -> None:
+        """
+        End the owner's turn; another's that has begun meanwhile goes on.
+
+        *refused* is the server's no, which keeps all others out from now on, whosever turn it is.
+        """
+        with self._transactions.write() as connection:
+            logins.end_login(connection, digest, owner=owner, refused=refused)
 
     def forget_refusal(self, digest: str) -> None:
         """Allow another log-in after a refusal, on a person's word."""

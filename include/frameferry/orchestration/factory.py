@@ -103,7 +103,7 @@ def batch_steps(pipeline: str, settings: PipelineSettings, group_id: str = "batc
 
 @task
 def plan(pipeline: str) -> list[int]:
-    """Freeze new ranges; return every open batch, oldest first."""
+    """Freeze new ranges; return the oldest open batches, as many as a run takes on."""
     return list(call_step(pipeline, steps.plan).batch_ids)
 
 

@@ -186,7 +186,7 @@ def _send_back(ctx: Context, token: Token, partition: int, offset: int, what: st
     )
     raise PredictionsIncomplete(
         what,
-        remedy="The batch is judged again at the next try",
+        remedy="The next run's infer judges the batch again",
         pipeline=ctx.pipeline,
         batch=token.batch_id,
         partition=partition,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
@@ -10,7 +10,6 @@ import structlog
 
 from frameferry.domain.batch import Batch, Token
 from frameferry.errors import Fenced, FrameferryError
-from frameferry.ledger.store import Ledger
 from frameferry.pipeline.context import Context
 
 LEASE_SECONDS = 30.0
@@ -34,11 +33,13 @@ def held(ctx: Context, batch_id: int) -> Iterator[Batch]:
         BatchOwned: A younger lease holds it: try later.
     """
     batch = ctx.ledger.claim(batch_id, owner=ctx.owner, lease_seconds=LEASE_SECONDS)
-    done = Event()
-    renewer = Thread(target=_renew, args=(ctx.ledger, batch.token, done), daemon=True)
-    renewer.start()
+
+    def renew(seconds: float) -> None:
+        ctx.ledger.renew(batch.token, seconds)
+
     try:
-        yield batch
+        with renewed(renew, LEASE_SECONDS, whose=f"batch {batch_id}"):
+            yield batch
     except Fenced:
         raise
     except FrameferryError as error:
@@ -46,9 +47,20 @@ def held(ctx: Context, batch_id: int) -> Iterator[Batch]:
         _remember(ctx, batch.token, error)
         raise
     finally:
+        ctx.ledger.release(batch.token)
+
+
+@contextmanager
+def renewed(renew: Callable[[float], None], seconds: float, *, whose: str) -> Iterator[None]:
+    """Prolong a lease of *seconds* from a thread of its own, until the body is over."""
+    done = Event()
+    renewer = Thread(target=_renew, args=(renew, seconds, done, whose), daemon=True)
+    renewer.start()
+    try:
+        yield
+    finally:
         done.set()
         renewer.join()
-        ctx.ledger.release(batch.token)
 
 
 def backoff_seconds(attempt: int) -> float:
@@ -56,13 +68,13 @@ def backoff_seconds(attempt: int) -> float:
     return float(min(_FIRST_BACKOFF_SECONDS * 2 ** min(attempt - 1, 10), _LONGEST_BACKOFF_SECONDS))
 
 
-def _renew(ledger: Ledger, token: Token, done: Event) -> None:
-    while not done.wait(LEASE_SECONDS / _RENEWALS_PER_LEASE):
+def _renew(renew: Callable[[float], None], seconds: float, done: Event, whose: str) -> None:
+    while not done.wait(seconds / _RENEWALS_PER_LEASE):
         try:
-            ledger.renew(token, LEASE_SECONDS)
+            renew(seconds)
         except FrameferryError as error:
-            # The fence, not the lease, is the safety: the step's own next write will say.
-            log.warning("lease.not_renewed", batch=token.batch_id, error=str(error))
+            # The lease has time for another try; of a batch, the fence is the safety.
+            log.warning("lease.not_renewed", whose=whose, error=str(error))
 
 
 def _remember(ctx: Context, token: Token, error: FrameferryError) -> None:

@@ -6,33 +6,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from frameferry.delivery.client import FerryFTP
-from frameferry.domain.batch import Token
-from frameferry.errors import DeliveryRefused, FrameferryError, LoginRefused, PipelineBlocked
+from frameferry.domain.batch import Batch
+from frameferry.errors import (
+    ConfigError,
+    DeliveryRefused,
+    FrameferryError,
+    LoginRefused,
+    PipelineBlocked,
+)
 from frameferry.ledger.store import Ledger
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.lease import renewed
 
-_LEASE_SECONDS = 60.0
+PUT_BACK = "Put server and base back, then run the same replay again"
+"""What frees a replay that goes elsewhere than the pipeline by now."""
+LOGIN_LEASE_SECONDS = 60.0
+"""How long a log-in of a process that died keeps the others waiting."""
 
 
 @contextmanager
 def one_login(ledger: Ledger, digest: str, *, owner: str) -> Iterator[None]:
     """
-    Take the turn for the log-in that is tried inside, and give it back.
+    Take the turn for the log-in that is tried inside, however long it takes, and give it back.
 
     Raises:
         FtpUnavailable: Another one is being tried.
         PipelineBlocked: The server refused this user and password before.
     """
-    ledger.begin_login(digest, owner=owner, lease_seconds=_LEASE_SECONDS)
+
+    def renew(seconds: float) -> None:
+        ledger.renew_login(digest, owner=owner, lease_seconds=seconds)
+
+    ledger.begin_login(digest, owner=owner, lease_seconds=LOGIN_LEASE_SECONDS)
     try:
-        yield
+        with renewed(renew, LOGIN_LEASE_SECONDS, whose="log-in"):
+            yield
     except LoginRefused as error:
-        ledger.end_login(digest, refused=error.what)
+        ledger.end_login(digest, owner=owner, refused=error.what)
         raise
     except FrameferryError:
-        ledger.end_login(digest, refused=None)
+        ledger.end_login(digest, owner=owner, refused=None)
         raise
-    ledger.end_login(digest, refused=None)
+    ledger.end_login(digest, owner=owner, refused=None)
 
 
 @contextmanager
@@ -56,26 +71,36 @@ def misplaced(ctx: Context, batch_id: int) -> tuple[str, str] | None:
     return ctx.ledger.misplaced(batch_id, destination=here, base=base)
 
 
-def refuse_elsewhere(ctx: Context, token: Token) -> None:
+def told_elsewhere(ctx: Context, place: tuple[str, str]) -> str:
+    """Say where a file belongs, and where the pipeline delivers to now."""
+    destination, path = place
+    return (
+        f"{path} on {destination} was judged for delivery there, but the pipeline now delivers to "
+        f"{ctx.settings.deliver.base} on {ctx.ftp().destination}"
+    )
+
+
+def refuse_elsewhere(ctx: Context, batch: Batch) -> None:
     """
     Open no connection for files that were judged for another server, or below another base.
 
     Settling would look for their parts in the wrong place, and take what is not there for done.
 
     Raises:
-        DeliveryRefused: Says where they belong, and what to do.
+        DeliveryRefused: Says where a live batch's files belong, and what to do.
+        ConfigError: Says it of a replay, which is refused alone: `blocking` lets it pass.
     """
-    place = misplaced(ctx, token.batch_id)
+    place = misplaced(ctx, batch.id)
     if place is None:
         return
-    destination, path = place
-    here, base = ctx.ftp().destination, ctx.settings.deliver.base
+    if batch.kind == "replay":
+        raise ConfigError(told_elsewhere(ctx, place), remedy=PUT_BACK, batch=batch.id)
     msg = (
-        f"{path} on {destination} was judged for delivery there, but the pipeline now delivers to "
-        f"{base} on {here}. Put server and base back until the open batches are delivered; or, to "
-        f"have them judged for the new place, run: frameferry unblock {ctx.pipeline} --judge-again"
+        f"{told_elsewhere(ctx, place)}. Put server and base back until the open batches are "
+        f"delivered; or, to have them judged for the new place, run: frameferry unblock "
+        f"{ctx.pipeline} --judge-again"
     )
-    raise DeliveryRefused(msg, batch=token.batch_id)
+    raise DeliveryRefused(msg, batch=batch.id)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ class LazyPublisher:
         Raises:
             FtpUnavailable: Nothing answers, or not now.
             DeliveryRefused, PipelineBlocked: Refused, now or before, or files belong elsewhere.
+            ConfigError: A replay's files belong elsewhere.
         """
         if self._publisher is None:
             self._publisher = self._stack.enter_context(_publisher(self._ctx, self._batch))
@@ -59,7 +60,7 @@ def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
         replace=ctx.settings.deliver.replace,
     )
     with ExitStack() as stack, blocking(ctx, connection.digest):
-        refuse_elsewhere(ctx, batch.token)
+        refuse_elsewhere(ctx, batch)
         with one_login(ctx.ledger, connection.digest, owner=ctx.owner):
             stack.enter_context(publisher)
         yield publisher

@@ -11,10 +11,11 @@ import structlog
 from frameferry.config.person import person
 from frameferry.domain.batch import ReplayLeaf, ReplayMode
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import ConfigError
+from frameferry.errors import ConfigError, OffsetsLost
 from frameferry.ledger.replays import under_replay
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.login import PUT_BACK, misplaced, told_elsewhere
 
 MAX_BATCHES = 1024
 """Airflow expands a mapped group to at most this many."""
@@ -76,7 +77,10 @@ def plan_replay(
         who: The person who asked, for the record.
 
     Raises:
-        ConfigError: The range is empty, unknown, not committed yet, or under another replay.
+        ConfigError: The range is empty, unknown, not committed yet, or under another replay; or
+            the rows to be kept belong to another server or base.
+        OffsetsLost: Kafka no longer holds its beginning.
+        KafkaUnavailable, TopicMissing: Nobody can say what Kafka holds.
     """
     wanted = _checked_range(ctx, partition, start, end)
     known = ctx.ledger.replays_over(ctx.pipeline, wanted)
@@ -85,14 +89,10 @@ def plan_replay(
     pieces = tuple(
         piece for part in left for piece in _pieces(part, ctx.settings.batch.max_records)
     )
-    if (count := len(taken_up) + len(pieces)) > MAX_BATCHES:
-        msg = (
-            f"the range makes {count} batches of {ctx.settings.batch.max_records} offsets; "
-            f"at most {MAX_BATCHES} fit in one replay"
-        )
-        raise ConfigError(
-            msg, remedy="Replay it in several ranges", pipeline=ctx.pipeline, partition=partition
-        )
+    _refuse_many(ctx, partition, len(taken_up) + len(pieces))
+    if pieces:
+        _refuse_lost(ctx, partition, pieces[0].start, end)
+    _refuse_elsewhere(ctx, mode, pieces, taken_up)
     standing = _standing(ctx, wanted)
     plan = ReplayPlan(wanted, mode, pieces, *standing, batch_ids=(), taken_up=taken_up)
     if dry_run:
@@ -127,6 +127,47 @@ def _covered(mode: ReplayMode, known: Sequence[ReplayLeaf]) -> list[OffsetRange]
 def _moment(known: Sequence[ReplayLeaf]) -> datetime:
     """Name the moment that tells a replay from others: that of the one it takes up, or now."""
     return max((one.asked_at for one in known if one.is_open), default=datetime.now(UTC))
+
+
+def _refuse_many(ctx: Context, partition: int, count: int) -> None:
+    if count > MAX_BATCHES:
+        msg = (
+            f"the range makes {count} batches of {ctx.settings.batch.max_records} offsets; "
+            f"at most {MAX_BATCHES} fit in one replay"
+        )
+        raise ConfigError(
+            msg, remedy="Replay it in several ranges", pipeline=ctx.pipeline, partition=partition
+        )
+
+
+def _refuse_lost(ctx: Context, partition: int, start: int, end: int) -> None:
+    """Refuse to send what cannot be read any more: it would end well, and send nothing."""
+    with ctx.cluster() as cluster:
+        view = cluster.look(ctx.settings.kafka.topic, (partition,))
+    low = view.watermarks[partition].low
+    if start >= low:
+        return
+    msg = f"from {start} is below the low watermark {low}: Kafka holds nothing below that any more"
+    remedy = f"Choose from >= {low}" if low < end else "Nothing of it can be replayed"
+    raise OffsetsLost(msg, remedy=remedy, pipeline=ctx.pipeline, partition=partition)
+
+
+def _refuse_elsewhere(
+    ctx: Context, mode: ReplayMode, pieces: Sequence[OffsetRange], taken_up: Sequence[int]
+) -> None:
+    """Refuse what could not be delivered where its rows say, before anything is frozen."""
+    for batch_id in taken_up:
+        if (place := misplaced(ctx, batch_id)) is not None:
+            raise ConfigError(told_elsewhere(ctx, place), remedy=PUT_BACK, batch=batch_id)
+    here, base = ctx.ftp().destination, ctx.settings.deliver.base
+    for piece in pieces if mode == "redeliver" else ():
+        place = ctx.ledger.standing_elsewhere(ctx.pipeline, piece, destination=here, base=base)
+        if place is not None:
+            remedy = (
+                "To have the pictures judged for the new place, replay them with --mode reinfer; "
+                "to send them to the old one, put server and base back first"
+            )
+            raise ConfigError(told_elsewhere(ctx, place), remedy=remedy, pipeline=ctx.pipeline)
 
 
 def _add(ctx: Context, plan: ReplayPlan, who: str, asked_at: datetime) -> tuple[int, ...]:

@@ -16,7 +16,14 @@ import structlog
 
 from frameferry.domain.batch import Batch
 from frameferry.domain.state import PipelineState
-from frameferry.errors import BatchUnfinished, RecordChanged, TopicChanged, TopicCompacted
+from frameferry.errors import (
+    BatchUnfinished,
+    ConnectionMissing,
+    PredictionsIncomplete,
+    RecordChanged,
+    TopicChanged,
+    TopicCompacted,
+)
 from frameferry.kafka.cluster import TopicView
 from frameferry.pipeline import delivering, witness, world
 from frameferry.pipeline.context import Context
@@ -27,12 +34,22 @@ from frameferry.pipeline.trial import Outcome, judge_batch
 from frameferry.planning.gaps import find_gaps
 from frameferry.planning.readiness import Readiness, leaves_to_take, readiness
 
+MOST_LEAVES = 256
+"""
+What one run takes on. Airflow refuses to expand a task over more than 1,024 items
+(`max_map_length`), and one batch may be split into thousands.
+"""
+
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The batches to work on now, oldest first, and the planner's sentence for each new one."""
+    """
+    The batches to work on now, oldest first, and the planner's sentence for each new one.
+
+    At most MOST_LEAVES batches: the next run takes the others.
+    """
 
     batch_ids: tuple[int, ...]
     sentences: tuple[str, ...]
@@ -58,7 +75,7 @@ def wait(ctx: Context) -> Readiness:
 
 def plan(ctx: Context) -> Planned:
     """
-    Cut new offset ranges while fewer than `max_open` batches are open; return all open leaves.
+    Cut new offset ranges while fewer than `max_open` batches are open; return the open leaves.
 
     1. Ask Kafka: topic id, watermarks. 2. Record what retention took as gaps. 3. Propose and
     freeze ranges by compare-and-swap on the planned offsets, until enough batches are open.
@@ -91,7 +108,7 @@ def plan(ctx: Context) -> Planned:
         )
         sentences.append(proposal.sentence)
         state = world.state(ctx)
-    leaves = leaves_to_take(state)
+    leaves = leaves_to_take(state)[:MOST_LEAVES]
     return Planned(tuple(leaf.id for leaf in leaves), tuple(sentences))
 
 
@@ -131,18 +148,31 @@ def infer(ctx: Context, batch_id: int) -> Outcome:
 
     Returns:
         "split" where the batch has ended: the next plan returns its pieces.
+
+    Raises:
+        ConnectionMissing: Nobody can say where the files would go; nothing was judged.
     """
     found = ctx.ledger.batch(batch_id)
     if found.split_at is not None:
         return "split"
-    if found.inferred_at is not None and not _must_move(ctx, found):
+    if found.inferred_at is not None and not _may_move(ctx, found):
         log.info("batch.already_judged", pipeline=ctx.pipeline, batch=batch_id)
         return "judged"
     world.refuse_if_blocked(ctx)
     with held(ctx, batch_id) as batch:
+        # What is missing for the rows' destination is missed before a whole batch is judged.
+        ctx.ftp()
         if batch.inferred_at is None or _moves(ctx, batch):
             return judge_batch(ctx, batch)
         return "judged"
+
+
+def _may_move(ctx: Context, judged: Batch) -> bool:
+    """Look without a claim; where that fails it is asked once more, so that a back-off follows."""
+    try:
+        return _must_move(ctx, judged)
+    except ConnectionMissing:
+        return True
 
 
 def _must_move(ctx: Context, judged: Batch) -> bool:
@@ -159,12 +189,24 @@ def deliver(ctx: Context, batch_id: int) -> None:
     """
     Read the batch's ranges again, to their end by position, and publish every image that is due.
 
-    Does nothing where the batch is delivered already.
+    Does nothing where the batch is delivered already, or has ended in favour of its pieces.
+
+    Raises:
+        PredictionsIncomplete: It is not judged (yet, or any more). The last error that the ledger
+            holds stays, since it says why.
     """
-    if ctx.ledger.batch(batch_id).delivered_at is not None:
+    found = ctx.ledger.batch(batch_id)
+    if found.split_at is not None:
+        log.info("batch.was_split", pipeline=ctx.pipeline, batch=batch_id)
+        return
+    if found.delivered_at is not None:
         log.info("batch.already_delivered", pipeline=ctx.pipeline, batch=batch_id)
         return
     world.refuse_if_blocked(ctx)
+    if found.inferred_at is None:
+        msg = "the batch is not judged yet, so nothing of it can be delivered"
+        remedy = "The next run's infer judges it"
+        raise PredictionsIncomplete(msg, remedy=remedy, pipeline=ctx.pipeline, batch=batch_id)
     with held(ctx, batch_id) as batch:
         if batch.delivered_at is None:
             try:

@@ -64,10 +64,14 @@ def leaves_to_take(state: PipelineState) -> tuple[OpenBatch, ...]:
     return tuple(
         leaf
         for leaf in sorted(state.open_batches, key=lambda leaf: leaf.id)
-        if (leaf.kind == "live" or leaf.is_piece)
+        if _has_no_run_of_its_own(leaf)
         and not leaf.held_by_gap
         and not _held_until(leaf, state.now)
     )
+
+
+def _has_no_run_of_its_own(leaf: OpenBatch) -> bool:
+    return leaf.kind == "live" or leaf.is_piece
 
 
 def may_open(state: PipelineState, max_open: int) -> bool:
@@ -107,7 +111,9 @@ def _waiting(state: PipelineState, reason: str) -> Readiness:
     holds = [
         (until, leaf)
         for leaf in state.open_batches
-        if leaf.kind == "live" and not leaf.held_by_gap and (until := _held_until(leaf, state.now))
+        if _has_no_run_of_its_own(leaf)
+        and not leaf.held_by_gap
+        and (until := _held_until(leaf, state.now))
     ]
     held_by_gap = [leaf.id for leaf in state.open_batches if leaf.held_by_gap]
     if held_by_gap:
