@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.fence import Held
@@ -60,9 +60,9 @@ def _quarantined(connection: Connection, held: Held, mine: ColumnElement[bool]) 
 
 
 def _block(connection: Connection, held: Held, reason: str) -> None:
-    unblocked = and_(pipeline.c.id == held.pipeline_id, pipeline.c.blocked_at.is_(None))
+    """Block, in the place of any other block: this trouble is not found again by itself."""
     connection.execute(
         update(pipeline)
-        .where(unblocked)
+        .where(pipeline.c.id == held.pipeline_id)
         .values(blocked_reason=storable(reason), blocked_digest=None, blocked_at=from_now())
     )
