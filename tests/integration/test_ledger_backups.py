@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,37 @@ def test_a_backup_holds_every_row_and_no_secret(
 def content_of(file: Path) -> dict[str, list[Any]]:
     with open_copy(file) as transactions:
         return content(Ledger(transactions))
+
+
+class WrittenTo(sqlite3.Connection):
+    """A source to which somebody else writes after every step of its backup."""
+
+    def backup(self, target: sqlite3.Connection, **_: object) -> None:  # type: ignore[override]
+        (file,) = (row[2] for row in self.execute("PRAGMA database_list") if row[1] == "main")
+        left: list[int] = []
+
+        def write(_: int, remaining: int, __: int) -> None:
+            assert not left or remaining < left[-1], "the copy began anew"
+            left.append(remaining)
+            with closing(sqlite3.connect(file)) as writer:
+                writer.execute("UPDATE pipeline SET topic = topic || '.'")
+                writer.commit()
+
+        super().backup(target, pages=16, progress=write)
+        assert len(left) > 1
+
+
+def test_a_backup_comes_to_its_end_while_others_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with closing(open_ledger(url)) as ledger:
+        register(ledger)
+        before = content(ledger)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", partial(sqlite3.connect, factory=WrittenTo))
+    back_up(url, tmp_path / "b.db")
+    monkeypatch.undo()
+    assert before == content_of(tmp_path / "b.db")
 
 
 def test_a_backup_is_consistent_while_others_write(

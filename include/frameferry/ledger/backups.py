@@ -124,6 +124,8 @@ def _copy_pages(connection: Connection, draft: Path) -> None:
     """Copy by SQLite's own way: what is written meanwhile is in it, or is not, as a whole."""
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
+    # BEGIN alone takes no snapshot; without one each write from elsewhere begins the copy anew.
+    connection.execute(text("SELECT count(*) FROM sqlite_master")).all()
     with closing(sqlite3.connect(draft)) as target:
         raw.backup(target, pages=_PAGES_AT_ONCE)
 
