@@ -26,13 +26,13 @@ from fixtures.ledgers import (
     row,
     rows,
 )
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import Connection, create_engine, select, text
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError, Fenced, LedgerConflict, LedgerOutdated
-from frameferry.ledger import schema
+from frameferry.ledger import backups, restoring, schema
 from frameferry.ledger.backups import back_up, open_copy
-from frameferry.ledger.copying import count_rows, tables
+from frameferry.ledger.copying import copy_rows, count_rows, tables
 from frameferry.ledger.database import open_ledger
 from frameferry.ledger.restoring import restore
 from frameferry.ledger.store import Ledger
@@ -115,6 +115,43 @@ def test_a_backup_comes_to_its_end_while_others_write(
     back_up(url, tmp_path / "b.db")
     monkeypatch.undo()
     assert before == content_of(tmp_path / "b.db")
+
+
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+def test_a_copy_may_last_longer_than_any_other_statement(
+    full: Ledger, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limits of all other connections are there for what hangs, and stay."""
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout")
+    met: list[list[str | None]] = []
+
+    def watched(source: Connection, target: Connection) -> dict[str, int]:
+        [here] = [one for one in (source, target) if one.dialect.name == "postgresql"]
+        met.append([here.scalar(text(f"SHOW {limit}")) for limit in limits])
+        return copy_rows(source, target)
+
+    for module in (backups, restoring):
+        monkeypatch.setattr(module, "copy_rows", watched)
+    back_up(ledger_url, tmp_path / "b.db")
+    full.release(full.batch(2).token)
+    restore(ledger_url, tmp_path / "b.db", who="anna", replace=True)
+    assert [["0", "0"]] * 2 == met
+    with full._transactions.write() as connection:
+        assert ["2min", "2min"] == [connection.scalar(text(f"SHOW {limit}")) for limit in limits]
+
+
+def test_a_record_that_leans_on_a_younger_one_is_copied_after_it(
+    full: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
+    with full._transactions.write() as connection:
+        younger = connection.scalar(text("SELECT max(id) FROM record"))
+        moved = text("UPDATE record SET duplicate_of = :id WHERE duplicate_of IS NOT NULL")
+        assert 1 == connection.execute(moved, {"id": younger}).rowcount
+    before = content(full)["record"]
+    back_up(ledger_url, tmp_path / "b.db")
+    full.release(full.batch(2).token)
+    restore(ledger_url, tmp_path / "b.db", who="anna", replace=True)
+    assert before == content(full)["record"]
 
 
 def test_a_backup_is_consistent_while_others_write(

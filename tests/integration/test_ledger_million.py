@@ -26,7 +26,7 @@ from fixtures.ledgers import (
 from sqlalchemy import Connection, event, text
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.ledger import replays
+from frameferry.ledger import copying, replays
 from frameferry.ledger.database import open_ledger
 from frameferry.ledger.epochs import set_last_id
 from frameferry.ledger.names import find_holders, name_key
@@ -318,6 +318,20 @@ def test_the_view_is_asked_by_offset_without_a_scan(million: Ledger) -> None:
     with explained(million) as scans, million._transactions.read() as connection:
         assert 11 == len(connection.execute(query).all())
     assert [] == scans
+
+
+def test_records_are_copied_in_the_order_of_an_index(million: Ledger) -> None:
+    """To sort them all would take as long as the whole copy, before its first row."""
+    asked: list[str] = []
+    with million._transactions.read() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *told: asked.append(told[2]))
+        first = next(copying._chunks(connection, connection, record_table))
+    assert copying.CHUNK_ROWS == len(first)
+    [query] = asked
+    with million._transactions.read() as connection:
+        verb = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+        told = str(connection.exec_driver_sql(f"{verb} {query}").all())
+    assert not re.search("Sort|TEMP B-TREE", told), told
 
 
 def test_what_status_asks_is_answered_at_once(million: Ledger) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from frameferry.errors import ConfigError, LedgerConflict
-from frameferry.ledger.copying import copy_rows, count_rows
+from frameferry.ledger.copying import allow_time, copy_rows, count_rows
 from frameferry.ledger.engines import make_engine
 from frameferry.ledger.schema import migrate, version_of
 from frameferry.ledger.transactions import Transactions
@@ -117,6 +117,7 @@ def _fill(url: str, draft: Path) -> None:
             target = stack.enter_context(open_copy(draft))
             migrate(target)
             with source.read() as reading, target.write() as writing:
+                allow_time(reading)
                 copy_rows(reading, writing)
 
 

@@ -16,7 +16,7 @@ from frameferry.errors import ConfigError, LedgerConflict
 from frameferry.ledger.actions import write_action
 from frameferry.ledger.backups import open_copy, refuse_damaged
 from frameferry.ledger.clock import from_now
-from frameferry.ledger.copying import begin_anew, copy_rows, count_rows
+from frameferry.ledger.copying import allow_time, begin_anew, copy_rows, count_rows
 from frameferry.ledger.engines import make_engine
 from frameferry.ledger.epochs import begin_epoch, clear_leases, last_ids, live_leases
 from frameferry.ledger.schema import migrate
@@ -62,6 +62,7 @@ def restore(url: str, file: Path, *, who: str, replace: bool) -> Restored:
         stack.callback(target.close)
         migrate(target)
         with source.read() as reading, target.write() as writing:
+            allow_time(writing)
             _refuse_occupied(writing, replace=replace)
             given = last_ids(writing)
             begin_anew(writing)
