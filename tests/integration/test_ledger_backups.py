@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import sqlite3
 import stat
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -350,3 +354,52 @@ def test_a_restored_ledger_keeps_its_rules(full: Ledger, ledger_url: str, tmp_pa
         assert 11 == len(
             connection.execute(text("SELECT * FROM predictions WHERE batch = 1")).all()
         )
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let no file of this process grow, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_room_for_a_backup_is_said_and_nothing_is_left(
+    full: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "to").mkdir()
+    says = r"the backup .*b\.db cannot be written: .*Make room"
+    with pytest.raises(ConfigError, match=says), no_room():
+        back_up(ledger_url, tmp_path / "to" / "b.db")
+    assert [] == list((tmp_path / "to").iterdir())
+
+
+def test_no_room_for_the_working_copy_is_not_put_down_to_the_backup(
+    full: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
+    back_up(ledger_url, tmp_path / "b.db")
+    full.release(full.batch(2).token)
+    before = content(full)
+    says = "a working copy of .* cannot be made: File too large"
+    with pytest.raises(ConfigError, match=says), no_room():
+        restore(ledger_url, tmp_path / "b.db", who="anna", replace=True)
+    assert before == content(full)
+
+
+def test_a_folder_without_hard_links_holds_backups_and_none_is_overwritten(
+    full: Ledger, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "link", link)
+    back_up(ledger_url, tmp_path / "b.db")
+    assert content(full) == content_of(tmp_path / "b.db")
+    monkeypatch.setattr(backups, "_refuse_place", lambda _: None)
+    before = (tmp_path / "b.db").read_bytes()
+    with pytest.raises(ConfigError, match="is there already"):
+        back_up(ledger_url, tmp_path / "b.db")
+    assert before == (tmp_path / "b.db").read_bytes()
