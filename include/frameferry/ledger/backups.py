@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from frameferry.errors import ConfigError, LedgerConflict
 from frameferry.ledger.copying import allow_time, copy_rows, count_rows
-from frameferry.ledger.engines import make_engine
+from frameferry.ledger.engines import make_engine, refuse_missing
 from frameferry.ledger.files import PRIVATE, give_name, told_of_file
 from frameferry.ledger.schema import migrate, version_of
 from frameferry.ledger.transactions import Transactions
@@ -42,11 +42,13 @@ def back_up(url: str, file: Path) -> Backup:
     password; log-ins are there as slow digests only, as in the ledger.
 
     Raises:
-        ConfigError: The file is there already, its folder is not, or there is no room in it.
+        ConfigError: The file is there already, its folder is not, or there is no room in it; or
+            there is no ledger.
         LedgerConflict: The copy is damaged, or the ledger has not this program's schema.
         LedgerUnavailable: The database is down.
     """
     _refuse_place(file)
+    refuse_missing(url)
     with _draft(file) as draft:
         _fill(url, draft, file)
         backup = _verified(draft, file)
@@ -89,6 +91,13 @@ def _refuse_place(file: Path) -> None:
         raise ConfigError(msg, remedy="Make it first")
 
 
+def _refuse_empty(source: Transactions) -> None:
+    with source.read() as connection:
+        if version_of(connection) is None:
+            msg = "there is no ledger in this database"
+            raise ConfigError(msg, remedy="Is FRAMEFERRY_LEDGER_URL right?")
+
+
 @contextmanager
 def _draft(file: Path) -> Iterator[Path]:
     """Make an empty file beside the final one, ours alone; nothing is left of it at the end."""
@@ -109,6 +118,7 @@ def _fill(url: str, draft: Path, file: Path) -> None:
     with ExitStack() as stack:
         source = Transactions(make_engine(url))
         stack.callback(source.close)
+        _refuse_empty(source)
         migrate(source)
         if url.startswith("sqlite"):
             with source.read() as connection:
