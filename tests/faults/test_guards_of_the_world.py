@@ -24,11 +24,12 @@ from fixtures.persons import (
 from fixtures.plant import Plant, Site
 from fixtures.promise import all_done, promise
 
-from frameferry.errors import JudgingFailed
+from frameferry.errors import DeliveryRefused, JudgingFailed
 from frameferry.ledger.backups import back_up
 from frameferry.ledger.exporting import parquet_in
 from frameferry.ledger.pruning import prune
 from frameferry.pipeline import steps
+from frameferry.pipeline.login import blocking
 
 pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
 
@@ -87,6 +88,18 @@ def test_too_many_quarantined_pictures_stop_the_pipeline(sqlite_site: Site) -> N
     promise(plant)
     accept_all(plant)
     all_done(plant)
+
+
+def test_a_new_password_frees_no_pipeline_that_quarantines_too_much(sqlite_site: Site) -> None:
+    """A delivery of another batch was under way when the breaker tripped, and is refused."""
+    plant = Plant(sqlite_site, max_quarantine=1)
+    plant.produce(3, mark=BROKEN.decode())
+    infer(plant)
+    with pytest.raises(DeliveryRefused), blocking(plant.process().ctx, "the old password's digest"):
+        raise DeliveryRefused("530 not logged in")  # noqa: EM101 - a server's words
+    plant.finish()
+    assert plant.site.ledger.blocked(plant.pipeline)
+    assert not any(plant.site.ledger.committed_offsets(plant.pipeline).values())
 
 
 def test_a_row_that_is_no_record_is_taken_back(sqlite_site: Site) -> None:

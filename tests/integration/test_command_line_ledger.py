@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.ledger.database import open_ledger
+from frameferry.ledger.engines import make_engine
 from frameferry.ledger.schema import HEAD
 
 
@@ -41,7 +42,37 @@ def said(done) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
 
+def open_empty(ferry: FerryBench) -> None:
+    make_engine(ferry.url).dispose()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"],
+        ["backup", "{here}/b.db"],
+        ["prune", "--older-than", "90d", "--export", "parquet", "--to", "{here}/exports"],
+    ],
+)
+def test_a_ledger_that_is_not_there_is_not_made(ferry, tmp_path, words):
+    """As where its URL has a typing error."""
+    ferry.ledger_url = f"sqlite:///{tmp_path}/ledgr/ledgr.db"
+    done = ferry.run("ledger", *(word.format(here=tmp_path) for word in words))
+    assert 1 == done.returncode
+    assert f"there is no ledger at {tmp_path}/ledgr/ledgr.db" in said(done)
+    assert not [name for name in ("ledgr", "b.db", "exports") if (tmp_path / name).exists()]
+
+
+def test_an_empty_database_is_no_ledger_to_back_up(ferry, tmp_path):
+    open_empty(ferry)
+    done = ferry.run("ledger", "backup", str(tmp_path / "b.db"))
+    assert 1 == done.returncode
+    assert "there is no ledger in this database" in said(done)
+    assert not (tmp_path / "b.db").exists()
+
+
 def test_upgrade_says_from_where_to_where(ferry):
+    open_empty(ferry)
     assert ferry.json("ledger", "status")["version"] is None
     assert "no ledger yet" in said(ferry.run("ledger", "status"))
     assert f"was brought to schema {HEAD}" in said(ferry.run("ledger", "upgrade"))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import sqlite3
 import stat
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +30,13 @@ from fixtures.ledgers import (
     row,
     rows,
 )
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import Connection, create_engine, select, text
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError, Fenced, LedgerConflict, LedgerOutdated
-from frameferry.ledger import schema
+from frameferry.ledger import backups, restoring, schema
 from frameferry.ledger.backups import back_up, open_copy
-from frameferry.ledger.copying import count_rows, tables
+from frameferry.ledger.copying import copy_rows, count_rows, tables
 from frameferry.ledger.database import open_ledger
 from frameferry.ledger.restoring import restore
 from frameferry.ledger.store import Ledger
@@ -83,6 +88,74 @@ def test_a_backup_holds_every_row_and_no_secret(
 def content_of(file: Path) -> dict[str, list[Any]]:
     with open_copy(file) as transactions:
         return content(Ledger(transactions))
+
+
+class WrittenTo(sqlite3.Connection):
+    """A source to which somebody else writes after every step of its backup."""
+
+    def backup(self, target: sqlite3.Connection, **_: object) -> None:  # type: ignore[override]
+        (file,) = (row[2] for row in self.execute("PRAGMA database_list") if row[1] == "main")
+        left: list[int] = []
+
+        def write(_: int, remaining: int, __: int) -> None:
+            assert not left or remaining < left[-1], "the copy began anew"
+            left.append(remaining)
+            with closing(sqlite3.connect(file)) as writer:
+                writer.execute("UPDATE pipeline SET topic = topic || '.'")
+                writer.commit()
+
+        super().backup(target, pages=16, progress=write)
+        assert len(left) > 1
+
+
+def test_a_backup_comes_to_its_end_while_others_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with closing(open_ledger(url)) as ledger:
+        register(ledger)
+        before = content(ledger)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", partial(sqlite3.connect, factory=WrittenTo))
+    back_up(url, tmp_path / "b.db")
+    monkeypatch.undo()
+    assert before == content_of(tmp_path / "b.db")
+
+
+@pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+def test_a_copy_may_last_longer_than_any_other_statement(
+    full: Ledger, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limits of all other connections are there for what hangs, and stay."""
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout")
+    met: list[list[str | None]] = []
+
+    def watched(source: Connection, target: Connection) -> dict[str, int]:
+        [here] = [one for one in (source, target) if one.dialect.name == "postgresql"]
+        met.append([here.scalar(text(f"SHOW {limit}")) for limit in limits])
+        return copy_rows(source, target)
+
+    for module in (backups, restoring):
+        monkeypatch.setattr(module, "copy_rows", watched)
+    back_up(ledger_url, tmp_path / "b.db")
+    full.release(full.batch(2).token)
+    restore(ledger_url, tmp_path / "b.db", who="anna", replace=True)
+    assert [["0", "0"]] * 2 == met
+    with full._transactions.write() as connection:
+        assert ["2min", "2min"] == [connection.scalar(text(f"SHOW {limit}")) for limit in limits]
+
+
+def test_a_record_that_leans_on_a_younger_one_is_copied_after_it(
+    full: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
+    with full._transactions.write() as connection:
+        younger = connection.scalar(text("SELECT max(id) FROM record"))
+        moved = text("UPDATE record SET duplicate_of = :id WHERE duplicate_of IS NOT NULL")
+        assert 1 == connection.execute(moved, {"id": younger}).rowcount
+    before = content(full)["record"]
+    back_up(ledger_url, tmp_path / "b.db")
+    full.release(full.batch(2).token)
+    restore(ledger_url, tmp_path / "b.db", who="anna", replace=True)
+    assert before == content(full)["record"]
 
 
 def test_a_backup_is_consistent_while_others_write(
@@ -281,3 +354,52 @@ def test_a_restored_ledger_keeps_its_rules(full: Ledger, ledger_url: str, tmp_pa
         assert 11 == len(
             connection.execute(text("SELECT * FROM predictions WHERE batch = 1")).all()
         )
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let no file of this process grow, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_room_for_a_backup_is_said_and_nothing_is_left(
+    full: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "to").mkdir()
+    says = r"the backup .*b\.db cannot be written: .*Make room"
+    with pytest.raises(ConfigError, match=says), no_room():
+        back_up(ledger_url, tmp_path / "to" / "b.db")
+    assert [] == list((tmp_path / "to").iterdir())
+
+
+def test_no_room_for_the_working_copy_is_not_put_down_to_the_backup(
+    full: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
+    back_up(ledger_url, tmp_path / "b.db")
+    full.release(full.batch(2).token)
+    before = content(full)
+    says = "a working copy of .* cannot be made: File too large"
+    with pytest.raises(ConfigError, match=says), no_room():
+        restore(ledger_url, tmp_path / "b.db", who="anna", replace=True)
+    assert before == content(full)
+
+
+def test_a_folder_without_hard_links_holds_backups_and_none_is_overwritten(
+    full: Ledger, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "link", link)
+    back_up(ledger_url, tmp_path / "b.db")
+    assert content(full) == content_of(tmp_path / "b.db")
+    monkeypatch.setattr(backups, "_refuse_place", lambda _: None)
+    before = (tmp_path / "b.db").read_bytes()
+    with pytest.raises(ConfigError, match="is there already"):
+        back_up(ledger_url, tmp_path / "b.db")
+    assert before == (tmp_path / "b.db").read_bytes()

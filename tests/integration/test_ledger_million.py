@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -26,9 +26,11 @@ from fixtures.ledgers import (
 from sqlalchemy import Connection, event, text
 
 from frameferry.domain.offsets import OffsetRange
+from frameferry.ledger import copying, replays
 from frameferry.ledger.database import open_ledger
 from frameferry.ledger.epochs import set_last_id
 from frameferry.ledger.names import find_holders, name_key
+from frameferry.ledger.pipelines import Known
 from frameferry.ledger.store import Ledger
 from frameferry.ledger.tables import batch as batch_table
 from frameferry.ledger.tables import record as record_table
@@ -52,6 +54,8 @@ _SCANS = {
 Tables of one row a batch are small: PostgreSQL is right to read them as a whole. The index of open
 quarantines holds what is asked for and nothing else.
 """
+_WALKS = {"sqlite": re.compile(r"SEARCH batch USING .*INDEX ix_batch_pipeline \(pipeline_id=\?\)")}
+"""All batches of a pipeline that there ever were: nothing where a LIMIT ends it after a few."""
 _SERIES = {
     "sqlite": "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < {last}) "
     "{insert} {select} FROM s",
@@ -179,8 +183,10 @@ def carry(ledger: Ledger, wanted: OffsetRange) -> int:
 
 
 @contextmanager
-def explained(ledger: Ledger) -> Iterator[list[tuple[str, str]]]:
-    """Explain every statement as it runs; collect those that scan a large table."""
+def explained(
+    ledger: Ledger, sought: Mapping[str, re.Pattern[str]] = _SCANS
+) -> Iterator[list[tuple[str, str]]]:
+    """Explain every statement as it runs; collect those that scan a large table, or what else."""
     scans: list[tuple[str, str]] = []
     is_busy = False
 
@@ -194,7 +200,7 @@ def explained(ledger: Ledger) -> Iterator[list[tuple[str, str]]]:
         one = values[0] if isinstance(values, list) else values
         lines = connection.exec_driver_sql(f"{verb} {statement}", one).all()
         told = "\n".join(str(line[-1]) for line in lines)
-        if _SCANS[dialect].search(told):
+        if sought[dialect].search(told):
             scans.append((statement, told))
         is_busy = False
 
@@ -239,6 +245,44 @@ def test_a_batch_is_carried_without_a_scan(million: Ledger) -> None:
     assert [] == scans, scans[0][0] + "\n" + scans[0][1]
 
 
+def judge(ledger: Ledger) -> None:
+    start = ledger.pipeline_state(PIPELINE).progress[1].planned  # type: ignore[union-attr]
+    ranges = [OffsetRange(1, start, start + 2)]
+    batch = claim(ledger, plan(ledger, *ranges))
+    ledger.record_predictions(
+        batch.token,
+        rows(ranges),
+        destination=DESTINATION,
+        judge_digest=None,
+        seconds=1,
+        max_quarantine=20,
+    )
+    intend(ledger, batch, due := ledger.consignments(batch.token))
+    receive(ledger, batch, due)
+    ledger.record_census(batch.token, count(ledger, batch), seconds=1.0)
+    ledger.commit(batch.id)
+
+
+def refuse_pruned(ledger: Ledger) -> None:
+    with ledger._transactions.read() as connection:
+        replays._refuse_pruned(connection, Known(1, 1), PIPELINE, [OffsetRange(0, 40, 48)])
+
+
+LOOKS: dict[str, Callable[[Ledger], object]] = {
+    "state": lambda ledger: ledger.pipeline_state(PIPELINE),
+    "a batch": judge,
+    "a replay of what was not pruned": refuse_pruned,
+}
+
+
+@pytest.mark.parametrize("million", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("name", LOOKS)
+def test_work_at_each_look_does_not_grow_with_the_batches_ever(million: Ledger, name: str) -> None:
+    with explained(million, _WALKS) as walks:
+        LOOKS[name](million)
+    assert [] == [walk for walk in walks if "LIMIT" not in walk[0]]
+
+
 def test_a_replay_is_carried_without_a_scan(million: Ledger) -> None:
     with explained(million) as scans:
         replay = million.add_replay(
@@ -274,6 +318,20 @@ def test_the_view_is_asked_by_offset_without_a_scan(million: Ledger) -> None:
     with explained(million) as scans, million._transactions.read() as connection:
         assert 11 == len(connection.execute(query).all())
     assert [] == scans
+
+
+def test_records_are_copied_in_the_order_of_an_index(million: Ledger) -> None:
+    """To sort them all would take as long as the whole copy, before its first row."""
+    asked: list[str] = []
+    with million._transactions.read() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *told: asked.append(told[2]))
+        first = next(copying._chunks(connection, connection, record_table))
+    assert copying.CHUNK_ROWS == len(first)
+    [query] = asked
+    with million._transactions.read() as connection:
+        verb = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+        told = str(connection.exec_driver_sql(f"{verb} {query}").all())
+    assert not re.search("Sort|TEMP B-TREE", told), told
 
 
 def test_what_status_asks_is_answered_at_once(million: Ledger) -> None:

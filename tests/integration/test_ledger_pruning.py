@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def test_what_an_open_replay_covers_stays_and_what_was_pruned_is_not_replayed(
     press.commit(replay)
     assert 4 == run(press, tmp_path).records
     for mode in ("redeliver", "reinfer"):
-        with pytest.raises(ConfigError, match=r"0:\[2, 4\) were pruned on"):
+        with pytest.raises(ConfigError, match=r"2 offsets of 0:\[2, 4\) have no row"):
             press.add_replay(PIPELINE, ranges=[OffsetRange(0, 2, 4)], mode=mode, **options)
 
 
@@ -296,3 +297,22 @@ def test_a_replay_that_comes_meanwhile_keeps_its_records(press: Ledger, tmp_path
     [pruned] = prune(press._transactions, older_than_seconds=DAY, export=export, who="anna")
     assert 0 == pruned.records
     assert [0, 1] == [one.offset for one in press.records(PIPELINE)]
+
+
+def test_an_export_has_its_name_on_the_disk_before_its_records_are_removed(
+    press: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aged(press, committed(press, OffsetRange(0, 0, 2)))
+    met: list[tuple[int, int]] = []
+    folder = tmp_path / "exports"
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        if os.fstat(handle).st_ino == folder.stat().st_ino:
+            met.append((len(exported(folder)), number(press, "record")))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    run(press, folder)
+    assert [(2, 2)] == met
+    assert 0 == number(press, "record")

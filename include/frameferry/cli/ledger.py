@@ -11,9 +11,10 @@ import typer
 
 from frameferry.cli.session import session
 from frameferry.cli.terminal import out, show_json, show_table
-from frameferry.config.home import home
+from frameferry.config.home import home, ledger_url
 from frameferry.config.person import person
 from frameferry.errors import ConfigError
+from frameferry.ledger.engines import refuse_missing
 from frameferry.pipeline.recover import Decision, Recovery
 from frameferry.pipeline.recover import recover as recover_pipeline
 from frameferry.pipeline.upkeep import (
@@ -48,6 +49,7 @@ class Form(StrEnum):
 @app.command()
 def status(*, as_json: AsJson = False) -> None:
     """Say what the ledger is, without changing it."""
+    refuse_missing(ledger_url())
     state = look_at_ledger()
     if as_json:
         show_json(state)
@@ -157,8 +159,10 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Export old records to files, and remove them from the ledger."""
+    seconds = _seconds(older_than)
+    refuse_missing(ledger_url())
     folder = (to or home() / "exports").absolute()
-    pruned = prune_ledger(older_than_seconds=_seconds(older_than), folder=folder, who=person())
+    pruned = prune_ledger(older_than_seconds=seconds, folder=folder, who=person())
     if as_json:
         show_json(pruned)
         return

@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,12 +14,12 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from frameferry.errors import ConfigError, LedgerConflict
-from frameferry.ledger.copying import copy_rows, count_rows
-from frameferry.ledger.engines import make_engine
+from frameferry.ledger.copying import allow_time, copy_rows, count_rows
+from frameferry.ledger.engines import make_engine, refuse_missing
+from frameferry.ledger.files import PRIVATE, give_name, told_of_file
 from frameferry.ledger.schema import migrate, version_of
 from frameferry.ledger.transactions import Transactions
 
-_PRIVATE: Final = 0o600
 _PAGES_AT_ONCE: Final = 1024
 
 
@@ -42,13 +42,15 @@ def back_up(url: str, file: Path) -> Backup:
     password; log-ins are there as slow digests only, as in the ledger.
 
     Raises:
-        ConfigError: The file is there already, or its folder is not.
+        ConfigError: The file is there already, its folder is not, or there is no room in it; or
+            there is no ledger.
         LedgerConflict: The copy is damaged, or the ledger has not this program's schema.
         LedgerUnavailable: The database is down.
     """
     _refuse_place(file)
+    refuse_missing(url)
     with _draft(file) as draft:
-        _fill(url, draft)
+        _fill(url, draft, file)
         backup = _verified(draft, file)
         _put(draft, file)
     return backup
@@ -89,12 +91,19 @@ def _refuse_place(file: Path) -> None:
         raise ConfigError(msg, remedy="Make it first")
 
 
+def _refuse_empty(source: Transactions) -> None:
+    with source.read() as connection:
+        if version_of(connection) is None:
+            msg = "there is no ledger in this database"
+            raise ConfigError(msg, remedy="Is FRAMEFERRY_LEDGER_URL right?")
+
+
 @contextmanager
 def _draft(file: Path) -> Iterator[Path]:
     """Make an empty file beside the final one, ours alone; nothing is left of it at the end."""
     draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}.draft")
     try:
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
     except OSError as error:
         msg = f"{file} cannot be written: {error.strerror}"
         raise ConfigError(msg, remedy="Name a folder that may be written to") from error
@@ -105,53 +114,54 @@ def _draft(file: Path) -> Iterator[Path]:
             draft.with_name(draft.name + suffix).unlink(missing_ok=True)
 
 
-def _fill(url: str, draft: Path) -> None:
+def _fill(url: str, draft: Path, file: Path) -> None:
     with ExitStack() as stack:
         source = Transactions(make_engine(url))
         stack.callback(source.close)
+        _refuse_empty(source)
         migrate(source)
         if url.startswith("sqlite"):
             with source.read() as connection:
-                _copy_pages(connection, draft)
+                _copy_pages(connection, draft, file)
         else:
+            stack.enter_context(_told(file))
             target = stack.enter_context(open_copy(draft))
             migrate(target)
             with source.read() as reading, target.write() as writing:
+                allow_time(reading)
                 copy_rows(reading, writing)
 
 
-def _copy_pages(connection: Connection, draft: Path) -> None:
+def _copy_pages(connection: Connection, draft: Path, file: Path) -> None:
     """Copy by SQLite's own way: what is written meanwhile is in it, or is not, as a whole."""
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
-    with closing(sqlite3.connect(draft)) as target:
+    # BEGIN alone takes no snapshot; without one each write from elsewhere begins the copy anew.
+    connection.execute(text("SELECT count(*) FROM sqlite_master")).all()
+    with _told(file), closing(sqlite3.connect(draft)) as target:
         raw.backup(target, pages=_PAGES_AT_ONCE)
 
 
 def _verified(draft: Path, file: Path) -> Backup:
-    with open_copy(draft) as transactions, transactions.read() as connection:
+    with _told(file), open_copy(draft) as transactions, transactions.read() as connection:
         refuse_damaged(connection, file)
         version, rows = version_of(connection), count_rows(connection)
-    with closing(sqlite3.connect(draft)) as raw:
+    with _told(file), closing(sqlite3.connect(draft)) as raw:
         # One file, with no log beside it.
         raw.execute("PRAGMA journal_mode = DELETE")
     return Backup(str(file), draft.stat().st_size, str(version), rows)
 
 
 def _put(draft: Path, file: Path) -> None:
-    """Give the draft its name once it is on the disk; never over another file."""
-    _to_disk(draft)
-    try:
-        os.link(draft, file)
-    except FileExistsError as error:
-        msg = f"{file} is there already"
-        raise ConfigError(msg, remedy="Give each backup a name of its own") from error
-    _to_disk(file.parent)
+    """Give the draft its name; never over another file."""
+    with _told(file):
+        try:
+            give_name(draft, file)
+        except FileExistsError as error:
+            msg = f"{file} is there already"
+            raise ConfigError(msg, remedy="Give each backup a name of its own") from error
 
 
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _told(file: Path) -> AbstractContextManager[None]:
+    remedy = "Make room there, or name another folder; nothing is left of this try"
+    return told_of_file(f"the backup {file} cannot be written", remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.fence import Held
@@ -34,8 +34,11 @@ def trip(connection: Connection, held: Held, max_quarantine: int) -> None:
     ):
         reasons = _quarantined(connection, held, mine)
         count = sum(reasons.values())
+        if count <= max_quarantine:
+            # The images are summed over all batches ever, which would be dear at each judging.
+            continue
         images = int(connection.scalar(select(func.sum(batch.c.record_count)).where(of)) or 0)
-        if count > max(max_quarantine, SHARE * images):
+        if count > SHARE * images:
             words = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
             _block(connection, held, f"{count} of {images} images {what} are quarantined: {words}")
             return
@@ -60,9 +63,9 @@ def _quarantined(connection: Connection, held: Held, mine: ColumnElement[bool]) 
 
 
 def _block(connection: Connection, held: Held, reason: str) -> None:
-    unblocked = and_(pipeline.c.id == held.pipeline_id, pipeline.c.blocked_at.is_(None))
+    """Block, in the place of any other block: this trouble is not found again by itself."""
     connection.execute(
         update(pipeline)
-        .where(unblocked)
+        .where(pipeline.c.id == held.pipeline_id)
         .values(blocked_reason=storable(reason), blocked_digest=None, blocked_at=from_now())
     )

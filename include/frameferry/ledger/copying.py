@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy import Connection, Select, Table, func, select, text
 
 from frameferry.ledger.bulk import insert_values
 from frameferry.ledger.clock import UtcTime
@@ -58,6 +58,17 @@ def begin_anew(connection: Connection) -> None:
     migrate_within(connection)
 
 
+def allow_time(connection: Connection) -> None:
+    """
+    Let the statements of this transaction, and the pauses between them, last as long as they must.
+
+    What is large is no hang. A server that is gone is still told by its silence on the network.
+    """
+    if connection.dialect.name == "postgresql":
+        for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.execute(text(f"SET LOCAL {limit} TO 0"))
+
+
 def _copy(source: Connection, target: Connection, table: Table) -> int:
     names = [column.name for column in table.columns]
     count = 0
@@ -71,13 +82,19 @@ def _chunks(
     source: Connection, target: Connection, table: Table
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Read a table in chunks, in an order in which no row refers to a later one."""
-    order = [*table.primary_key.columns]
-    if table is record:
-        order.insert(0, record.c.duplicate_of.is_not(None))
     streaming = source.execution_options(yield_per=CHUNK_ROWS)
-    with streaming.execute(select(table).order_by(*order)) as result:
-        for rows in result.partitions(CHUNK_ROWS):
-            yield _as_kept(rows, target, table)
+    for rows_of in _passes(table):
+        with streaming.execute(rows_of.order_by(*table.primary_key.columns)) as result:
+            for rows in result.partitions(CHUNK_ROWS):
+                yield _as_kept(rows, target, table)
+
+
+def _passes(table: Table) -> tuple[Select[*tuple[Any, ...]], ...]:
+    """Part the records into two, each in the order of an index: to sort them all takes too long."""
+    if table is not record:
+        return (select(table),)
+    leans = record.c.duplicate_of.is_not(None)
+    return select(table).where(~leans), select(table).where(leans)
 
 
 def _as_kept(rows: Sequence[AnyRow], target: Connection, table: Table) -> list[tuple[Any, ...]]:

@@ -36,6 +36,19 @@ def make_engine(url: str) -> Engine:
     return _postgresql(parsed)
 
 
+def refuse_missing(url: str) -> None:
+    """
+    Refuse to look for a SQLite ledger where there is no file: to open it would make an empty one.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file():
+        msg = f"there is no ledger at {parsed.database}"
+        raise ConfigError(msg, remedy=_MISSING_REMEDY)
+
+
 def readers(engine: Engine) -> Engine:
     """Derive the engine whose transactions only read: each sees one snapshot."""
     if engine.dialect.name == "sqlite":
@@ -72,6 +85,11 @@ def _parsed(url: str) -> URL:
 _URL_REMEDY: Final = (
     "Set FRAMEFERRY_LEDGER_URL to sqlite:////absolute/path/ledger.db "
     "or postgresql://user:password@host/database"
+)
+
+_MISSING_REMEDY: Final = (
+    "Are FRAMEFERRY_LEDGER_URL and FRAMEFERRY_HOME right? "
+    "If so, the first run makes it, or: frameferry ledger upgrade"
 )
 
 

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from frameferry.errors import ConfigError
 from frameferry.ledger.dialects import AnyRow
+from frameferry.ledger.files import give_name
 from frameferry.ledger.listings import moment
 from frameferry.ledger.pruning import Export
 
@@ -71,8 +72,6 @@ def _write(folder: Path, stem: str, rows: Sequence[AnyRow]) -> Path:
     try:
         table = pa.Table.from_pylist([_line(row) for row in rows], schema=SCHEMA)
         parquet.write_table(table, draft, compression="zstd")
-        with draft.open("rb") as opened:
-            os.fsync(opened.fileno())
         return _put(draft, folder, stem)
     finally:
         draft.unlink(missing_ok=True)
@@ -84,7 +83,7 @@ def _put(draft: Path, folder: Path, stem: str) -> Path:
     while True:
         file = folder / (f"{stem}.parquet" if number == 1 else f"{stem}-{number}.parquet")
         try:
-            os.link(draft, file)
+            give_name(draft, file)
         except FileExistsError:
             number += 1
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from frameferry.errors import LedgerConflict, TopicChanged
 from frameferry.ledger.actions import write_action
@@ -89,25 +89,34 @@ def owned_partitions(connection: Connection, cluster_id: str, topic_id: str) -> 
 def block(connection: Connection, name: str, *, reason: str, digest: str | None) -> None:
     """Stop a pipeline; see `Ledger.block`."""
     known = need_pipeline(connection, name)
+    # What only a person lifts is not hidden behind what lifts itself; the rest is found again.
+    gives_way = pipeline.c.blocked_at.is_(None) | pipeline.c.blocked_digest.is_not(None)
     connection.execute(
         update(pipeline)
-        .where(pipeline.c.id == known.id)
+        .where(pipeline.c.id == known.id, gives_way)
         .values(blocked_reason=storable(reason), blocked_digest=digest, blocked_at=from_now())
     )
 
 
 def unblock(connection: Connection, name: str, *, who: str) -> bool:
-    """Free a pipeline; see `Ledger.unblock`."""
+    """Free a pipeline, which a person has looked at; see `Ledger.unblock`."""
+    stands = pipeline.c.blocked_at.is_not(None)
+    return _free(connection, name, stands, who, quarantine_counts_from=from_now())
+
+
+def free_of(connection: Connection, name: str, *, digest: str, who: str) -> bool:
+    """Lift the block of a connection; see `Ledger.free_of`."""
+    return _free(connection, name, pipeline.c.blocked_digest == digest, who)
+
+
+def _free(
+    connection: Connection, name: str, stands: ColumnElement[bool], who: str, **written: object
+) -> bool:
     known = need_pipeline(connection, name)
     freed = connection.execute(
         update(pipeline)
-        .where(pipeline.c.id == known.id, pipeline.c.blocked_at.is_not(None))
-        .values(
-            blocked_reason=None,
-            blocked_digest=None,
-            blocked_at=None,
-            quarantine_counts_from=from_now(),
-        )
+        .where(pipeline.c.id == known.id, stands)
+        .values(blocked_reason=None, blocked_digest=None, blocked_at=None, **written)
     )
     if freed.rowcount:
         # What backs off does so for the very trouble that was just put right.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, func, insert, literal, null, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, insert, literal, null, select
 
 from frameferry.domain.batch import ReplayLeaf, ReplayMode
 from frameferry.domain.offsets import OffsetRange
@@ -167,23 +168,51 @@ def _refuse_pruned(
 ) -> None:
     """Refuse what the ledger has no rows of any more: there is nothing to replay it by."""
     for wanted in ranges:
-        query = (
-            select(batch.c.id, batch.c.pruned_at)
-            .join(batch_range, batch_range.c.batch_id == batch.c.id)
-            .where(
-                batch.c.pipeline_id == known.id,
-                batch.c.generation == known.generation,
-                batch.c.pruned_at.is_not(None),
-                batch_range.c.partition == wanted.partition,
-                batch_range.c.start_offset < wanted.end,
-                batch_range.c.end_offset > wanted.start,
-            )
-            .limit(1)
+        # Nothing was pruned where each offset has its row, as is usual: no batch is looked at.
+        if not _rowless(connection, known, wanted):
+            continue
+        for row in connection.execute(_pruned_over(known, wanted)).all():
+            start, end = max(wanted.start, row.start_offset), min(wanted.end, row.end_offset)
+            part = OffsetRange(wanted.partition, start, end)
+            if rowless := _rowless(connection, known, part):
+                msg = (
+                    f"{rowless} offsets of {part} have no row: records of batch {row.id} were "
+                    f"pruned on {row.pruned_at:%Y-%m-%d}"
+                )
+                remedy = (
+                    "Those are in the files that were exported then, and can be replayed no more; "
+                    f"replay ranges of offsets that have rows (frameferry records {name})"
+                )
+                raise ConfigError(msg, remedy=remedy, pipeline=name)
+
+
+def _rowless(connection: Connection, known: Known, wanted: OffsetRange) -> int:
+    """Count the offsets for which no row stands: what was pruned, markers and gaps."""
+    query = select(func.count()).where(
+        current.c.pipeline_id == known.id,
+        current.c.generation == known.generation,
+        current.c.partition == wanted.partition,
+        current.c.offset >= wanted.start,
+        current.c.offset < wanted.end,
+    )
+    return wanted.length - connection.execute(query).scalar_one()
+
+
+def _pruned_over(known: Known, wanted: OffsetRange) -> Select[*tuple[Any, ...]]:
+    """Pick the ranges of batches that lost standing rows to pruning."""
+    return (
+        select(batch.c.id, batch.c.pruned_at, batch_range.c.start_offset, batch_range.c.end_offset)
+        .join(batch_range, batch_range.c.batch_id == batch.c.id)
+        .where(
+            batch.c.pipeline_id == known.id,
+            batch.c.generation == known.generation,
+            batch.c.pruned_at.is_not(None),
+            batch_range.c.partition == wanted.partition,
+            batch_range.c.start_offset < wanted.end,
+            batch_range.c.end_offset > wanted.start,
         )
-        if (row := connection.execute(query).one_or_none()) is not None:
-            msg = f"records of {wanted} were pruned on {row.pruned_at:%Y-%m-%d} (batch {row.id})"
-            remedy = "They are in the files that were exported then, and can be replayed no more"
-            raise ConfigError(msg, remedy=remedy, pipeline=name)
+        .order_by(batch_range.c.start_offset, batch.c.id)
+    )
 
 
 _COPIED = (

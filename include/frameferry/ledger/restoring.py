@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import sqlite3
 import tempfile
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,16 @@ from frameferry.errors import ConfigError, LedgerConflict
 from frameferry.ledger.actions import write_action
 from frameferry.ledger.backups import open_copy, refuse_damaged
 from frameferry.ledger.clock import from_now
-from frameferry.ledger.copying import begin_anew, copy_rows, count_rows
+from frameferry.ledger.copying import allow_time, begin_anew, copy_rows, count_rows
 from frameferry.ledger.engines import make_engine
 from frameferry.ledger.epochs import begin_epoch, clear_leases, last_ids, live_leases
+from frameferry.ledger.files import told_of_file
 from frameferry.ledger.schema import migrate
 from frameferry.ledger.tables import ledger, pipeline
 from frameferry.ledger.transactions import Transactions
 
 _MAGIC = b"SQLite format 3\x00"
+_REMEDY = "Name a file that `frameferry ledger backup` made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,20 @@ def restore(url: str, file: Path, *, who: str, replace: bool) -> Restored:
         replace: Put it in the place of a ledger that is not empty.
 
     Raises:
-        ConfigError: There is no such file, or it is no backup.
+        ConfigError: There is no such file, it is no backup, or there is no room to work on it.
         LedgerConflict: The backup is damaged, or the ledger is not empty or in use.
         LedgerUnavailable: The database is down.
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="frameferry-")))
-        copy, digest = _working_copy(file, folder)
-        source = stack.enter_context(open_copy(copy))
+        copy, digest = _working_copy(file, stack)
+        with _told(file):
+            source = stack.enter_context(open_copy(copy))
         _check(source, file)
         target = Transactions(make_engine(url))
         stack.callback(target.close)
         migrate(target)
         with source.read() as reading, target.write() as writing:
+            allow_time(writing)
             _refuse_occupied(writing, replace=replace)
             given = last_ids(writing)
             begin_anew(writing)
@@ -71,21 +74,40 @@ def restore(url: str, file: Path, *, who: str, replace: bool) -> Restored:
     return Restored(epoch, pipelines, rows)
 
 
-def _working_copy(file: Path, folder: Path) -> tuple[Path, str]:
-    """Copy the backup, so that an upgrade does not change it."""
+def _working_copy(file: Path, stack: ExitStack) -> tuple[Path, str]:
+    """Copy the backup, for as long as *stack* lasts, so that an upgrade does not change it."""
+    digest = _digest(file)
+    with _told(file):
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="frameferry-"))
+        copy = Path(shutil.copyfile(file, Path(folder) / "copy.db"))
+    if not _has_ledger(copy):
+        raise _no_backup(file)
+    return copy, digest
+
+
+def _digest(file: Path) -> str:
     try:
         with file.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
             opened.seek(0)
             is_database = opened.read(len(_MAGIC)) == _MAGIC
-        copy = Path(shutil.copyfile(file, folder / "copy.db"))
     except OSError as error:
         msg = f"{file} cannot be read: {error.strerror}"
-        raise ConfigError(msg, remedy="Name a file that `frameferry ledger backup` made") from error
-    if not is_database or not _has_ledger(copy):
-        msg = f"{file} is no backup of a ledger"
-        raise ConfigError(msg, remedy="Name a file that `frameferry ledger backup` made")
-    return copy, digest
+        raise ConfigError(msg, remedy=_REMEDY) from error
+    if not is_database:
+        raise _no_backup(file)
+    return digest
+
+
+def _no_backup(file: Path) -> ConfigError:
+    return ConfigError(f"{file} is no backup of a ledger", remedy=_REMEDY)
+
+
+def _told(file: Path) -> AbstractContextManager[None]:
+    what = f"a working copy of {file} cannot be made"
+    return told_of_file(
+        what, "Make room in the folder that TMPDIR names (default: /tmp), or name another"
+    )
 
 
 def _has_ledger(copy: Path) -> bool:
@@ -100,7 +122,8 @@ def _has_ledger(copy: Path) -> bool:
 def _check(source: Transactions, file: Path) -> None:
     with source.read() as connection:
         refuse_damaged(connection, file)
-    migrate(source)
+    with _told(file):
+        migrate(source)
 
 
 def _refuse_occupied(connection: Connection, *, replace: bool) -> None:

@@ -81,13 +81,19 @@ def _recovered_to(connection: Connection, known: Known) -> dict[int, int]:
 
 
 def _open_batches(connection: Connection, pipeline_id: int) -> tuple[OpenBatch, ...]:
-    """Read the open leaves of all generations: a generation that was left ends by its own work."""
+    """
+    Read the open leaves of all generations: a generation that was left ends by its own work.
+
+    Only where generations are named, and no order is asked for, does SQLite take the index of the
+    open batches instead of that of all batches ever.
+    """
     query = select(batch).where(
         batch.c.pipeline_id == pipeline_id,
+        batch.c.generation >= 1,
         batch.c.committed_at.is_(None),
         batch.c.split_at.is_(None),
     )
-    leaves = connection.execute(query.order_by(batch.c.id)).all()
+    leaves = sorted(connection.execute(query).all(), key=lambda leaf: int(leaf.id))
     ranges = ranges_of(connection, [leaf.id for leaf in leaves])
     reached = {
         generation: _reached(connection, Known(pipeline_id, generation), leaves)

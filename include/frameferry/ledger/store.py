@@ -123,14 +123,31 @@ class Ledger(Reading, Judging, Delivering, Recovering):
             gaps.accept_gap(connection, gap_id, who=who, reason=reason)
 
     def block(self, pipeline: str, *, reason: str, digest: str | None) -> None:
-        """Let nothing run; *digest* names the connection that blocks, None: a person must act."""
+        """
+        Let nothing run; *digest* names the connection that blocks, None: a person must act.
+
+        A block that waits for a person stands until then; other troubles are found again after it.
+        """
         with self._transactions.write() as connection:
             pipelines.block(connection, pipeline, reason=reason, digest=digest)
 
     def unblock(self, pipeline: str, *, who: str) -> bool:
-        """Free a pipeline and its batches' back-offs; say whether it was blocked. Recorded."""
+        """
+        Free a pipeline and its batches' back-offs; say whether it was blocked. Recorded.
+
+        *who* is a person, who has seen what is quarantined: it counts no more against the next.
+        """
         with self._transactions.write() as connection:
             return pipelines.unblock(connection, pipeline, who=who)
+
+    def free_of(self, pipeline: str, *, digest: str, who: str) -> bool:
+        """
+        Lift the block that names this connection, which is another by now; as `unblock` else.
+
+        Nobody has looked at anything: what is quarantined counts as before.
+        """
+        with self._transactions.write() as connection:
+            return pipelines.free_of(connection, pipeline, digest=digest, who=who)
 
     # Topics that are no longer what they were
 

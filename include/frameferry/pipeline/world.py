@@ -104,7 +104,7 @@ def free_if_credential_changed(ctx: Context) -> None:
     block = ctx.ledger.blocked(ctx.pipeline)
     if block is None or block.digest is None or block.digest == ctx.ftp().digest:
         return
-    ctx.ledger.unblock(ctx.pipeline, who="the connection's credential changed")
+    ctx.ledger.free_of(ctx.pipeline, digest=block.digest, who="the connection's credential changed")
     log.info(
         "pipeline.unblocked", pipeline=ctx.pipeline, reason="the connection's credential changed"
     )
