@@ -49,6 +49,21 @@ def test_a_quarantined_record_that_pruning_left_is_replayed(
     assert [3] == [one.offset for one in partly.records(PIPELINE)]
 
 
+def test_the_totals_keep_what_was_pruned_where_a_replay_takes_the_place_of_the_rest(
+    partly: Ledger,
+) -> None:
+    before = partly.counts(PIPELINE)
+    assert (5, 4, 1) == (before.records, before.delivered, before.quarantined)
+    batch = claim(partly, replay(partly, 3, 4))
+    record(partly, batch.token, [row(0, 3)])
+    deliver(partly, batch)
+    for _ in range(2):
+        after = partly.counts(PIPELINE)
+        assert (5, 5, 0) == (after.records, after.delivered, after.quarantined)
+        partly.commit(batch.id)
+    assert {"good": 5} == after.labels
+
+
 @pytest.mark.parametrize(
     ("start", "end", "rowless"), [(2, 4, 1), (0, 6, 5), (0, 1, 1), (3, 5, 1), (4, 5, 1)]
 )

@@ -32,12 +32,43 @@ def write_tallies(connection: Connection, known: Known) -> None:
 
 
 def drop_tallies(connection: Connection, record_ids: Sequence[int]) -> None:
-    """Forget the totals of the batches whose rows cease to stand, or begin to."""
-    touched = select(record.c.batch_id).where(record.c.id.in_(as_set(connection, record_ids)))
-    batch_ids = sorted(connection.scalars(touched.distinct()))
-    _mark(connection, batch_ids, is_tallied=False)
-    doomed = tally.c.batch_id.in_(as_set(connection, batch_ids))
-    connection.execute(delete(tally).where(doomed))
+    """
+    Forget the totals of the batches whose rows cease to stand.
+
+    Those of a batch that was pruned cannot be counted again: the rows are taken off them.
+    """
+    touched = (
+        select(record.c.batch_id, batch.c.pruned_at.is_not(None))
+        .join(batch, batch.c.id == record.c.batch_id)
+        .where(record.c.id.in_(as_set(connection, record_ids)))
+    )
+    found = connection.execute(touched.distinct()).all()
+    fresh = sorted(batch_id for batch_id, is_pruned in found if not is_pruned)
+    _mark(connection, fresh, is_tallied=False)
+    connection.execute(delete(tally).where(tally.c.batch_id.in_(as_set(connection, fresh))))
+    if pruned := sorted(batch_id for batch_id, is_pruned in found if is_pruned):
+        _take_off(connection, pruned, record_ids)
+
+
+def _take_off(connection: Connection, batch_ids: Sequence[int], record_ids: Sequence[int]) -> None:
+    _mark(connection, batch_ids, is_tallied=True)
+    label = func.coalesce(record.c.label, "")
+    mine = record.c.id.in_(as_set(connection, record_ids))
+    number = (
+        select(func.count())
+        .where(
+            mine,
+            record.c.batch_id == tally.c.batch_id,
+            record.c.outcome == tally.c.outcome,
+            label == tally.c.label,
+        )
+        .scalar_subquery()
+    )
+    of_these = tally.c.batch_id.in_(as_set(connection, batch_ids))
+    connection.execute(delete(tally).where(of_these, tally.c.number <= number))
+    connection.execute(
+        update(tally).where(of_these, number > 0).values(number=tally.c.number - number)
+    )
 
 
 def totals(connection: Connection, known: Known) -> list[Total]:
