@@ -320,6 +320,15 @@ def test_the_view_is_asked_by_offset_without_a_scan(million: Ledger) -> None:
     assert [] == scans
 
 
+def test_batches_that_are_held_back_are_counted_without_a_scan(million: Ledger) -> None:
+    start = million.pipeline_state(PIPELINE).progress[1].planned  # type: ignore[union-attr]
+    held = [carry(million, OffsetRange(1, at, at + 5)) for at in range(start, start + 20, 5)]
+    with explained(million) as scans:
+        million.counts(PIPELINE)
+    million.commit(held[-1])
+    assert [] == scans, scans[0][0] + "\n" + scans[0][1]
+
+
 def test_records_are_copied_in_the_order_of_an_index(million: Ledger) -> None:
     """To sort them all would take as long as the whole copy, before its first row."""
     asked: list[str] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, text, update
 
 from frameferry.ledger.bulk import as_set
 from frameferry.ledger.pipelines import Known
@@ -26,7 +26,7 @@ def write_tallies(connection: Connection, known: Known) -> None:
     fresh = _untallied(known).where(ended)
     for batch_id in list(connection.scalars(fresh)):
         _mark(connection, [batch_id], is_tallied=True)
-        counted = _standing(batch_id).subquery()
+        counted = _standing(record.c.batch_id == batch_id).subquery()
         columns = ["batch_id", "outcome", "label", "number"]
         connection.execute(tally.insert().from_select(columns, select(counted)))
 
@@ -83,11 +83,14 @@ def totals(connection: Connection, known: Known) -> list[Total]:
         (outcome, label or None, int(number))
         for outcome, label, number in connection.execute(query)
     ]
-    for batch_id in list(connection.scalars(_untallied(known))):
-        found += [
-            (outcome, label or None, number)
-            for _, outcome, label, number in connection.execute(_standing(batch_id)).all()
-        ]
+    standing = _standing(record.c.batch_id.in_(_untallied(known))).subquery()
+    rows = select(standing.c.outcome, standing.c.label, func.sum(standing.c.number))
+    found += [
+        (outcome, label or None, int(number))
+        for outcome, label, number in connection.execute(
+            rows.group_by(standing.c.outcome, standing.c.label)
+        )
+    ]
     return found
 
 
@@ -105,9 +108,9 @@ def _untallied(known: Known) -> Select[int]:
     )
 
 
-def _standing(batch_id: int) -> Select[int, str | None, str, int]:
+def _standing(of: ColumnElement[bool]) -> Select[int, str | None, str, int]:
     """
-    Count a batch's standing rows.
+    Count the standing rows of batches.
 
     A scalar sub-select is looked up row by row; a join would, on a large ledger without fresh
     statistics, read all of `current` for each batch.
@@ -124,7 +127,9 @@ def _standing(batch_id: int) -> Select[int, str | None, str, int]:
         .scalar_subquery()
     )
     return (
-        select(record.c.batch_id, record.c.outcome, label, func.count())
-        .where(record.c.batch_id == batch_id, stands == record.c.id)
+        select(
+            record.c.batch_id, record.c.outcome, label.label("label"), func.count().label("number")
+        )
+        .where(of, stands == record.c.id)
         .group_by(record.c.batch_id, record.c.outcome, label)
     )
