@@ -9,7 +9,12 @@ import pytest
 from fixtures.plant import Plant, Process, Site
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import ConnectionMissing, PredictionsIncomplete
+from frameferry.errors import (
+    ConnectionMissing,
+    ConnectionUnresolved,
+    FrameferryError,
+    PredictionsIncomplete,
+)
 from frameferry.pipeline import steps, world
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
@@ -44,7 +49,7 @@ def test_a_run_takes_on_no_more_leaves_than_airflow_can_expand(sqlite_site: Site
     assert leaves[2:258] == steps.plan(ctx).batch_ids
 
 
-def without_ftp(plant: Plant) -> Process:
+def without_ftp(plant: Plant, error: type[FrameferryError]) -> Process:
     """Start a process that finds no FTP connection."""
     process = plant.process()
     found = process.ctx.resolve
@@ -52,7 +57,7 @@ def without_ftp(plant: Plant) -> Process:
     def resolve(conn_id: str) -> Any:
         if conn_id == plant.settings.deliver.connection:
             msg = f"connection {conn_id!r} is not defined"
-            raise ConnectionMissing(msg)
+            raise error(msg)
         return found(conn_id)
 
     process.ctx = replace(process.ctx, resolve=resolve)
@@ -60,17 +65,18 @@ def without_ftp(plant: Plant) -> Process:
 
 
 @pytest.mark.parametrize("is_judged", [True, False])
+@pytest.mark.parametrize("error", [ConnectionMissing, ConnectionUnresolved])
 def test_a_missing_connection_is_missed_before_judging_and_begins_no_run(
-    sqlite_site: Site, is_judged: bool
+    sqlite_site: Site, is_judged: bool, error: type[FrameferryError]
 ) -> None:
     plant = Plant(sqlite_site, partitions=1)
     plant.produce(3)
     [batch] = steps.plan(plant.process().ctx).batch_ids
     if is_judged:
         steps.infer(plant.process().ctx, batch)
-    judged, process = plant.judge.calls, without_ftp(plant)
+    judged, process = plant.judge.calls, without_ftp(plant, error)
     process.carry()
-    assert ["ConnectionMissing"] == [type(error).__name__ for error in process.errors]
+    assert [error] == [type(met) for met in process.errors]
     answer = steps.wait(process.ctx)
     assert not answer.now
     assert f"batch {batch} backs off" in answer.reason

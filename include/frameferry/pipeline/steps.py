@@ -19,6 +19,7 @@ from frameferry.domain.state import PipelineState
 from frameferry.errors import (
     BatchUnfinished,
     ConnectionMissing,
+    ConnectionUnresolved,
     PredictionsIncomplete,
     RecordChanged,
     TopicChanged,
@@ -150,7 +151,8 @@ def infer(ctx: Context, batch_id: int) -> Outcome:
         "split" where the batch has ended: the next plan returns its pieces.
 
     Raises:
-        ConnectionMissing: Nobody can say where the files would go; nothing was judged.
+        ConnectionMissing, ConnectionUnresolved: Nobody can say where the files would go; nothing
+            was judged.
     """
     found = ctx.ledger.batch(batch_id)
     if found.split_at is not None:
@@ -171,7 +173,7 @@ def _may_move(ctx: Context, judged: Batch) -> bool:
     """Look without a claim; where that fails it is asked once more, so that a back-off follows."""
     try:
         return _must_move(ctx, judged)
-    except ConnectionMissing:
+    except (ConnectionMissing, ConnectionUnresolved):
         return True
 
 

@@ -35,10 +35,11 @@ def unblock(ctx: Context, *, who: str, judge_again: bool = False) -> bool:
 
 
 def _take_back(ctx: Context, batch_id: int, who: str) -> None:
+    destination = ctx.ftp().destination
     batch = ctx.ledger.claim(batch_id, owner=ctx.owner, lease_seconds=LEASE_SECONDS)
     ctx.ledger.judge_again(
         batch.token,
-        destination=ctx.ftp().destination,
+        destination=destination,
         base=ctx.settings.deliver.base,
         why=f"{who} had it judged again",
     )
