@@ -5,10 +5,12 @@ is broken, as `scripts/mutants` shows.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from fixtures.boundary import Boundary, Crashed, Zombie, when
 from fixtures.log_clients import LogReader
-from fixtures.persons import judge_again
+from fixtures.persons import accept_all, judge_again
 from fixtures.plant import Plant, Site
 from fixtures.promise import all_done, promise
 
@@ -282,4 +284,30 @@ def test_a_judge_that_forgets_a_record_again_and_again_has_none_delivered_twice(
         [row for row in rows if row.offset != 3] if number <= 3 else rows
     )
     plant.finish()
+    all_done(plant)
+
+
+@pytest.mark.parametrize("by", ["the judge", "a person"])
+def test_what_is_lost_of_a_batch_that_is_judged_again_is_lost_once(
+    sqlite_site: Site, by: str
+) -> None:
+    plant = Plant(sqlite_site, max_records=6)
+    plant.produce(6)
+    if by == "the judge":
+        plant.judge.distort = lambda number, rows: [
+            row for row in rows if row.offset != 4 or number > 1
+        ]
+    process = plant.process()
+    (batch_id,) = process.attempt(steps.plan).batch_ids
+    assert process.succeeds(steps.infer, batch_id)
+    plant.log.expire(plant.topic, 0, 2)
+    with suppress(Crashed):
+        plant.process(when("ftp.RNFR", Boundary.die)).attempt(steps.deliver, batch_id)
+    plant.pass_time()
+    if by == "a person":
+        assert judge_again(plant)
+    plant.finish()
+    (gap,) = plant.site.ledger.gaps(plant.pipeline)
+    assert (gap.start, gap.end) == (0, 2)
+    accept_all(plant)
     all_done(plant)

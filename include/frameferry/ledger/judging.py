@@ -143,8 +143,8 @@ class Judging:
         Take back rows that turned out not to be the records of the range: a failure of judging.
 
         Of a charged batch of one offset, which is judged between controls, it is a proof as well.
-        Where rows have receipts or open intents, the batch is split: they, and what was compared
-        before, go to judged pieces, and the rest is judged again.
+        Where rows have receipts, open intents or gaps, the batch is split: they, and what was
+        compared before, go to judged pieces, and the rest is judged again.
 
         Args:
             token: The attempt that found out.
@@ -163,7 +163,7 @@ class Judging:
 
     def judge_again(self, token: Token, *, destination: str, base: str, why: str) -> None:
         """
-        Take back all rows without a receipt or an open intent, on a person's word.
+        Take back all rows without a receipt, an open intent or a gap, on a person's word.
 
         It counts as no failure. As `withdraw_predictions`, it splits a batch that has such rows.
         An intent at another place than the pipeline delivers to now is given up: nobody is going

@@ -36,7 +36,7 @@ from frameferry.ledger.text import storable
 @dataclass(frozen=True, slots=True)
 class _Rest:
     """
-    What of a batch is judged again: all but what was compared, and what files may be of.
+    What of a batch is judged again: all but what was compared, is lost, or a file may be of.
 
     `compared` is a partition and an offset: the rows before it stand. `place` is the server and the
     base that are delivered to now: on a person's word an intent at another place is given up.
@@ -46,8 +46,8 @@ class _Rest:
     place: tuple[str, str] | None = None
 
     def touched(self) -> ColumnElement[bool]:
-        """Hold where a file is, or may be: under a receipt, or an intent that is still open."""
-        is_there = func.coalesce(record.c.outcome, "") == "delivered"
+        """Hold where a file is, or may be, or a gap: where something hangs on the row."""
+        is_there = func.coalesce(record.c.outcome, "").in_(["delivered", "gap"])
         is_intended = record.c.outcome.is_(None) & record.c.part_path.is_not(None)
         if self.place is not None:
             is_intended &= ~is_elsewhere(*self.place)
@@ -117,7 +117,7 @@ def _take_back(
     trouble: dict[str, Any],
 ) -> None:
     """
-    Let the whole batch be judged again, or where files may be of it the rest of it.
+    Let the whole batch be judged again, or where something hangs on its rows the rest of it.
 
     A batch that is not judged has no rows, so that whatever befalls it next, a split or a loss,
     none is forgotten.
