@@ -122,7 +122,7 @@ def _writes(ledger: Ledger, token: Token, record_id: int) -> dict[str, object]:
         "record_failure": lambda: ledger.record_failure(token, error="e", retry_after_seconds=1),
         "record_predictions": lambda: record(ledger, token, rows([WANTED])),
         "withdraw_predictions": lambda: ledger.withdraw_predictions(
-            token, partition=0, offset=0, error="e"
+            token, partition=0, offset=0, error="e", is_proof=False
         ),
         "judge_again": lambda: ledger.judge_again(token, destination="d", base="/", why="e"),
         "consignments": lambda: ledger.consignments(token),

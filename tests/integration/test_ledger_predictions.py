@@ -189,7 +189,9 @@ def test_a_duplicate_of_a_record_that_is_refused_is_delivered_itself(press: Ledg
 def test_a_duplicate_of_a_withdrawn_record_is_delivered_itself(press: Ledger) -> None:
     first = judged(press, WANTED, said=[row(0, 3, value=b"x", path="/p/a.jpg")])
     second = judged(press, OffsetRange(1, 0, 4), said=[row(1, 0, value=b"x", path="/p/a.jpg")])
-    press.withdraw_predictions(first.token, partition=0, offset=0, error="no such record")
+    press.withdraw_predictions(
+        first.token, partition=0, offset=0, error="no such record", is_proof=False
+    )
     deliver(press, second)
     record(press, first.token, [row(0, 2, value=b"y", path="/p/a.jpg")])
     assert [line.reason for line in press.quarantined(PIPELINE)] == ["name taken"]
@@ -198,7 +200,9 @@ def test_a_duplicate_of_a_withdrawn_record_is_delivered_itself(press: Ledger) ->
 def test_withdrawn_rows_are_judged_again(press: Ledger) -> None:
     wrong = [row(0, 0), row(0, 1), row(0, 3, quarantine=("truncated", ""))]
     batch = judged(press, WANTED, said=wrong)
-    press.withdraw_predictions(batch.token, partition=0, offset=0, error="no row for 0:2")
+    press.withdraw_predictions(
+        batch.token, partition=0, offset=0, error="no row for 0:2", is_proof=False
+    )
     assert press.batch(batch.id).inferred_at is None
     assert press.counts(PIPELINE).records == 0
     assert _last_error(press) == "no row for 0:2"
@@ -225,7 +229,9 @@ def test_what_was_delivered_or_may_be_outlives_a_withdrawal_in_a_judged_piece(
     due = press.consignments(batch.token)
     intend(press, batch, due[:2])
     receive(press, batch, due[:1])
-    press.withdraw_predictions(batch.token, partition=0, offset=3, error="no row for 0:3")
+    press.withdraw_predictions(
+        batch.token, partition=0, offset=3, error="no row for 0:3", is_proof=False
+    )
     assert press.batch(batch.id).split_at is not None
     found = pieces(press, batch)
     stands, again = (claim(press, found[OffsetRange(0, *part)].id) for part in ((0, 3), (3, 4)))
@@ -296,20 +302,14 @@ def test_judging_again_twice_convicts_nobody(press: Ledger) -> None:
     assert press.batch(batch.id).trouble == Trouble()
 
 
-@pytest.mark.parametrize(("is_charged", "proofs"), [(True, 1), (False, 0)])
-def test_a_wrong_row_is_a_proof_only_between_controls(
-    press: Ledger, is_charged: bool, proofs: int
+@pytest.mark.parametrize("is_proof", [True, False])
+def test_a_wrong_row_is_a_failure_and_a_proof_where_it_was_judged_alone(
+    press: Ledger, is_proof: bool
 ) -> None:
-    whole = claim(press, plan(press, OffsetRange(0, 0, 2)))
-    halves = [[OffsetRange(0, 0, 1)], [OffsetRange(0, 1, 2)]]
-    first, _ = press.split_batch(
-        whole.token, pieces=halves, lost=[], is_charged=is_charged, why="it fails"
-    )
-    batch = claim(press, first)
-    record(press, batch.token, [row(0, 0)])
-    press.withdraw_predictions(batch.token, partition=0, offset=0, error="wrong")
-    trouble = press.batch(first).trouble
-    assert (trouble.failures, trouble.proofs) == (1, proofs)
+    batch = judged(press, OffsetRange(0, 0, 1))
+    press.withdraw_predictions(batch.token, partition=0, offset=0, error="wrong", is_proof=is_proof)
+    trouble = press.batch(batch.id).trouble
+    assert (trouble.failures, trouble.proofs) == (1, int(is_proof))
 
 
 def test_only_a_judged_batch_that_is_not_delivered_can_be_withdrawn(press: Ledger) -> None:
@@ -317,7 +317,9 @@ def test_only_a_judged_batch_that_is_not_delivered_can_be_withdrawn(press: Ledge
     done = carried(press, OffsetRange(1, 0, 4))
     for batch in (planned, done):
         with pytest.raises(LedgerConflict, match="judged and not delivered"):
-            press.withdraw_predictions(batch.token, partition=0, offset=0, error="wrong")
+            press.withdraw_predictions(
+                batch.token, partition=0, offset=0, error="wrong", is_proof=False
+            )
 
 
 def test_two_batches_that_want_one_name_at_once_do_not_both_get_it(

@@ -272,7 +272,9 @@ def test_a_row_that_was_delivered_before_a_withdrawal_is_counted(press: Ledger) 
     first, *_ = press.consignments(batch.token)
     intend(press, batch, [first])
     receive(press, batch, [first])
-    press.withdraw_predictions(batch.token, partition=0, offset=2, error="wrong rows")
+    press.withdraw_predictions(
+        batch.token, partition=0, offset=2, error="wrong rows", is_proof=False
+    )
     assert 1 == press.counts(PIPELINE).delivered
     other = committed(press, OffsetRange(1, 0, 1))
     assert 2 == press.counts(PIPELINE).delivered, other

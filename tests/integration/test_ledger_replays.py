@@ -237,7 +237,7 @@ def test_a_replay_waits_for_its_receipts_like_any_batch(shipped: Ledger) -> None
 def test_a_withdrawn_replay_leaves_what_stood(shipped: Ledger) -> None:
     before = _standing(shipped)
     batch = _replay(shipped, "redeliver")
-    shipped.withdraw_predictions(batch.token, partition=0, offset=0, error="wrong")
+    shipped.withdraw_predictions(batch.token, partition=0, offset=0, error="wrong", is_proof=False)
     assert _standing(shipped) == before
     said: list[NamedPrediction] = [row(0, at) for at in range(4)]
     record(shipped, batch.token, said)

@@ -306,15 +306,24 @@ def test_innocent_batches_beside_a_poisonous_one_are_not_charged(
     assert [3] == [row.offset for row in ctx.ledger.quarantined(ctx.pipeline)]
 
 
+@pytest.mark.parametrize("case", [(8, 6), (1, 0)])
 def test_a_judge_that_never_returns_a_records_row_is_found_out(
-    ferry: FerryBench, ctx: Context, judge: Judge, kafka_server: Any, ftp_server: Any
+    ferry: FerryBench,
+    ctx: Context,
+    judge: Judge,
+    kafka_server: Any,
+    ftp_server: Any,
+    case: tuple[int, int],
 ) -> None:
-    kafka_server.produce(ctx.settings.kafka.topic, images(8, poison=(6,)))
+    count, which = case
+    kafka_server.produce(ctx.settings.kafka.topic, images(count, poison=(which,)))
     judge.poison = {}
     judge.forgets = b"poison"
     carry(ctx)
-    assert 7 == len(contents(ferry, ftp_server))
-    assert [6] == [row.offset for row in ctx.ledger.quarantined(ctx.pipeline)]
+    assert count - 1 == len(contents(ferry, ftp_server))
+    assert [which] == [row.offset for row in ctx.ledger.quarantined(ctx.pipeline)]
+    # A control before each of the two proofs, and one before the verdict.
+    assert 3 <= len(judge.controls)
 
 
 def test_unjudged_images_may_be_delivered_all_the_same(

@@ -137,12 +137,11 @@ class Judging:
         write_names(self._transactions, record)
 
     def withdraw_predictions(
-        self, token: Token, *, partition: int, offset: int, error: str
+        self, token: Token, *, partition: int, offset: int, error: str, is_proof: bool
     ) -> None:
         """
         Take back rows that turned out not to be the records of the range: a failure of judging.
 
-        Of a charged batch of one offset, which is judged between controls, it is a proof as well.
         Where rows have receipts, open intents or gaps, the batch is split: they, and what was
         compared before, go to judged pieces, and the rest is judged again.
 
@@ -151,6 +150,7 @@ class Judging:
             partition: Where the rows and the records part.
             offset: The first one in doubt; what lies before was compared.
             error: What is wrong there.
+            is_proof: It was one offset, judged behind a control that passed: a proof as well.
 
         Raises:
             Fenced: A newer attempt, a split or a restore owns the batch.
@@ -158,7 +158,11 @@ class Judging:
         """
         with self._transactions.write() as connection:
             withdrawals.withdraw_predictions(
-                connection, token, partition=partition, offset=offset, error=error
+                *(connection, token),
+                partition=partition,
+                offset=offset,
+                error=error,
+                is_proof=is_proof,
             )
 
     def judge_again(self, token: Token, *, destination: str, base: str, why: str) -> None:

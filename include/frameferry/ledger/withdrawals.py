@@ -67,15 +67,23 @@ _UNJUDGED = dict.fromkeys(
 
 
 def withdraw_predictions(
-    connection: Connection, token: Token, *, partition: int, offset: int, error: str
+    connection: Connection,
+    token: Token,
+    *,
+    partition: int,
+    offset: int,
+    error: str,
+    is_proof: bool,
 ) -> None:
     """Take back what is in doubt from an offset on; see `Ledger.withdraw_predictions`."""
     held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE)
     row = _row(connection, held)
-    words = storable(error)
-    trouble = {"failures": row.failures + 1, "last_failure": words, "last_error": words}
-    if row.charges and row.record_count == 1:
-        trouble["proofs"] = row.proofs + 1
+    trouble = {
+        "failures": row.failures + 1,
+        "proofs": row.proofs + is_proof,
+        "last_failure": storable(error),
+        "last_error": storable(error),
+    }
     _take_back(connection, held, row, _Rest(compared=(partition, offset)), error, trouble)
 
 

@@ -36,6 +36,7 @@ from frameferry.pipeline import losing, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.grouping import GROUP_RECORDS, Group, Item, groups
 from frameferry.pipeline.publishing import LazyPublisher
+from frameferry.pipeline.trial import was_judged_alone
 
 log = structlog.get_logger()
 
@@ -182,7 +183,11 @@ def _checked(
 
 def _send_back(ctx: Context, token: Token, partition: int, offset: int, what: str) -> None:
     ctx.ledger.withdraw_predictions(
-        token, partition=partition, offset=offset, error=f"{what}: {partition}:{offset}"
+        token,
+        partition=partition,
+        offset=offset,
+        error=f"{what}: {partition}:{offset}",
+        is_proof=was_judged_alone(ctx, ctx.ledger.batch(token.batch_id)),
     )
     raise PredictionsIncomplete(
         what,

@@ -67,6 +67,11 @@ def judge_batch(ctx: Context, batch: Batch) -> Outcome:
         batch = _afresh(ctx, batch)
 
 
+def was_judged_alone(ctx: Context, batch: Batch) -> bool:
+    """Say of a judged batch whether it is one offset, judged behind a control that passed."""
+    return batch.offsets == 1 and _next(ctx, batch) is not Trial.JUDGE
+
+
 def _next(ctx: Context, batch: Batch) -> Trial:
     return next_trial(
         batch.trouble,
