@@ -423,31 +423,6 @@ def test_nothing_of_a_lost_life_becomes_a_file_after_its_recovery(
     all_done(plant)
 
 
-def test_a_picture_of_a_lost_life_and_of_another_topic_is_not_written_over(
-    own_site: Site, tmp_path: Path
-) -> None:
-    plant = Plant(own_site, partitions=1, name="{stem}_{partition}-{offset:020d}{suffix}")
-    plant.produce(2)
-    plant.finish()
-    back_up(own_site.url, tmp_path / "older.db")
-    plant.log.create_topic(plant.topic, partitions=1)
-    plant.produce(1)
-    assert is_blocked(plant)
-    assert accept_topic(plant)
-    plant.finish()
-    # This one becomes the same generation of the restored ledger as the last one was.
-    plant.log.create_topic(plant.topic, partitions=1)
-    plant.produce(1, mark="another, and a longer one: ")
-    restore(plant, tmp_path / "older.db")
-    assert recover_and_accept(plant)
-    before = plant.site.ftp.files(plant.base)
-    plant.finish()
-    promise(plant)
-    assert before.items() <= plant.site.ftp.files(plant.base).items()
-    (held,) = plant.site.ledger.quarantined(plant.pipeline)
-    assert (held.offset, held.reason) == (0, "name taken")
-
-
 def put_back(older: sqlite3.Connection, url: str) -> None:
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as ledger:
         older.backup(ledger)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, null, select
 
 from frameferry.ledger.bulk import as_text_set
 from frameferry.ledger.tables import pipeline, record
 from frameferry.ledger.upkeep_tables import kept_name
-
-NAME_TAKEN: Final = "name taken"
-"""Why a record is quarantined whose name another one's file has."""
 
 
 class Position(NamedTuple):

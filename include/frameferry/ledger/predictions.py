@@ -17,11 +17,12 @@ from frameferry.ledger.claims import ranges_of
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import upsert
 from frameferry.ledger.fence import Held, fence
-from frameferry.ledger.names import NAME_TAKEN, Holder, Position, find_holders, name_key
+from frameferry.ledger.names import Holder, Position, find_holders, name_key
 from frameferry.ledger.sightings import leave_in_doubt, under_sighted_names
 from frameferry.ledger.tables import batch, current, pipeline, quarantine, record
 from frameferry.ledger.text import storable
 
+NAME_TAKEN = "name taken"
 Row = dict[str, Any]
 
 

@@ -6,8 +6,8 @@ from sqlalchemy import Connection, exists, select, update
 
 from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.fence import Held
-from frameferry.ledger.names import NAME_TAKEN, Holder, Position, find_holders, name_key
-from frameferry.ledger.predictions import write_quarantine
+from frameferry.ledger.names import Holder, Position, find_holders, name_key
+from frameferry.ledger.predictions import NAME_TAKEN, write_quarantine
 from frameferry.ledger.tables import pipeline, record
 
 

@@ -20,7 +20,7 @@ from frameferry.ledger.bulk import as_pairs
 from frameferry.ledger.clock import from_now
 from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.fence import Held
-from frameferry.ledger.names import NAME_TAKEN, find_holders, name_key
+from frameferry.ledger.names import find_holders, name_key
 from frameferry.ledger.pipelines import Known
 from frameferry.ledger.tables import batch, batch_range, progress, record
 from frameferry.ledger.upkeep_tables import sighting
@@ -58,12 +58,7 @@ def replace_sightings(
 def under_sighted_names(
     connection: Connection, held: Held, destination: str, rows: Sequence[NamedPrediction]
 ) -> list[NamedPrediction]:
-    """
-    Give rows the names under which their files were seen: a label in it may be another today.
-
-    A file of that very name which is not the record's is another picture's: of a topic that was
-    created anew, and accepted in a life of the ledger that is forgotten. It is not written over.
-    """
+    """Give rows the names under which their files were seen: a label in it may be another today."""
     seen = _seen_in(connection, held, destination)
     return [_under_sighted_name(row, seen) for row in rows] if seen else list(rows)
 
@@ -164,14 +159,11 @@ def _under_sighted_name(
 ) -> NamedPrediction:
     said = row.prediction
     found = seen.get((said.partition, said.offset))
-    if found is None or row.quarantine is not None:
+    if found is None or row.quarantine is not None or found.size_bytes != said.size_bytes:
         return row
-    if found.size_bytes == said.size_bytes and found.sha256 in {None, said.sha256}:
-        return replace(row, remote_path=found.remote_path)
-    if name_key(found.remote_path) != name_key(row.remote_path):
+    if found.sha256 not in {None, said.sha256}:
         return row
-    why = f"before the ledger was restored {row.remote_path} was another picture's file"
-    return replace(row, quarantine=(NAME_TAKEN, why))
+    return replace(row, remote_path=found.remote_path)
 
 
 def _same_record() -> ColumnElement[bool]:
