@@ -278,17 +278,23 @@ def test_a_new_leader_over_batches_from_before_a_truncation_cut_nothing_off(
     all_done(plant)
 
 
-@pytest.mark.parametrize("is_judged", [False, True])
-def test_a_topic_created_anew_with_fewer_partitions_ends_what_was_of_the_others(
-    sqlite_site: Site, is_judged: bool
-) -> None:
-    plant = Plant(sqlite_site, partitions=2, max_open=1)
+def over_two_partitions(site: Site, *, is_judged: bool) -> Plant:
+    """Plan one batch over a picture of the first partition and two of the second."""
+    plant = Plant(site, partitions=2, max_open=1)
     plant.produce(1)
     plant.produce(2, partition=1)
     if is_judged:
         infer(plant)
     else:
         plant.process().attempt(steps.plan)
+    return plant
+
+
+@pytest.mark.parametrize("is_judged", [False, True])
+def test_a_topic_created_anew_with_fewer_partitions_ends_what_was_of_the_others(
+    sqlite_site: Site, is_judged: bool
+) -> None:
+    plant = over_two_partitions(sqlite_site, is_judged=is_judged)
     plant.log.create_topic(plant.topic, partitions=1)
     plant.produce(4)
     assert is_blocked(plant)
@@ -309,10 +315,7 @@ def narrowed(plant: Plant, *partitions: int) -> None:
 def test_a_batch_over_a_partition_that_is_another_pipelines_by_now_reads_no_other_topic(
     sqlite_site: Site,
 ) -> None:
-    plant = Plant(sqlite_site, partitions=2, max_open=1)
-    plant.produce(1)
-    plant.produce(2, partition=1)
-    plant.process().attempt(steps.plan)
+    plant = over_two_partitions(sqlite_site, is_judged=False)
     narrowed(plant, 0)
     plant.log.create_topic(plant.topic, partitions=2)
     plant.produce(2)
@@ -330,13 +333,7 @@ def test_a_batch_over_a_partition_that_is_another_pipelines_by_now_reads_no_othe
 def test_what_retention_takes_of_a_partition_that_was_taken_out_is_a_gap(
     sqlite_site: Site, is_judged: bool
 ) -> None:
-    plant = Plant(sqlite_site, partitions=2, max_open=1)
-    plant.produce(2)
-    plant.produce(2, partition=1)
-    if is_judged:
-        infer(plant)
-    else:
-        plant.process().attempt(steps.plan)
+    plant = over_two_partitions(sqlite_site, is_judged=is_judged)
     narrowed(plant, 0)
     plant.log.expire(plant.topic, 1, 2)
     plant.finish()

@@ -9,9 +9,10 @@ import pytest
 from fixtures.ferry import FerryBench, bench, delivered_files
 
 from frameferry.domain.batch import Trouble
-from frameferry.domain.records import Receipt
+from frameferry.domain.records import Consignment, Receipt
 from frameferry.errors import ConfigError, DeliveryRefused, PipelineBlocked
 from frameferry.pipeline import steps
+from frameferry.pipeline.context import Context
 from frameferry.pipeline.replay import plan_replay
 from frameferry.pipeline.run import run_batch, run_until_caught_up
 from frameferry.pipeline.unblock import unblock
@@ -78,14 +79,22 @@ def test_what_was_tried_nowhere_yet_moves_by_itself(
     assert sorted(VALUES) == sorted(delivered_files(ftp_server, base).values())
 
 
+def dies_renaming(ctx: Context, batch: int) -> Consignment:
+    """Leave one record with its receipt and one with an open intent; return the first."""
+    token = ctx.ledger.claim(batch, owner="dies", lease_seconds=60).token
+    first, second, *_ = ctx.ledger.consignments(token)
+    parts = [(first.record_id, "/a/part-1"), (second.record_id, "/a/part-2")]
+    ctx.ledger.record_intents(token, parts)
+    ctx.ledger.record_receipts(token, [Receipt(first.record_id, "size")])
+    ctx.ledger.release(token)
+    return first
+
+
 def test_what_may_be_renamed_already_does_not_move(ferry: FerryBench) -> None:
     with ferry.context() as ctx:
         [batch] = steps.plan(ctx).batch_ids
         steps.infer(ctx, batch)
-        token = ctx.ledger.claim(batch, owner="dies", lease_seconds=60).token
-        [first, *_] = ctx.ledger.consignments(token)
-        ctx.ledger.record_intents(token, [(first.record_id, "/a/part")])
-        ctx.ledger.release(token)
+        dies_renaming(ctx, batch)
         judged_at = ctx.ledger.batch(batch).inferred_at
     move_base(ferry)
     with ferry.context() as ctx:
@@ -102,12 +111,7 @@ def test_what_may_be_renamed_at_a_place_that_is_given_up_goes_to_the_new_one(
     with ferry.context() as ctx:
         [batch] = steps.plan(ctx).batch_ids
         steps.infer(ctx, batch)
-        token = ctx.ledger.claim(batch, owner="dies", lease_seconds=60).token
-        first, second, *_ = ctx.ledger.consignments(token)
-        parts = [(first.record_id, "/a/part-1"), (second.record_id, "/a/part-2")]
-        ctx.ledger.record_intents(token, parts)
-        ctx.ledger.record_receipts(token, [Receipt(first.record_id, "size")])
-        ctx.ledger.release(token)
+        first = dies_renaming(ctx, batch)
     move(ferry)
     with ferry.context() as ctx:
         with pytest.raises(DeliveryRefused, match=r"now delivers to .*judge-again"):

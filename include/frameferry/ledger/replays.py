@@ -188,13 +188,7 @@ def _refuse_pruned(
 
 def _rowless(connection: Connection, known: Known, wanted: OffsetRange) -> int:
     """Count the offsets for which no row stands: what was pruned, markers and gaps."""
-    query = select(func.count()).where(
-        current.c.pipeline_id == known.id,
-        current.c.generation == known.generation,
-        current.c.partition == wanted.partition,
-        current.c.offset >= wanted.start,
-        current.c.offset < wanted.end,
-    )
+    query = select(func.count()).select_from(current).where(*_within(known, wanted))
     return wanted.length - connection.execute(query).scalar_one()
 
 

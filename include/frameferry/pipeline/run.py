@@ -13,7 +13,7 @@ _POLL_SECONDS = 1.0
 
 def run_once(ctx: Context, *, on_batch: Callable[[int, str], None] | None = None) -> int:
     """
-    Plan, carry every open batch through, and mirror what was committed.
+    Plan, carry what the plan returns, and mirror what was committed.
 
     Args:
         ctx: The pipeline.
