@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import methodcaller
 from typing import Any, Final
 
@@ -64,6 +64,7 @@ class RangeReader:
         name_headers: Further headers to hand on, for names that are made of them.
         stall_seconds: How long to wait without any progress; time spent by the caller between
             two records does not count.
+        reading: Options of librdkafka's for this read, over our own: how much is fetched ahead.
     """
 
     def __init__(
@@ -75,12 +76,14 @@ class RangeReader:
         filename_header: str,
         name_headers: Sequence[str] = (),
         stall_seconds: float = 30,
+        reading: Mapping[str, Any] | None = None,
     ) -> None:
         self._connection = connection
         self._wanted = wanted
         self._filename_header = filename_header
         self._name_headers = name_headers
         self._stall_seconds = stall_seconds
+        self._reading = {**_READING, **(reading or {})}
         self._place = TopicPartition(topic, wanted.partition, wanted.start)
         self._listener = Listener(connection)
         self._taker = CensusTaker(wanted)
@@ -107,7 +110,7 @@ class RangeReader:
             ConnectionMissing: librdkafka does not understand the connection's options.
         """
         self._taker = CensusTaker(self._wanted)
-        own = {**_READING, "stats_cb": self._note_fetched}
+        own = {**self._reading, "stats_cb": self._note_fetched}
         consumer = open_consumer(self._connection, self._listener, own)
         try:
             self._refuse_lost(consumer)

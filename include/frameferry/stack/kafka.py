@@ -187,7 +187,7 @@ def _java(folder: Path) -> list[str]:
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={folder / 'log4j2.yaml'}",
         "-cp",
-        f"{jars('kafka')}/*",
+        f"{jars()}/*",
     ]
 
 

@@ -18,7 +18,7 @@ from frameferry.config.folder import load_all
 from frameferry.config.home import home, ledger_url, pipelines_folder
 from frameferry.config.pools import pool_slots
 from frameferry.errors import ConfigError, StackError
-from frameferry.stack import airflow, ftp, jars, kafka, processes, servers, spark
+from frameferry.stack import airflow, ftp, kafka, processes, servers, spark
 from frameferry.stack.servers import Kind, Setting
 from frameferry.stack.state import StackState, StateFile
 
@@ -164,7 +164,6 @@ def _environment(
         "FRAMEFERRY_HOME": str(home()),
         "FRAMEFERRY_PIPELINES": str(pipelines_folder()),
         "FRAMEFERRY_LEDGER_URL": ledger_url(),
-        **({"FRAMEFERRY_JARS": str(jars.jars("spark"))} if jars.are_there() else {}),
     }
     for name, (variable, describe) in _CONNECTIONS.items():
         if name in running and name in state.servers:
