@@ -27,6 +27,7 @@ from fixtures.judging import (
     surface,
 )
 from fixtures.kafka import KafkaServer
+from fixtures.oddities import produce_with_broken_header_name
 from fixtures.polling import poll
 from fixtures.spark import SparkServer
 
@@ -157,6 +158,28 @@ def test_the_headers_that_a_name_is_made_of_travel_with_the_row(
     assert {"line": "3", "recipe 'id'": "도장"} == rows[0]
     assert [{"recipe 'id'": "\N{REPLACEMENT CHARACTER}" * 2}, {}] == rows[1:3]
     assert {"line": header_text(long)} == rows[3]
+
+
+def test_what_is_odd_about_a_record_fails_no_picture(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    """Dates in nanoseconds, before 1970 and of the year 9999; odd headers; no key, no value."""
+    any_time = str(2**63 - 1)
+    keep = {
+        "message.timestamp.after.max.ms": any_time,
+        "message.timestamp.before.max.ms": any_time,
+    }
+    topic = kafka_server.create_topic(config=keep)
+    dates = [time.time_ns(), 1, 253_402_300_799_000, 2**62]
+    for number, date in enumerate(dates):
+        kafka_server.produce(topic, [surface(number)], timestamp_ms=date)
+    produce_with_broken_header_name(kafka_server.bootstrap_servers, topic, surface(4))
+    many = [("filename", b"\0"), *[("x", b"y")] * 2000]
+    kafka_server.produce(topic, [surface(5), None], headers=[many, [("filename", None)]])
+    rows = judged(make_job(kafka_server, topic, OffsetRange(0, 0, 7)), spark_server).predictions
+    assert dates == [row.timestamp_ms for row in rows[:4]]
+    assert [row.label is not None for row in rows] == [True] * 6 + [False]
+    assert "empty" == rows[6].reason
 
 
 def test_a_password_of_kafka_is_in_no_event_log_nor_log(
