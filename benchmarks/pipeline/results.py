@@ -75,7 +75,7 @@ def described(options: Options) -> dict[str, Any]:
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},
-            "kafka": next(jars("kafka").glob("kafka_2.13-*.jar")).stem.rpartition("-")[2],
+            "kafka": next(jars().glob("kafka_2.13-*.jar")).stem.rpartition("-")[2],
         },
         "settings": settings,
     }
