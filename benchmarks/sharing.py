@@ -3,7 +3,7 @@ Measure how pipelines share one Spark server: one has a backlog, the others a tr
 
     python benchmarks/sharing.py [--pipelines 1 5 20] [--seconds 40]
 
-Prints one line a number of pipelines: what Spark's side takes of memory (proportional set size: what
+Prints one line a number of pipelines: what Spark takes of memory (proportional set size: what
 processes share is counted once), what the backlog's pipeline judged and delivered a second, and how
 long a picture of a trickle took from Kafka to its receipt, while the backlog lasted. The steps run
 without Airflow, each pipeline in a thread of one process.
