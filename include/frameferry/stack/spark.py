@@ -115,7 +115,9 @@ CONF = {
     "spark.app.name": "frameferry",
     "spark.ui.enabled": "false",
     "spark.driver.memory": "1g",
-    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    # One that ran out of memory shall die and be started again, not linger.
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 "
+    "-XX:+ExitOnOutOfMemoryError",
     # No image ever reaches the driver; one that tries shall fail early.
     "spark.driver.maxResultSize": "64m",
     "spark.sql.shuffle.partitions": "2",
