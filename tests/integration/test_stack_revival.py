@@ -17,9 +17,10 @@ from fixtures.ferry import FRAMEFERRY
 from fixtures.kafka import KafkaServer
 from fixtures.polling import poll
 
-from frameferry.cli.session import resolve_and_revive, use_stack_connections
+from frameferry.cli.session import resolve_and_revive, session, use_stack_connections
+from frameferry.config.connections import ftp_connection
 from frameferry.config.home import home
-from frameferry.errors import ConnectionMissing, StackError
+from frameferry.errors import ConnectionMissing, FtpUnavailable, StackError
 from frameferry.stack import ports, processes, revival, servers, stack, watch
 from frameferry.stack.state import StateFile
 
@@ -97,6 +98,14 @@ def log(name="ftp"):
     return home() / "logs" / f"{name}.log"
 
 
+def write_pipeline(folder, monkeypatch):
+    (folder / "p.yaml").write_text(
+        "pipeline: p\nkafka: {connection: plant_kafka, topic: revived}\nmodel: none\n"
+        "deliver: {connection: archive_ftp, base: /out}\n"
+    )
+    monkeypatch.setenv("FRAMEFERRY_PIPELINES", str(folder))
+
+
 def is_serving():
     return record().is_up and ports.answers(record().ports["control"])
 
@@ -105,13 +114,7 @@ def test_a_run_starts_its_dead_servers_again_each_in_a_line_and_delivers(tmp_pat
     unwatched("kafka", "ftp")
     server = KafkaServer(stack.status()["kafka"]["bootstrap_servers"], StateFile(home()))
     server.produce(server.create_topic("revived"), [b"picture"])
-    pipelines = tmp_path / "pipelines"
-    pipelines.mkdir()
-    (pipelines / "p.yaml").write_text(
-        "pipeline: p\nkafka: {connection: plant_kafka, topic: revived}\nmodel: none\n"
-        "deliver: {connection: archive_ftp, base: /out}\n"
-    )
-    monkeypatch.setenv("FRAMEFERRY_PIPELINES", str(pipelines))
+    write_pipeline(tmp_path, monkeypatch)
     kill("kafka")
     kill("ftp")
 
@@ -133,11 +136,32 @@ def test_what_died_is_still_described_and_what_became_of_it_is_said():
     assert described == stack.environment()[FTP_VARIABLE]
     died = stack.status()["ftp"]["died"]
     assert f"ftp died (killed by signal 9, {log()} ends at " in died
-    assert "frameferry run` starts it again" in died
+    assert died.endswith("; the next `frameferry run` starts it again")
 
     assert 2 == len(revived())
     assert "died" not in stack.status()["ftp"]
     assert "was started again; try once more" in stack.death("ftp")
+
+
+def meet(door):
+    with session("p") as ctx:
+        ctx.open_ftp(door)
+
+
+def test_a_server_that_dies_in_a_command_is_what_its_error_tells_of(tmp_path, monkeypatch):
+    write_pipeline(tmp_path, monkeypatch)
+    unwatched("ftp")
+    use_stack_connections()
+    door = ftp_connection(resolve_and_revive("archive_ftp"))
+    kill()
+    with pytest.raises(FtpUnavailable, match="refused") as caught:
+        meet(door)
+    assert caught.value.remedy.startswith(f"ftp died (killed by signal 9, {log()} ends at ")
+
+    revived()
+    with pytest.raises(FtpUnavailable, match="refused") as caught:
+        meet(door.model_copy(update={"port": 1}))
+    assert "ftp had died and was started again; try once more" == caught.value.remedy
 
 
 def test_it_keeps_its_port_its_password_and_its_files():

@@ -116,11 +116,12 @@ def revive(name: str, *, on_progress: OnProgress | None = None) -> None:
 
 def death(name: str) -> str:
     """Say what became of a server that died, a minute ago at most where it lives again."""
-    record = StateFile(home()).state.servers.get(name, ServerRecord())
+    state = StateFile(home()).state
+    record = state.servers.get(name, ServerRecord())
     if record.given_up:
         return str(revival.refusal(name, record))
     if record.is_down:
-        return f"{revival.death(name, record, home())}; `frameferry run` starts it again"
+        return f"{revival.death(name, record, home())}; {_helper(name, state)} starts it again"
     if record.wanted and record.revived and time.time() - record.revived[-1] < _JUST_SECONDS:
         return f"{name} had died and was started again; try once more"
     return ""
@@ -229,6 +230,12 @@ def _answers(record: ServerRecord) -> bool:
 
 def _condition(record: ServerRecord, name: str) -> dict[str, Any]:
     return {"up": record.is_up, **({"died": death(name)} if record.is_down else {})}
+
+
+def _helper(name: str, state: StackState) -> str:
+    if watcher.NAME in state.servers and state.servers[watcher.NAME].is_up:
+        return "the watcher"
+    return "`frameferry stack up`" if name == "airflow" else "the next `frameferry run`"
 
 
 def _pools() -> dict[str, int]:
