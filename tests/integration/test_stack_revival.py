@@ -22,6 +22,7 @@ from frameferry.config.connections import ftp_connection
 from frameferry.config.home import home
 from frameferry.errors import ConnectionMissing, FtpUnavailable, StackError
 from frameferry.stack import ports, processes, revival, servers, stack, watch
+from frameferry.stack.lock import locked
 from frameferry.stack.state import StateFile
 
 REVIVE = "from frameferry.stack import stack; stack.revive('ftp', on_progress=print)"
@@ -35,10 +36,13 @@ FILLED_IN = (
 # Read by every Python that starts, so also by a server: `switch` says what becomes of it.
 SITE = """
 import os, pathlib, sys, time
-words = pathlib.Path(__file__).with_name("switch").read_text().split()
-if words and "frameferry.stack.ftp_server" in sys.orig_argv:
-    print("no such disk", flush=True)
-    os._exit(3) if words == ["dies"] else time.sleep(2 if words == ["dawdles"] else 600)
+switch = pathlib.Path(__file__).with_name("switch")
+if "frameferry.stack.ftp_server" in sys.orig_argv:
+    while switch.read_text() == "waits":
+        time.sleep(0.05)
+    if switch.read_text() == "dies":
+        print("no such disk", flush=True)
+        os._exit(3)
 """
 
 
@@ -60,7 +64,7 @@ def _impatient(monkeypatch):
 
 @pytest.fixture
 def switch(tmp_path, monkeypatch):
-    """Say what a server does that is started: it dies, hangs or dawdles; or serves."""
+    """Say what a server does that is started: it `dies`, or `waits` for another word."""
     (tmp_path / "sitecustomize.py").write_text(SITE)
     (tmp_path / "switch").write_text("")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -128,6 +132,10 @@ def test_a_run_starts_its_dead_servers_again_each_in_a_line_and_delivers(tmp_pat
         assert re.search(rf"^{name} is up again \(", done.stderr, re.MULTILINE)
     assert [b"picture"] == [p.read_bytes() for p in (home() / "ftp").rglob("*") if p.is_file()]
 
+    stack.down(["kafka"])
+    assert [False, True] == [stack.status()[name]["up"] for name in ("kafka", "ftp")]
+    assert stack.status()["watcher"]["up"]
+
 
 def test_what_died_is_still_described_and_what_became_of_it_is_said():
     unwatched("ftp")
@@ -190,6 +198,7 @@ def test_one_that_dies_at_each_start_is_given_up_and_its_log_named(switch):
     assert caught.value.remedy.endswith("no such disk")
 
     before = log().read_text()
+    StateFile(home()).change(lambda state: state.server("ftp").revived.clear())
     with pytest.raises(StackError, match="3 new starts"):
         revived()
     assert before == log().read_text()
@@ -306,14 +315,21 @@ def test_of_two_processes_at_once_one_starts_it_and_the_other_waits():
 
 def test_one_that_is_being_started_is_waited_for(switch):
     unwatched("ftp")
-    switch("dawdles")
+    switch("waits")
     kill()
-    with subprocess.Popen([sys.executable, "-c", REVIVE], stdout=subprocess.DEVNULL) as starting:
-        poll(lambda: record().is_up, "its new process")
-        assert not is_serving()
-        assert [] == revived()
-        assert is_serving()
-    assert 0 == starting.returncode
+    both = [threading.Thread(target=revived) for _ in range(2)]
+    both[0].start()
+    poll(lambda: record().is_up, "its new process")
+    both[1].start()
+    both[1].join(0.5)
+    assert both[1].is_alive()
+    assert not is_serving()
+
+    switch("")
+    for one in both:
+        one.join(60)
+    assert is_serving()
+    assert 1 == len(record().revived)
 
 
 def test_the_watcher_starts_it_again_while_nobody_runs_a_command():
@@ -322,6 +338,18 @@ def test_the_watcher_starts_it_again_while_nobody_runs_a_command():
     poll(lambda: is_serving() and record().processes["ftp"] != dead, "the watcher")
     poll(lambda: "ftp is up again" in log("watcher").read_text(), "its word")
     assert f"ftp died ({log()} ends at" in log("watcher").read_text()
+
+
+def test_a_server_that_is_given_up_does_not_end_the_watcher():
+    stack.up(["ftp"])
+    watching = record("watcher")
+    with locked() as files:
+        files.change(lambda state: state.server("ftp").revived.extend([time.time()] * 3))
+        kill()
+    poll(lambda: record().given_up, "the watcher's last word")
+    poll(lambda: "watcher.failed" in log("watcher").read_text(), "it in the log")
+    assert processes.is_alive(watching.processes["watcher"])
+    assert 1 == log("watcher").read_text().count("watcher.failed")
 
 
 def test_two_watchers_do_no_harm_and_end_when_nothing_is_left_to_watch():
@@ -347,9 +375,10 @@ def test_a_killed_watcher_is_seen_and_comes_back_with_the_next_start():
 
 def test_a_stop_does_not_wait_for_a_start_of_the_watchers(switch):
     stack.up(["ftp"])
-    switch("hangs")
+    switch("waits")
     dead = kill()
     poll(lambda: record().is_up and record().processes["ftp"] != dead, "a start that hangs")
+    assert 1 == len(record().revived), "a start that is killed counts, too"
     began = time.monotonic()
     stack.down()
     assert time.monotonic() - began < 30

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,8 +16,8 @@ from frameferry.config.pools import pool_slots
 from frameferry.errors import ConfigError, StackError
 from frameferry.stack import (
     airflow,
+    doors,
     ftp,
-    jars,
     kafka,
     ports,
     processes,
@@ -28,7 +27,7 @@ from frameferry.stack import (
     watcher,
 )
 from frameferry.stack.lock import locked
-from frameferry.stack.servers import Kind, Setting
+from frameferry.stack.servers import Kind
 from frameferry.stack.state import ServerRecord, StackState, StateFile
 
 SERVERS = ("kafka", "spark", "ftp", "airflow")
@@ -129,11 +128,7 @@ def death(name: str) -> str:
 
 def server_behind(variable: str, value: str) -> str | None:
     """Name the server of this home that a variable describes; None if it is somebody's own."""
-    state = StateFile(home()).state
-    for name, (ours, _) in _CONNECTIONS.items():
-        if ours == variable and _environment(state, [name]).get(ours) == value:
-            return name
-    return None
+    return doors.server_behind(variable, value, StateFile(home()).state)
 
 
 def status() -> dict[str, Any]:
@@ -143,14 +138,8 @@ def status() -> dict[str, Any]:
     Passwords are in it: show it to the home's owner only.
     """
     state = StateFile(home()).state
-    describe: dict[str, Callable[[Setting], dict[str, Any]]] = {
-        "kafka": lambda s: {"bootstrap_servers": kafka.build(s).bootstrap_servers},
-        "spark": lambda s: {"url": spark.build(s).url},
-        "ftp": _ftp_door,
-        "airflow": _airflow_door,
-    }
     described: dict[str, Any] = {
-        name: {**_condition(state.servers[name], name), **describe[name](_setting(state, name))}
+        name: {**_condition(state.servers[name], name), **doors.door(name, state)}
         for name in SERVERS
         if name in state.servers
     }
@@ -167,9 +156,9 @@ def environment() -> dict[str, str]:
     database only if Airflow does: elsewhere the user's own shows through.
     """
     state = StateFile(home()).state
-    described = _environment(state, _there(state))
+    described = doors.environment(state, _there(state))
     if "airflow" in _there(state):
-        described |= airflow.build(_setting(state, "airflow"), {}, {}).for_commands()
+        described |= airflow.build(doors.setting(state, "airflow"), {}, {}).for_commands()
     return described
 
 
@@ -209,7 +198,7 @@ def _stop(name: str, files: StateFile) -> None:
 def _kinds(files: StateFile, wanted: Collection[str]) -> list[Kind]:
     def connections() -> Mapping[str, str]:
         # Airflow may be first to need the FTP server's password: whoever is, makes it.
-        return _environment(files.state, _there(files.state) | set(wanted), secret=files.secret)
+        return doors.environment(files.state, _there(files.state) | set(wanted), files.secret)
 
     return [kafka.KIND, spark.KIND, ftp.KIND, airflow.kind(connections, _pools())]
 
@@ -244,72 +233,6 @@ def _pools() -> dict[str, int]:
     except ConfigError:
         whole = {}
     return pool_slots(whole.values())
-
-
-def _environment(
-    state: StackState, running: Collection[str], secret: Callable[[str], str] | None = None
-) -> dict[str, str]:
-    described = {
-        "FRAMEFERRY_HOME": str(home()),
-        "FRAMEFERRY_PIPELINES": str(pipelines_folder()),
-        "FRAMEFERRY_LEDGER_URL": ledger_url(),
-        **({"FRAMEFERRY_JARS": str(jars.jars("spark"))} if jars.are_there() else {}),
-    }
-    for name, (variable, describe) in _CONNECTIONS.items():
-        if name in running and name in state.servers:
-            described[variable] = json.dumps(describe(_setting(state, name, secret)))
-    return described
-
-
-def _kafka_connection(setting: Setting) -> dict[str, Any]:
-    servers_ = kafka.build(setting).bootstrap_servers
-    return {"conn_type": "kafka", "extra": {"bootstrap.servers": servers_}}
-
-
-def _ftp_connection(setting: Setting) -> dict[str, Any]:
-    door = _ftp_door(setting)
-    return {
-        "conn_type": "ftp",
-        "host": door["host"],
-        "port": door["port"],
-        "login": door["user"],
-        "password": door["password"],
-    }
-
-
-def _spark_connection(setting: Setting) -> dict[str, Any]:
-    server = spark.build(setting)
-    return {"conn_type": "spark_connect", "host": f"sc://{server.host}", "port": server.port}
-
-
-def _ftp_door(setting: Setting) -> dict[str, Any]:
-    server = ftp.build(setting)
-    return {
-        "host": server.host,
-        "port": server.port,
-        "user": server.user,
-        "password": server.password,
-        "root": str(server.root),
-    }
-
-
-def _airflow_door(setting: Setting) -> dict[str, Any]:
-    server = airflow.build(setting, {}, {})
-    return {"url": server.url, "user": airflow.USER, "password": server.password}
-
-
-_CONNECTIONS = {
-    "kafka": ("AIRFLOW_CONN_PLANT_KAFKA", _kafka_connection),
-    "ftp": ("AIRFLOW_CONN_ARCHIVE_FTP", _ftp_connection),
-    "spark": ("AIRFLOW_CONN_SPARK_DEFAULT", _spark_connection),
-}
-
-
-def _setting(state: StackState, name: str, secret: Callable[[str], str] | None = None) -> Setting:
-    """Describe a server; for looking only, without *secret*: no secret is made then."""
-    return Setting(
-        home(), state.server(name).ports, secret or (lambda key: state.secrets.get(key, ""))
-    )
 
 
 def _checked(only: Sequence[str] | None) -> tuple[str, ...]:
