@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from fixtures.ferry import FRAMEFERRY
@@ -208,7 +209,7 @@ def test_one_that_dies_at_each_start_is_given_up_and_its_log_named(switch):
     switch("")
     stack.up(["ftp"])
     assert is_serving()
-    assert [] == record().revived
+    assert ("", []) == (record().given_up, record().revived)
 
 
 def test_one_that_dies_after_each_start_is_given_up_too():
@@ -354,14 +355,23 @@ def test_a_server_that_is_given_up_does_not_end_the_watcher():
 
 def test_two_watchers_do_no_harm_and_end_when_nothing_is_left_to_watch():
     stack.up(["ftp"])
-    second = subprocess.Popen([sys.executable, "-m", "frameferry.stack.watch"])
-    for times in (1, 2):
-        dead = kill()
-        poll(lambda dead=dead: is_serving() and record().processes["ftp"] != dead, "a watcher")
-        assert times == len(record().revived)
-        assert 1 == len(processes.find(mark("ftp")))
-    stack.down()
-    assert 0 == second.wait(30)
+    with second_watcher() as second:
+        for times in (1, 2):
+            dead = kill()
+            poll(lambda dead=dead: is_serving() and record().processes["ftp"] != dead, "a watcher")
+            assert times == len(record().revived)
+            assert 1 == len(processes.find(mark("ftp")))
+        stack.down()
+        assert 0 == second.wait(30)
+
+
+@contextmanager
+def second_watcher():
+    with subprocess.Popen([sys.executable, "-m", "frameferry.stack.watch"]) as second:
+        try:
+            yield second
+        finally:
+            second.kill()
 
 
 def test_a_killed_watcher_is_seen_and_comes_back_with_the_next_start():
