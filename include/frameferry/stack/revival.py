@@ -139,7 +139,7 @@ def _last_words(name: str, record: ServerRecord, home: Path) -> str:
         for log in (_log(home, process) for process in record.processes)
         if log.exists()
     ]
-    return f"{death(name, record, home)}. See {'; '.join(tails)}"
+    return ". See ".join(filter(None, (death(name, record, home), "; ".join(tails))))
 
 
 def _log(home: Path, process: str) -> Path:
