@@ -14,7 +14,7 @@ FTP_KINDS := vsftpd,proftpd,pureftpd
 FTP_TESTS := tests/integration tests/faults
 CHECKS := check-unit check-property check-types check-imports check-lint check-format
 
-.PHONY: setup demo test test-ftp-servers test-ftp-matrix check mutants model lock $(CHECKS)
+.PHONY: setup demo test test-ftp-servers test-ftp-matrix check mutants benchmark measure-memory measure-loads model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -42,6 +42,18 @@ test-ftp-servers: setup ## the engine on vsftpd, ProFTPD and Pure-FTPd; Debian o
 test-ftp-matrix: setup ## every fault on every server, without selection; writes docs/ftp-matrix.md
 	@scripts/unpack-debian $(FTP_SERVERS)
 	@$(PYTEST) $(IN_FOUR) tests/faults/test_delivery_faults.py --ftp-servers=pyftpdlib,$(FTP_KINDS) --ftp-full --ftp-table=docs/ftp-matrix.md
+
+benchmark: setup ## the chain beside a loop by hand and the old design: half an hour, or SMOKE=1; ONLY="--parts near"
+	@$(if $(SMOKE),,scripts/unpack-debian vsftpd)
+	@$(BIN)/python -m benchmarks.pipeline $(if $(SMOKE),--smoke) $(ONLY)
+
+measure-memory: setup ## peak memory against a batch's size and a server's batches, drawn; ONLY="--scale 0.1"
+	@scripts/unpack-debian vsftpd
+	@$(BIN)/python -m benchmarks.memory $(ONLY)
+
+measure-loads: setup ## four backlogs at default settings: failures, heap, memory; ONLY="--scale 0.1"
+	@scripts/unpack-debian vsftpd
+	@$(BIN)/python -m benchmarks.loads $(ONLY)
 
 model: setup ## train the demo's model again
 	@$(BIN)/python -m frameferry.inference.training

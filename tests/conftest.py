@@ -28,6 +28,7 @@ SPARK_FILES = {
     "test_spark_submit.py",
     "test_stack_spark.py",
     "test_poison.py",
+    "test_load.py",
 }
 SAID = "said"
 """The property under which a test tells what it covered, for whoever reads the run."""

@@ -32,7 +32,6 @@ FILLED_IN = (
     FTP_VARIABLE,
     "AIRFLOW_CONN_PLANT_KAFKA",
     "AIRFLOW_CONN_SPARK_DEFAULT",
-    "FRAMEFERRY_JARS",
 )
 # Read by every Python that starts, so also by a server: `switch` says what becomes of it.
 SITE = """

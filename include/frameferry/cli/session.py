@@ -26,7 +26,7 @@ def use_stack_connections() -> None:
     A connection that is set as `AIRFLOW_CONN_<ID>` always wins.
     """
     for name, value in stack.environment().items():
-        if name.startswith("AIRFLOW_CONN_") or name == "FRAMEFERRY_JARS":
+        if name.startswith("AIRFLOW_CONN_"):
             os.environ.setdefault(name, value)
 
 

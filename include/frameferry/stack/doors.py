@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from frameferry.config.home import home, ledger_url, pipelines_folder
-from frameferry.stack import airflow, ftp, jars, kafka, spark
+from frameferry.stack import airflow, ftp, kafka, spark
 from frameferry.stack.servers import Setting
 from frameferry.stack.state import StackState
 
@@ -27,7 +27,6 @@ def environment(
         "FRAMEFERRY_HOME": str(home()),
         "FRAMEFERRY_PIPELINES": str(pipelines_folder()),
         "FRAMEFERRY_LEDGER_URL": ledger_url(),
-        **({"FRAMEFERRY_JARS": str(jars.jars("spark"))} if jars.are_there() else {}),
     }
     for name, (variable, describe) in _CONNECTIONS.items():
         if name in names and name in state.servers:

@@ -1,0 +1,97 @@
+"""What is carried: sizes of pictures, models, and how many pictures make one round of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Size:
+    """A picture's pixels, and the noise that makes its JPEG as large as a camera's."""
+
+    width: int
+    height: int
+    noise: float
+    distinct: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+SIZES: Final = {
+    size.name: size
+    for size in (
+        Size(640, 480, noise=7.35, distinct=16),
+        Size(1600, 1200, noise=7.8, distinct=12),
+        Size(4000, 3000, noise=8.3, distinct=6),
+    )
+}
+CNN: Final = "cnn"
+MOBILENET: Final = "mobilenet"
+MODELS: Final = {CNN: "small CNN", MOBILENET: "MobileNetV2"}
+PARTITIONS: Final = 4
+
+
+NEAR: Final = "near"
+FAR: Final = "far"
+SCHEDULER: Final = "scheduler"
+PARTS: Final = (NEAR, FAR, SCHEDULER)
+
+
+@dataclass(frozen=True)
+class Load:
+    """One model on pictures of one size; a round carries *pictures* in about *batches*."""
+
+    part: str
+    size: Size
+    model: str
+    pictures: int
+    batches: int
+
+    @property
+    def name(self) -> str:
+        """Name it so that it may be part of a topic's and a pipeline's name."""
+        return f"{self.part}-{self.model}-{self.size.width}"
+
+    @property
+    def batch_records(self) -> int:
+        return -(-self.pictures // self.batches)
+
+
+PICTURES: Final = {
+    (CNN, "640x480"): 2400,
+    (CNN, "1600x1200"): 1000,
+    (CNN, "4000x3000"): 160,
+    (MOBILENET, "640x480"): 600,
+    (MOBILENET, "1600x1200"): 480,
+    (MOBILENET, "4000x3000"): 120,
+}
+"""A round of each takes the loop 10 to 20 seconds on two cores."""
+FAR_PICTURES: Final = 240
+"""Takes the old design half a minute, which sends one after the other."""
+FAR_MILLISECONDS: Final = 20
+
+
+def near_loads(models: list[str], sizes: list[str], share: float, batches: int) -> list[Load]:
+    """List what is carried over loopback; *share* scales the number of pictures."""
+    return [
+        Load(NEAR, SIZES[size], model, _scaled(PICTURES[model, size], share, batches), batches)
+        for model in models
+        for size in sizes
+    ]
+
+
+def far_load(share: float, batches: int) -> Load:
+    """Describe what is carried over a long way: small pictures, cheap to judge."""
+    return Load(FAR, SIZES["640x480"], CNN, _scaled(FAR_PICTURES, share, batches), batches)
+
+
+def scheduler_load(pictures: int, batches: int) -> Load:
+    """Describe what is carried under Airflow: many batches, of pictures cheap to judge."""
+    return Load(SCHEDULER, SIZES["640x480"], CNN, pictures, batches)
+
+
+def _scaled(pictures: int, share: float, batches: int) -> int:
+    return max(batches, round(pictures * share))
