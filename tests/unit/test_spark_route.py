@@ -93,7 +93,7 @@ def test_where_nothing_listens_the_answer_comes_at_once(scheme: str) -> None:
             attempt=1,
         )
         started = time.monotonic()
-        with pytest.raises(SparkUnavailable, match=f"nothing answers at {url}.*stack up"):
+        with pytest.raises(SparkUnavailable, match=f"nothing answers at {url}.*stack status"):
             judge(job, SparkConnection(conn_id="s", url=url), deadline_seconds=60)
         assert time.monotonic() - started < 5
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from frameferry.cli.session import session
+from frameferry.cli.session import explained, session
 from frameferry.cli.terminal import out, show_error, show_json
 from frameferry.config.connections import resolve_from_environment
 from frameferry.config.folder import load_all, shared_places
@@ -191,6 +191,9 @@ def _spark_advice(settings: PipelineSettings, asked: set[str]) -> list[str]:
 def _problems(settings: PipelineSettings) -> list[FrameferryError]:
     try:
         with open_context(settings, resolve_from_environment) as ctx:
-            return [problem.at(pipeline=settings.pipeline) for problem in check_pipeline(ctx)]
+            return [
+                explained(problem, settings).at(pipeline=settings.pipeline)
+                for problem in check_pipeline(ctx)
+            ]
     except FrameferryError as error:
         return [error.at(pipeline=settings.pipeline)]

@@ -185,6 +185,8 @@ def java(folder: Path) -> list[str]:
         str(find_java()),
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
+        # One that ran out of memory shall die and be started again, not linger.
+        "-XX:+ExitOnOutOfMemoryError",
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={folder / 'log4j2.yaml'}",
         "-cp",

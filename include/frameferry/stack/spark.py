@@ -118,7 +118,9 @@ CONF = {
     "spark.ui.enabled": "false",
     # The JVM never holds a picture: workers read Kafka, and rows are small.
     "spark.driver.memory": "512m",
-    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    # One that ran out of memory shall die and be started again, not linger.
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 "
+    "-XX:+ExitOnOutOfMemoryError",
     # No image ever reaches the driver; one that tries shall fail early.
     "spark.driver.maxResultSize": "64m",
     "spark.sql.shuffle.partitions": "2",
