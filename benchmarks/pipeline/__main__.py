@@ -18,14 +18,14 @@ import time
 from benchmarks.pipeline.documents import write_documents
 from benchmarks.pipeline.options import Options, parse
 from benchmarks.pipeline.parts import run_parts
-from benchmarks.pipeline.results import Results, described, write
+from benchmarks.pipeline.results import Results, described, settings_of, write
 from benchmarks.pipeline.table import table
 
 
 def main() -> None:
     options = parse(sys.argv[1:], __doc__ or "")
     began = time.monotonic()
-    results = Results(described(options), run_parts(options, say))
+    results = Results(described(settings_of(options)), run_parts(options, say))
     say(f"done after {(time.monotonic() - began) / 60:.1f} min\n\n{table(results)}")
     keep(options, results)
 
