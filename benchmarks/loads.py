@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from benchmarks.pipeline import ledgers
 from benchmarks.pipeline.command import Command
+from benchmarks.pipeline.documents import write_between
 from benchmarks.pipeline.heap import live_heap_bytes
 from benchmarks.pipeline.loads import SIZES
 from benchmarks.pipeline.memory import CLIENT, JVM, WORKER, Peaks
@@ -193,6 +194,25 @@ def line(outcome: Outcome) -> str:
     )
 
 
+def table(content: dict[str, Any]) -> str:
+    """Write the document's table; memory in MB."""
+    rows = [
+        "| load | GB | batches | failed | live heap | JVM | one Python worker | delivering |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*rows, *map(row, content["loads"])])
+
+
+def row(load: dict[str, Any]) -> str:
+    heap = load["heap_after_each_batch"] or [0]
+    peaks = " | ".join(f"{load['peaks'].get(kind, 0):,}" for kind in (JVM, WORKER, CLIENT))
+    failed = "gave up" if load["gave_up"] else len(load["failures"]) + load["failed"]
+    return (
+        f"| {load['load']}: {load['pictures']:,} pictures | {load['megabytes'] / 1000:.1f} "
+        f"| {load['batches']} | {failed} | {min(heap):.0f} to {max(heap):.0f} | {peaks} |"
+    )
+
+
 def write(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> None:
     content: dict[str, Any] = {
         "run": described({"scale": options.scale, "loads": options.loads}),
@@ -200,6 +220,8 @@ def write(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> None:
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if options.out == KEPT:
+        write_between("loads", table(content))
     print(f"written: {options.out}", flush=True)
 
 

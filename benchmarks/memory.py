@@ -24,6 +24,7 @@ from benchmarks.loads import MEGABYTE, live_heap_megabytes, take
 from benchmarks.pipeline import ledgers
 from benchmarks.pipeline.command import MODEL, Command
 from benchmarks.pipeline.connector import connector
+from benchmarks.pipeline.documents import write_between
 from benchmarks.pipeline.drawing import Drawing, Line
 from benchmarks.pipeline.loads import PARTITIONS, SIZES, grown_to
 from benchmarks.pipeline.memory import CLIENT, JVM, WORKER, Family, Peaks
@@ -36,6 +37,10 @@ from frameferry.stack import stack
 
 KEPT: Final = ROOT / "docs" / "measurements" / "memory.json"
 IMAGES: Final = ROOT / "docs" / "images"
+SHOWN: Final = """\
+![Peak memory against the size of one batch](images/memory-batch.svg)
+
+![Peak memory against the batches one server has carried](images/memory-server.svg)"""
 HEAP: Final = "live heap"
 OURS, OLD = "Frameferry", "old design"
 FIRST_PICTURES: Final = 31
@@ -85,8 +90,8 @@ def main() -> None:
         )
         by_batch = list(said(by_batches(ground, options.batches, options.batch_pictures)))
         by_size = list(said(by_sizes(ground, options.gigabytes)))
-    content = {"run": described(settings), "by_batch": by_batch, "by_size": by_size}
-    keep(options.out, content)
+    points = {"by_batch": [*map(asdict, by_batch)], "by_size": [*map(asdict, by_size)]}
+    keep(options.out, {"run": described(settings), **points})
 
 
 def parse() -> argparse.Namespace:
@@ -220,11 +225,18 @@ def cause(text: str) -> str:
 def keep(out: Path | None, content: dict[str, Any]) -> None:
     points, images = (out / KEPT.name, out) if out else (KEPT, IMAGES)
     points.parent.mkdir(parents=True, exist_ok=True)
-    listed = {name: list(map(asdict, content[name])) for name in ("by_batch", "by_size")}
-    points.write_text(json.dumps({**content, **listed}, indent=1) + "\n", encoding="utf-8")
-    for name, drawing in drawings(content["by_batch"], content["by_size"]).items():
+    points.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    for name, drawing in drawn(content).items():
         (images / name).write_text(drawing.svg(), encoding="utf-8")
     print(f"written: {points}", flush=True)
+    if out is None:
+        write_between("memory", SHOWN)
+
+
+def drawn(content: dict[str, Any]) -> dict[str, Drawing]:
+    """Make the drawings from kept points."""
+    by_batch, by_size = ([Point(**each) for each in content[n]] for n in ("by_batch", "by_size"))
+    return drawings(by_batch, by_size)
 
 
 def drawings(by_batch: Sequence[Point], by_size: Sequence[Point]) -> dict[str, Drawing]:

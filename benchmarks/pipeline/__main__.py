@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 import time
 
-from benchmarks.pipeline.documents import write_documents
+from benchmarks.pipeline.documents import write_between
 from benchmarks.pipeline.options import Options, parse
 from benchmarks.pipeline.parts import run_parts
 from benchmarks.pipeline.results import Results, described, settings_of, write
@@ -37,7 +37,7 @@ def keep(options: Options, results: Results) -> None:
     write(results, options.out)
     say(f"written: {options.out}")
     if options.document:
-        write_documents(results)
+        write_between("benchmark", table(results))
 
 
 def say(text: str) -> None:

@@ -33,6 +33,7 @@ class Options:
     ftp: str
     folder: Path
     ftp_folder: Path
+    note: str
     out: Path | None
     document: bool
 
@@ -83,6 +84,7 @@ def parse(argv: Sequence[str], what: str) -> Options:
     add("--ftp", default="vsftpd", choices=["vsftpd", "proftpd", "pureftpd", "embedded"])
     add("--folder", type=Path, default=Path("/tmp"), help="for Kafka's log: 10 GB")
     add("--ftp-folder", type=Path, default=Path("/dev/shm"), help="for the delivered files: 2 GB")
+    add("--note", default="", help="what a reader of the table must know of this run")
     add("--out", type=Path, help="where to write the results (default: the kept ones)")
     options = vars(parser.parse_args(argv))
     is_smoke = options.pop("smoke")

@@ -30,6 +30,7 @@ _SETTINGS: Final = (
     "scheduled_batches",
     "scheduled_rounds",
     "ftp",
+    "note",
 )
 
 
