@@ -2,7 +2,7 @@
 Peak memory against the size of a batch, and against the batches one server has carried; as root.
 
     make measure-memory                     two drawings in docs/images, their points beside them
-    make measure-memory ONLY="--gigabytes 1 0.1 --batches 10 --out FOLDER"
+    make measure-memory ONLY="--gigabytes 0.1 1 --batches 10 --out FOLDER"
 
 Of the embedded Spark server's JVM, its largest Python worker and the process that delivers, at
 default settings but for how much a batch may be. Beside the first the old design's, until it dies.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +46,7 @@ OURS, OLD = "Frameferry", "old design"
 FIRST_PICTURES: Final = 31
 """Of a pipeline that it does not know, the planner dares no more in one batch."""
 OLD_GIGABYTES: Final = (0.1, 0.3, 1.0, 1.5, 2.0, 3.0, 10.0)
+_REASON_CHARACTERS: Final = 80
 ANY_SIZE: Final = {"max_records": 10**6, "max_bytes": "1TB", "target_seconds": 1e6}
 
 
@@ -99,7 +100,7 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = parser.add_argument
-    add("--gigabytes", type=float, nargs="+", default=[10.0, 1.0, 0.1], help="of a batch")
+    add("--gigabytes", type=float, nargs="+", default=[0.1, 1.0, 10.0], help="of a batch")
     add("--batches", type=int, default=50, help="that one server carries")
     add("--batch-pictures", type=int, default=15)
     add("--picture-megabytes", type=float, default=7.0)
@@ -129,27 +130,31 @@ def by_batches(ground: Ground, batches: int, batch_pictures: int) -> Iterator[Po
             heap = {HEAP: heap} if (heap := live_heap_megabytes(ground.home)) else {}
             points.append(Point(OURS, found.batches, {**peaks.restart(), **heap}))
 
-        command.carry(len(sizes), note)
-    take(ground.site, command.base, sizes)
+        died = carried(command, len(sizes), note)
+    take(ground.site, command.base, [] if died else sizes)
     ground.broker.delete(command.topic)
     yield from points
+    if died:
+        yield Point(OURS, points[-1].at if points else 0, {}, died)
 
 
 def by_sizes(ground: Ground, gigabytes: Sequence[float]) -> Iterator[Point]:
     """
-    Carry one batch of each size, the largest first, each on a server of its own.
+    Carry one batch of each size, each on a server, by a pipeline and from a topic of its own.
 
-    The planner first has to dare the largest: small pictures teach it that.
+    The largest topic stays for the old design.
     """
-    command = Command(ground.home, "memory-size")
-    command.write(ground.site, ANY_SIZE)
-    ground.broker.create(command.topic)
-    wanted = sorted(gigabytes, reverse=True)
-    teach(ground, command, ground.pictures_of(wanted[0]) + PARTITIONS)
-    for size in wanted:
-        yield one_batch(ground, command, size)
+    *smaller, largest = sorted(gigabytes)
+    for size in smaller:
+        yield one_batch(ground, size)
+        ground.broker.delete(command_of(ground, size).topic)
+    yield one_batch(ground, largest)
     stack.down(["spark"])
-    yield from old_sizes(ground, command.topic, wanted[0])
+    yield from old_sizes(ground, command_of(ground, largest).topic, largest)
+
+
+def command_of(ground: Ground, gigabytes: float) -> Command:
+    return Command(ground.home, f"memory-{ground.pictures_of(gigabytes)}-pictures")
 
 
 def teach(ground: Ground, command: Command, records: int) -> None:
@@ -162,18 +167,31 @@ def teach(ground: Ground, command: Command, records: int) -> None:
         count = grown_to(records, ledgers.last_batch_offsets(ground.home, command.pipeline))
 
 
-def one_batch(ground: Ground, command: Command, gigabytes: float) -> Point:
+def one_batch(ground: Ground, gigabytes: float) -> Point:
     """Carry one backlog on a fresh server, and say how large its largest batch really was."""
+    command, count = command_of(ground, gigabytes), ground.pictures_of(gigabytes)
+    command.write(ground.site, ANY_SIZE)
+    ground.broker.create(command.topic)
+    teach(ground, command, count + PARTITIONS)
     stack.down(["spark"])
     stack.up(["spark"])
     before = ledgers.last_batch(ground.home)
-    sizes = ground.fill(command.topic, ground.pictures_of(gigabytes))
+    sizes = ground.fill(command.topic, count)
     with Peaks(command.family) as peaks:
-        command.carry(len(sizes), lambda _: None)
+        died = carried(command, len(sizes), lambda _: None)
         found = peaks.restart()
-    take(ground.site, command.base, sizes)
-    carried = ledgers.largest_batch_bytes(ground.home, command.pipeline, after=before)
-    return Point(OURS, round(carried / 1e9, 3), found)
+    take(ground.site, command.base, [] if died else sizes)
+    weight = ledgers.largest_batch_bytes(ground.home, command.pipeline, after=before) / 1e9
+    return Point(OURS, round(weight or gigabytes, 3), found, died)
+
+
+def carried(command: Command, count: int, on_batch: Callable[[ledgers.Progress], None]) -> str:
+    """Carry, and say why it failed where it did."""
+    try:
+        command.carry(count, on_batch)
+    except RuntimeError as error:
+        return str(error)[:_REASON_CHARACTERS]
+    return ""
 
 
 def old_sizes(ground: Ground, topic: str, most: float) -> Iterator[Point]:
@@ -198,6 +216,7 @@ def old_batch(ground: Ground, topic: str, gigabytes: float) -> Point:
             program.wait_ready()
             program.carry(errand(ground, topic, gigabytes))
         except Died as death:
+            print(death, flush=True)
             died = cause(str(death))
         found = peaks.restart()
         program.stop()

@@ -20,7 +20,7 @@ CLIENT: Final = "client"
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 _RESET = "5"
 """Written to `clear_refs`: the mark begins anew (proc(5))."""
-_EVERY_SECONDS: Final = 0.25
+_EVERY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from benchmarks.pipeline.drawing import Drawing, Line
 from benchmarks.pipeline.loads import SIZES, grown_to
 from benchmarks.pipeline.loop import reduction
 from benchmarks.pipeline.pictures import heavy_pictures, padded, pictures
-from benchmarks.pipeline.processor import processor_seconds
+from benchmarks.pipeline.processor import Meter
 
 
 @pytest.mark.parametrize(("size", "kilobytes"), [("640x480", 74), ("1600x1200", 460)])
@@ -50,10 +50,23 @@ def test_a_backlog_grows_to_a_batch_without_a_rest():
 
 
 def test_processor_time_counts_children_that_have_ended():
-    me = psutil.Process(os.getpid())
-    before = processor_seconds([me])
+    meter = Meter(lambda: [psutil.Process(os.getpid())])
     subprocess.run([sys.executable, "-c", "sum(range(6_000_000))"], check=True)
-    assert processor_seconds([me]) - before > 0.05
+    assert meter.seconds() > 0.05
+
+
+def test_processor_time_does_not_fall_when_a_parent_ends_without_reaping():
+    """As Spark's daemon does: its workers' time of before must not be subtracted."""
+    busy = "sum(range(6_000_000)); print(flush=True); input()"
+    program = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '{busy}']); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        parent.stdout.readline()
+        meter = Meter(lambda: [psutil.Process(os.getpid())])
+        parent.stdin.write(b"\n\n")
+        parent.kill()
+    assert meter.seconds() >= 0
 
 
 def test_a_drawing_is_whole_and_names_its_lines():
