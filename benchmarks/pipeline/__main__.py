@@ -15,17 +15,17 @@ from __future__ import annotations
 import sys
 import time
 
-from benchmarks.pipeline.documents import write_documents
+from benchmarks.pipeline.documents import write_between
 from benchmarks.pipeline.options import Options, parse
 from benchmarks.pipeline.parts import run_parts
-from benchmarks.pipeline.results import Results, described, write
+from benchmarks.pipeline.results import Results, described, settings_of, write
 from benchmarks.pipeline.table import table
 
 
 def main() -> None:
     options = parse(sys.argv[1:], __doc__ or "")
     began = time.monotonic()
-    results = Results(described(options), run_parts(options, say))
+    results = Results(described(settings_of(options)), run_parts(options, say))
     say(f"done after {(time.monotonic() - began) / 60:.1f} min\n\n{table(results)}")
     keep(options, results)
 
@@ -37,7 +37,7 @@ def keep(options: Options, results: Results) -> None:
     write(results, options.out)
     say(f"written: {options.out}")
     if options.document:
-        write_documents(results)
+        write_between("benchmark", table(results))
 
 
 def say(text: str) -> None:

@@ -112,10 +112,14 @@ class Ferry:
 
     def __post_init__(self) -> None:
         folder = self.stage.home / f"pipelines-{self.stage.load.name}"
-        write_pipeline(folder, self.stage, f"run-{self.stage.load.name}", FERRY)
+        write_pipeline(folder, self.stage, self.pipeline, FERRY)
         environment = {"FRAMEFERRY_PIPELINES": str(folder)}
         log = self.stage.home / "logs" / "ferry.log"
         self.program = Program("benchmarks.pipeline.ferry", log=log, env=environment)
+
+    @property
+    def pipeline(self) -> str:
+        return f"run-{self.stage.load.name}"
 
     def wait_ready(self) -> None:
         self.program.wait_ready()
@@ -124,10 +128,9 @@ class Ferry:
         return self.program.processes() + of_server("spark", str(self.stage.home))()
 
     def carry(self, backlog: Backlog, folder: str) -> Mapping[str, Any]:  # noqa: ARG002
-        pipeline = f"run-{self.stage.load.name}"
-        before = ledgers.progress(self.stage.home, pipeline)
-        self.program.carry({"pipeline": pipeline})
-        return grown(self.stage.home, pipeline, before)
+        before = ledgers.progress(self.stage.home, self.pipeline)
+        self.program.carry({"pipeline": self.pipeline})
+        return grown(self.stage.home, self.pipeline, before)
 
     def stop(self) -> None:
         self.program.stop()

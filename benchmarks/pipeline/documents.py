@@ -1,20 +1,29 @@
-"""The table between its markers in the documents: written from the results, never by hand."""
+"""What stands between markers in the documents: written from kept results, never by hand."""
 
 from __future__ import annotations
 
-from benchmarks.pipeline.results import Results
+from typing import Final
+
 from benchmarks.pipeline.servers import ROOT
-from benchmarks.pipeline.table import table
 
-DOCUMENT = ROOT / "docs" / "measurements.md"
-BEGIN, END = "<!-- benchmark -->", "<!-- end benchmark -->"
+DOCUMENT: Final = ROOT / "docs" / "measurements.md"
 
 
-def write_documents(results: Results) -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    DOCUMENT.write_text(text.replace(between(text), table(results)), encoding="utf-8")
+def write_between(name: str, text: str) -> None:
+    """Put a text between the markers of this name, in place of what is there."""
+    document = DOCUMENT.read_text(encoding="utf-8")
+    begin, end = _markers(name)
+    before, rest = document.split(begin)
+    after = rest.split(end)[1]
+    DOCUMENT.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
-def between(text: str) -> str:
-    """Take what stands between the markers, without the blank lines beside them."""
-    return text.split(BEGIN)[1].split(END, maxsplit=1)[0].strip("\n")
+def between(name: str) -> str:
+    """Read what stands between the markers of this name, which are there once."""
+    begin, end = _markers(name)
+    _, rest = DOCUMENT.read_text(encoding="utf-8").split(begin)
+    return rest.split(end)[0].strip("\n")
+
+
+def _markers(name: str) -> tuple[str, str]:
+    return f"<!-- {name} -->", f"<!-- end {name} -->"

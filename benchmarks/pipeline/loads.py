@@ -57,7 +57,22 @@ class Load:
 
     @property
     def batch_records(self) -> int:
-        return -(-self.pictures // self.batches)
+        """Bound a batch: the transaction's markers are offsets too, and must not be left over."""
+        return -(-(self.pictures + PARTITIONS) // self.batches)
+
+
+def grown_to(records: int, last: int) -> int:
+    """
+    Count the pictures of a backlog after which the planner dares batches of so many records.
+
+    It doubles its last batch each time, and a small rest would have it begin anew: so there is
+    none. 0 where it dares them already.
+    """
+    total = 0
+    while 2 * last < records:
+        last *= 2
+        total += last
+    return max(0, total - PARTITIONS)
 
 
 PICTURES: Final = {
@@ -69,8 +84,9 @@ PICTURES: Final = {
     (MOBILENET, "4000x3000"): 120,
 }
 """A round of each takes the loop 10 to 20 seconds on two cores."""
-FAR_PICTURES: Final = 240
-"""Takes the old design half a minute, which sends one after the other."""
+FAR_PICTURES: Final = 480
+"""Takes the old design, which sends one after the other, more than a minute."""
+FAR_BATCHES: Final = 2
 FAR_MILLISECONDS: Final = 20
 
 
@@ -83,9 +99,10 @@ def near_loads(models: list[str], sizes: list[str], share: float, batches: int) 
     ]
 
 
-def far_load(share: float, batches: int) -> Load:
+def far_load(share: float) -> Load:
     """Describe what is carried over a long way: small pictures, cheap to judge."""
-    return Load(FAR, SIZES["640x480"], CNN, _scaled(FAR_PICTURES, share, batches), batches)
+    pictures = _scaled(FAR_PICTURES, share, FAR_BATCHES)
+    return Load(FAR, SIZES["640x480"], CNN, pictures, FAR_BATCHES)
 
 
 def scheduler_load(pictures: int, batches: int) -> Load:

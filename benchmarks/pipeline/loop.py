@@ -36,7 +36,7 @@ Judged = queue.Queue[Named | None]
 
 def reduction(width: int, height: int) -> int:
     """Choose how many times smaller libjpeg may decode: the result still covers the input."""
-    return max(ratio for ratio in (1, 2, 4, 8) if min(width, height) // ratio >= PIXELS)
+    return max(r for r in (1, 2, 4, 8) if r == 1 or min(width, height) // r >= PIXELS)
 
 
 class Loop:

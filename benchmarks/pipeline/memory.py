@@ -1,4 +1,4 @@
-"""Peak resident memory of the processes that carry a picture, by the kernel's own high-water marks."""
+"""Peak resident memory of the processes that carry pictures, by the kernel's high-water marks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Final, Self
 
 import psutil
@@ -20,7 +20,7 @@ CLIENT: Final = "client"
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 _RESET = "5"
 """Written to `clear_refs`: the mark begins anew (proc(5))."""
-_EVERY_SECONDS: Final = 0.25
+_EVERY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,30 @@ class Peaks:
     """
     Watch a family from a thread; one that ends meanwhile is counted up to the last look.
 
-    `megabytes` gives the peak of the JVM, of the largest Python worker and of the client.
+    `megabytes` gives the peak of the JVM, of the largest Python worker and of the client, since
+    the last `restart`.
     """
 
     def __init__(self, family: Family) -> None:
         self._family = family
         self._over = Event()
+        self._lock = Lock()
         self._thread = Thread(target=self._watch, daemon=True)
         self.megabytes: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        for process in families([*self._family.spark(), *self._family.client()]):
-            with suppress(OSError):
-                Path(f"/proc/{process.pid}/clear_refs").write_text(_RESET, encoding="ascii")
+        self.restart()
         self._thread.start()
         return self
+
+    def restart(self) -> dict[str, float]:
+        """Give the peaks until now, and begin anew."""
+        with self._lock:
+            before, self.megabytes = self.megabytes, {}
+            for process in families([*self._family.spark(), *self._family.client()]):
+                with suppress(OSError):
+                    Path(f"/proc/{process.pid}/clear_refs").write_text(_RESET, encoding="ascii")
+        return before
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
@@ -57,8 +66,8 @@ class Peaks:
 
     def _watch(self) -> None:
         while not self._over.wait(_EVERY_SECONDS):
-            self._look()
-        self._look()
+            with self._lock:
+                self._look()
 
     def _look(self) -> None:
         clients = set(self._family.client())

@@ -22,6 +22,7 @@ class Options:
     models: list[str]
     sizes: list[str]
     rounds: int
+    far_rounds: int
     share: float
     batches: int
     scheduled_pictures: int
@@ -32,6 +33,7 @@ class Options:
     ftp: str
     folder: Path
     ftp_folder: Path
+    note: str
     out: Path | None
     document: bool
 
@@ -46,6 +48,7 @@ SMOKE: Final = {
     "models": ["cnn"],
     "sizes": ["640x480"],
     "rounds": 1,
+    "far_rounds": 1,
     "share": 0.01,
     "batches": 2,
     "scheduled_pictures": 24,
@@ -66,6 +69,7 @@ def parse(argv: Sequence[str], what: str) -> Options:
     add("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     add("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
     add("--rounds", type=int, default=3)
+    add("--far-rounds", type=int, default=2)
     add("--share", type=float, default=1.0, help="times as many pictures a round")
     add("--batches", type=int, default=4, help="of Frameferry, in a round")
     add("--scheduled-pictures", type=int, default=12_000)
@@ -80,6 +84,7 @@ def parse(argv: Sequence[str], what: str) -> Options:
     add("--ftp", default="vsftpd", choices=["vsftpd", "proftpd", "pureftpd", "embedded"])
     add("--folder", type=Path, default=Path("/tmp"), help="for Kafka's log: 10 GB")
     add("--ftp-folder", type=Path, default=Path("/dev/shm"), help="for the delivered files: 2 GB")
+    add("--note", default="", help="what a reader of the table must know of this run")
     add("--out", type=Path, help="where to write the results (default: the kept ones)")
     options = vars(parser.parse_args(argv))
     is_smoke = options.pop("smoke")

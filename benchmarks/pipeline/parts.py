@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from benchmarks.pipeline import ledgers
 from benchmarks.pipeline.contestants import (
     FERRY,
     LOOP,
@@ -16,6 +18,8 @@ from benchmarks.pipeline.contestants import (
     SCHEDULED,
     STARTS,
     Contestant,
+    Ferry,
+    Scheduled,
     Stage,
     topic_of,
 )
@@ -26,6 +30,7 @@ from benchmarks.pipeline.loads import (
     SCHEDULER,
     Load,
     far_load,
+    grown_to,
     near_loads,
     scheduler_load,
 )
@@ -40,7 +45,11 @@ from benchmarks.pipeline.servers import (
     far_ftp_server,
     ftp_server,
 )
-from benchmarks.pipeline.topics import Broker
+from benchmarks.pipeline.topics import Backlog, Broker
+
+Fill = Callable[[int], Backlog]
+MOST_WARM_UP: Final = 2000
+GROWTHS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -89,32 +98,46 @@ def _near(ground: Ground) -> list[Round]:
 
 def _far(ground: Ground) -> list[Round]:
     options = ground.options
-    load = far_load(options.share, options.batches)
+    load = far_load(options.share)
     with far_ftp_server(options.ftp, options.ftp_folder, FAR_MILLISECONDS) as site:
         return _compete(ground, load, site, (FERRY, LOOP, OLD))
 
 
 def _compete(ground: Ground, load: Load, site: FtpSite, names: Sequence[str]) -> list[Round]:
     """Warm all sides up, then let them carry backlog after backlog."""
-    values, topic = pictures(load.size), topic_of(load)
+    options, values, topic = ground.options, pictures(load.size), topic_of(load)
     mean_bytes = sum(map(len, values)) / len(values)
     ground.say(f"{load.part}, {load.model}, {load.size.name}, {mean_bytes / 1000:.0f} kB a picture")
     ground.broker.create(topic)
     rounds = []
     with _started(ground, load, site, names) as arena:
-        for count in _warm_ups(ground.options, load):
-            arena.warm_up(ground.broker.fill(topic, values, count))
-        for number in range(1, ground.options.rounds + 1):
-            rounds += arena.compete(ground.broker.fill(topic, values, load.pictures), number)
+        fill = partial(ground.broker.fill, topic, values)
+        _warm_up(ground, arena, fill)
+        rounds_wanted = options.far_rounds if load.part == FAR else options.rounds
+        for number in range(1, rounds_wanted + 1):
+            rounds += arena.compete(fill(load.pictures), number)
     ground.broker.delete(topic)
     return rounds
 
 
-def _warm_ups(options: Options, load: Load) -> list[int]:
-    """List the backlogs that are not measured: one loads models, one shows the planner the pace."""
-    if not options.warm_up:
-        return []
-    return [options.warm_up, max(options.warm_up, min(load.pictures // 2, 2 * load.batch_records))]
+def _warm_up(ground: Ground, arena: Arena, fill: Fill) -> None:
+    """Carry backlogs that are not measured: they load models, and show the planner the pace."""
+    if not ground.options.warm_up:
+        return
+    for count in (ground.options.warm_up, -(-min(arena.load.pictures, MOST_WARM_UP) // 2)):
+        arena.warm_up(fill(count))
+    for side in arena.sides:
+        if isinstance(side, Ferry | Scheduled):
+            _grow(ground, arena, fill, side)
+
+
+def _grow(ground: Ground, arena: Arena, fill: Fill, side: Ferry | Scheduled) -> None:
+    """Bring the planner to full batches, from where the last backlog left it."""
+    for _ in range(GROWTHS):
+        last = ledgers.last_batch_offsets(ground.home, side.pipeline)
+        if not (count := grown_to(arena.load.batch_records, last)):
+            return
+        arena.measure(side, fill(count), number=0)
 
 
 @contextmanager
@@ -154,9 +177,9 @@ def _one_side(ground: Ground, load: Load, site: FtpSite, name: str, number: int)
     values = pictures(load.size)
     topic = topic_of(load, scheduled=name == SCHEDULED)
     with _started(ground, load, site, (name,)) as arena:
-        for count in _warm_ups(ground.options, load):
-            arena.warm_up(ground.broker.fill(topic, values, count))
-        (found,) = arena.compete(ground.broker.fill(topic, values, load.pictures), number)
+        fill = partial(ground.broker.fill, topic, values)
+        _warm_up(ground, arena, fill)
+        (found,) = arena.compete(fill(load.pictures), number)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 import psutil
 
@@ -11,13 +12,47 @@ MARK = "FRAMEFERRY_SERVER"
 """Every process of an embedded server carries it, and names the server behind a slash."""
 
 
-def processor_seconds(roots: Iterable[psutil.Process]) -> float:
-    """
-    Sum the processor seconds of some processes, their descendants and what those have reaped.
+Find = Callable[[], Iterable[psutil.Process]]
 
-    Take it twice and subtract: the processes live long, their children may not.
+
+@dataclass(frozen=True)
+class _Spent:
+    """What a process had used, with what it had reaped; and the process that would reap it."""
+
+    seconds: float
+    parent: int
+
+
+class Meter:
     """
-    return sum(map(_seconds, families(roots)))
+    Count the processor seconds that some processes and all their descendants use from now on.
+
+    An ended process is counted by the one that reaped it. One whose parent has ended too was
+    reaped by nobody of ours, as Spark's workers are whose daemon ends: it is then left out as if
+    it had never been, so that nothing is subtracted for it.
+    """
+
+    def __init__(self, roots: Find) -> None:
+        self._roots = roots
+        self._before = _looked(roots())
+
+    def seconds(self) -> float:
+        after = _looked(self._roots())
+        alive = {process.pid for process in after}
+        known = (
+            spent.seconds
+            for process, spent in self._before.items()
+            if process in after or spent.parent in alive
+        )
+        return sum(spent.seconds for spent in after.values()) - sum(known)
+
+
+def _looked(roots: Iterable[psutil.Process]) -> dict[psutil.Process, _Spent]:
+    found = {}
+    for process in families(roots):
+        with suppress(psutil.Error):
+            found[process] = _Spent(sum(process.cpu_times()[:4]), process.ppid())
+    return found
 
 
 def families(roots: Iterable[psutil.Process]) -> set[psutil.Process]:
@@ -42,10 +77,3 @@ def _marked(name: str, home: str) -> Iterator[psutil.Process]:
                 "FRAMEFERRY_HOME"
             ):
                 yield process
-
-
-def _seconds(process: psutil.Process) -> float:
-    try:
-        return sum(process.cpu_times()[:4])
-    except psutil.NoSuchProcess:
-        return 0.0

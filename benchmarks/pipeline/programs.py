@@ -47,7 +47,7 @@ class Program:
             )
 
     def processes(self) -> list[psutil.Process]:
-        return [psutil.Process(self._process.pid)]
+        return [psutil.Process(self._process.pid)] if self._process.poll() is None else []
 
     def wait_ready(self) -> None:
         """Wait until everything is loaded."""

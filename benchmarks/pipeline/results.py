@@ -23,12 +23,14 @@ PACKAGES: Final = ("tensorflow", "pyspark", "apache-airflow", "confluent-kafka",
 _SETTINGS: Final = (
     "parts",
     "rounds",
+    "far_rounds",
     "share",
     "batches",
     "scheduled_pictures",
     "scheduled_batches",
     "scheduled_rounds",
     "ftp",
+    "note",
 )
 
 
@@ -59,9 +61,12 @@ class Results:
         )
 
 
-def described(options: Options) -> dict[str, Any]:
+def settings_of(options: Options) -> dict[str, Any]:
+    return {name: value for name, value in vars(options).items() if name in _SETTINGS}
+
+
+def described(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Say what is about to be measured, and on what; nothing that names the machine."""
-    settings = {name: value for name, value in vars(options).items() if name in _SETTINGS}
     return {
         "commit": _git("rev-parse", "--short=10", "HEAD"),
         "changed_since_commit": bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -77,7 +82,7 @@ def described(options: Options) -> dict[str, Any]:
             **{name: version(name) for name in PACKAGES},
             "kafka": next(jars().glob("kafka_2.13-*.jar")).stem.rpartition("-")[2],
         },
-        "settings": settings,
+        "settings": dict(settings),
     }
 
 

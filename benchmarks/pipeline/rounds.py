@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.pipeline.contestants import Contestant, folder_of
 from benchmarks.pipeline.loads import Load
-from benchmarks.pipeline.processor import processor_seconds
+from benchmarks.pipeline.processor import Meter
 from benchmarks.pipeline.servers import FtpSite
 from benchmarks.pipeline.topics import Backlog
 
@@ -65,10 +65,10 @@ class Arena:
         return [self.measure(side, backlog, number) for side in order]
 
     def measure(self, side: Contestant, backlog: Backlog, number: int) -> Round:
-        before, began = processor_seconds(side.processes()), time.perf_counter()
+        meter, began = Meter(side.processes), time.perf_counter()
         said = side.carry(backlog, folder_of(side.name, self.load))
         seconds = time.perf_counter() - began
-        spent = processor_seconds(side.processes()) - before
+        spent = meter.seconds()
         delivered = self._take(side.name, backlog)
         size = self.load.size.name
         found = Round(

@@ -28,11 +28,13 @@ def table(results: Results) -> str:
 def _sentence(results: Results) -> str:
     run = results.run
     changed = " and changes" if run["changed_since_commit"] else ""
+    note = f" {run['settings']['note']}" if run["settings"].get("note") else ""
     machine, versions = run["machine"], run["versions"]
     return (
         f"Commit `{run['commit']}`{changed}, {run['when'][:10]}; {machine['cores']} cores "
         f"({machine['processor']}), TensorFlow {versions['tensorflow']}, Spark "
         f"{versions['pyspark']}, Kafka {versions['kafka']}, Airflow {versions['apache-airflow']}."
+        f"{note}"
     )
 
 
