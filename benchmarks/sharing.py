@@ -1,7 +1,7 @@
 """
 Measure how pipelines share one Spark server: one has a backlog, the others a trickle.
 
-    python benchmarks/sharing.py [--pipelines 1 5 20] [--seconds 40]
+    python -m benchmarks.sharing [--pipelines 1 5 20] [--seconds 40]
 
 Prints one line a number of pipelines: what Spark takes of memory (proportional set size: what
 processes share is counted once), what the backlog's pipeline judged and delivered a second, and how
@@ -12,6 +12,7 @@ without Airflow, each pipeline in a thread of one process.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import sys
@@ -74,17 +75,16 @@ def main() -> None:
 
 def measured(home: Path, pipelines: int, seconds: float) -> Measured:
     topics = [f"line-{number:02d}" for number in range(pipelines)]
-    values = [encode(picture(n, LABELS[n % len(LABELS)], (640, 480)), "JPEG") for n in range(16)]
-    producer = filled(topics, values)
+    producer = filled(topics, WARM_PICTURES)
     with ExitStack() as stack:
         contexts = [stack.enter_context(context(home, topic)) for topic in topics]
         for ctx in contexts:
             run_until_caught_up(ctx)
         warm = contexts[0].ledger.counts(topics[0]).delivered
-        send(producer, topics[0], values, BACKLOG)
+        send(producer, topics[0], BACKLOG)
         began = time.time()
         with carrying(contexts):
-            trickle(producer, topics[1:], values, until=began + seconds)
+            trickle(producer, topics[1:], until=began + seconds)
             spark = list(families(of_server("spark", str(home))()))
             delivered = contexts[0].ledger.counts(topics[0]).delivered - warm
             elapsed = time.time() - began
@@ -99,21 +99,27 @@ def measured(home: Path, pipelines: int, seconds: float) -> Measured:
     )
 
 
-def filled(topics: Sequence[str], values: Sequence[bytes]) -> Producer:
+@functools.cache
+def values() -> list[bytes]:
+    return [encode(picture(n, LABELS[n % len(LABELS)], (640, 480)), "JPEG") for n in range(16)]
+
+
+def filled(topics: Sequence[str], pictures: int) -> Producer:
+    """Make topics with so many pictures each."""
     admin = AdminClient({"bootstrap.servers": bootstrap(), "log_level": 0})
     for made in admin.create_topics([NewTopic(topic, 2, 1) for topic in topics]).values():
         made.result(60)
     producer = Producer({"bootstrap.servers": bootstrap(), "log_level": 0})
     for topic in topics:
-        send(producer, topic, values, WARM_PICTURES)
+        send(producer, topic, pictures)
     return producer
 
 
-def send(producer: Producer, topic: str, values: Sequence[bytes], count: int) -> None:
+def send(producer: Producer, topic: str, count: int) -> None:
     for number in range(count):
         while True:
             try:
-                producer.produce(topic, values[number % len(values)], partition=number % 2)
+                producer.produce(topic, values()[number % len(values())], partition=number % 2)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -122,16 +128,22 @@ def send(producer: Producer, topic: str, values: Sequence[bytes], count: int) ->
 
 @contextmanager
 def context(home: Path, topic: str) -> Iterator[Context]:
+    settings = load_pipeline(write_pipeline(home, topic))
+    with open_context(settings, resolve_from_environment) as ctx:
+        yield ctx
+
+
+def write_pipeline(folder: Path, topic: str) -> Path:
+    """Write the file of a pipeline of the topic's name: the demo's model, two connections."""
     content = {
         "pipeline": topic,
         "kafka": {"connection": "plant_kafka", "topic": topic},
         "model": {"path": str(ROOT / "include" / "models" / "surface" / "1")},
         "deliver": {"connection": "archive_ftp", "base": f"/{topic}", "connections": 2},
     }
-    path = home / f"{topic}.yaml"
+    path = folder / f"{topic}.yaml"
     path.write_text(yaml.safe_dump(content))
-    with open_context(load_pipeline(path), resolve_from_environment) as ctx:
-        yield ctx
+    return path
 
 
 @contextmanager
@@ -154,12 +166,10 @@ def carry_on(ctx: Context, over: threading.Event) -> None:
             print(f"{ctx.pipeline}: {error}", file=sys.stderr)
 
 
-def trickle(
-    producer: Producer, topics: Sequence[str], values: Sequence[bytes], *, until: float
-) -> None:
+def trickle(producer: Producer, topics: Sequence[str], *, until: float) -> None:
     while time.time() < until:
         for topic in topics:
-            producer.produce(topic, values[0], partition=0)
+            producer.produce(topic, values()[0], partition=0)
         producer.flush(30)
         time.sleep(TRICKLE_SECONDS)
 
