@@ -57,10 +57,16 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """All rows of one batch, with the digest of the model that the workers loaded."""
+    """
+    All rows of one batch, with the digest of the model that the workers loaded.
+
+    `loading_seconds` is how long the batch waited for workers that were cold, before their first
+    picture; 0 where all were warm.
+    """
 
     predictions: tuple[Prediction, ...]
     judge_digest: str
+    loading_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
