@@ -88,3 +88,11 @@ def test_one_slow_batch_changes_nothing_and_three_do() -> None:
 def test_empty_pictures_have_a_pace() -> None:
     pace = learnt(*(cost(records, size=0) for records in (1800, 512, 64, 64)))
     assert pace.marginal_seconds == pytest.approx(0.031, rel=0.1)
+
+
+def test_under_a_long_backlog_an_old_short_batch_still_knows_what_is_fixed() -> None:
+    alike = [cost(1800)] * 20
+    short = [cost(512), cost(64), cost(64), cost(64)]
+    assert learnt(*alike, *short, cost(64)).fixed_seconds == pytest.approx(4, rel=0.2)
+    assert learnt(*alike, *short, cost(64)).sure_fixed_seconds > 3
+    assert learnt(*alike).sure_fixed_seconds < 1

@@ -148,11 +148,22 @@ class _Trials:
         )
 
     def best(self) -> _Trial:
-        """Find the shape of least loss: on a grid, then around the best one in ever finer steps."""
-        best = min((self._try(*shape) for shape in self._grid()), key=lambda one: one.loss)
+        """
+        Find the shape of least loss: on a grid, then around its best ones in ever finer steps.
+
+        One for each share of the bytes: a true shape lies in a valley that is narrower than the
+        grid where pictures of two sizes tell much.
+        """
+        starts = [
+            min((self._try(fixed, by_bytes) for fixed in _FIXED_LOGITS), key=_loss)
+            for by_bytes in ((0.0,) if self._are_alike() else _BYTES_LOGITS)
+        ]
+        return min((self._refined(start) for start in starts), key=_loss)
+
+    def _refined(self, best: _Trial) -> _Trial:
         step = _LARGEST_STEP
         while step > _SMALLEST_STEP:
-            better = min(self._around(best, step), key=lambda one: one.loss)
+            better = min(self._around(best, step), key=_loss)
             if better.loss < best.loss - _TIE:
                 best = better
             else:
@@ -169,10 +180,6 @@ class _Trials:
             else:
                 low = one.fixed_logit
         return sure
-
-    def _grid(self) -> Iterator[tuple[float, float]]:
-        for by_bytes in (0.0,) if self._are_alike() else _BYTES_LOGITS:
-            yield from ((fixed, by_bytes) for fixed in _FIXED_LOGITS)
 
     def _around(self, trial: _Trial, step: float) -> Iterator[_Trial]:
         beside = (0.0,) if self._are_alike() else (-step, 0.0, step)
@@ -211,6 +218,10 @@ class _Trials:
             + bytes_logit**2 / _BYTES_DOUBT
             + beyond**2 / _MOST_DOUBT
         )
+
+
+def _loss(trial: _Trial) -> float:
+    return trial.loss
 
 
 def _middle(misses: Sequence[float]) -> float:
