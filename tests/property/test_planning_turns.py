@@ -42,7 +42,7 @@ KINDS: dict[str, Callable[[int], int]] = {
 TIME = r"[\d.,]+ (ms|s|min|h|days)"
 LIMIT = (
     r"(all there is|(twice|8 times) the longest of the last|max_bytes|max_records|"
-    r"so that a tenth is fixed)"
+    r"so that a tenth is fixed|as the last, which took long enough)"
 )
 FIRST = (
     rf"up to [\d,]+ records?( \(({LIMIT}|max_bytes of the largest records)\))?: "

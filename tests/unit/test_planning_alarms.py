@@ -29,6 +29,7 @@ PACE = Pace(
     records_per_offset=0.5,
     longest_offsets=6,
     recent_seconds=5.3,
+    recent_offsets=6,
 )
 """Ten pictures a second in batches of 600, 500 bytes an offset."""
 WEEK = Retention(seconds=7 * 86_400)

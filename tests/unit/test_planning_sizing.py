@@ -17,6 +17,7 @@ PACE = Pace(
     records_per_offset=1.0,
     longest_offsets=1500,
     recent_seconds=50.7,
+    recent_offsets=1500,
 )
 
 
@@ -57,7 +58,9 @@ def test_a_batch_is_at_most_eight_times_the_longest_of_the_last() -> None:
 
 
 def test_a_batch_is_as_long_as_its_fixed_cost_asks_for() -> None:
-    slow = replace(PACE, fixed_seconds=20, sure_fixed_seconds=19, recent_seconds=180)
+    slow = replace(
+        PACE, fixed_seconds=20, sure_fixed_seconds=19, recent_seconds=180, recent_offsets=5000
+    )
     sizing = size_budget(BUDGET, slow, 100_000)
     assert sizing.offsets == int((190 - 20) / 0.031)
     assert sizing.sentence.startswith(
@@ -66,7 +69,9 @@ def test_a_batch_is_as_long_as_its_fixed_cost_asks_for() -> None:
 
 
 def test_the_bounds_of_records_and_bytes_stay_above_the_fixed_cost() -> None:
-    slow = replace(PACE, fixed_seconds=20, sure_fixed_seconds=20, recent_seconds=180)
+    slow = replace(
+        PACE, fixed_seconds=20, sure_fixed_seconds=20, recent_seconds=180, recent_offsets=5000
+    )
     assert size_budget(replace(BUDGET, max_records=3000), slow, 100_000).offsets == 3000
     assert size_budget(replace(BUDGET, max_bytes=140_000_000), slow, 100_000).offsets == 1000
 
@@ -113,13 +118,22 @@ def test_a_record_larger_than_any_budget_still_goes() -> None:
     assert size_budget(BUDGET, replace(PACE, bytes_per_record=1e12), 12_400).offsets == 1
 
 
+def test_no_batch_is_longer_than_the_last_where_these_took_all_the_time() -> None:
+    misled = replace(PACE, marginal_seconds=1e-6, recent_seconds=60, recent_offsets=40)
+    sizing = size_budget(BUDGET, misled, 12_400)
+    assert sizing.offsets == 40
+    assert "as the last, which took long enough" in sizing.sentence
+    asking = replace(misled, fixed_seconds=20, sure_fixed_seconds=20)
+    assert size_budget(BUDGET, asking, 12_400).offsets == 80
+
+
 def test_records_that_take_longer_than_the_target_still_go() -> None:
     slow = replace(PACE, fixed_seconds=0.0, sure_fixed_seconds=0.0, marginal_seconds=1e6)
     assert size_budget(BUDGET, slow, 12_400).offsets == 1
 
 
 def test_ranges_of_markers_only_neither_stop_nor_run_away() -> None:
-    nothing = Pace(0.1, 0.0, 0.0, 0.0, 0.0, 64, 0.1)
+    nothing = Pace(0.1, 0.0, 0.0, 0.0, 0.0, 64, 0.1, 64)
     sizing = size_budget(BUDGET, nothing, 12_400)
     assert sizing.offsets == 128
     assert sizing.sentence == (

@@ -38,7 +38,7 @@ class Pace:
 
     `sure_fixed_seconds` is what of the fixed cost is beyond doubt. `records_per_offset` is at most
     1, less where transaction markers take offsets; `longest_offsets` the longest of the newest, and
-    `recent_seconds` the middle of what the last ones took.
+    `recent_seconds` and `recent_offsets` the middle of what the last ones took and were.
     """
 
     fixed_seconds: float
@@ -48,6 +48,7 @@ class Pace:
     records_per_offset: float
     longest_offsets: int
     recent_seconds: float
+    recent_offsets: int
 
     def seconds(self, records: float) -> float:
         """Foretell a batch of so many records, of workers that are as warm as they usually are."""
@@ -71,6 +72,7 @@ def learn_pace(costs: Sequence[BatchCost]) -> Pace | None:
         records_per_offset=records / sum(cost.offsets for cost in recent),
         longest_offsets=max(cost.offsets for cost in costs[:RECENT]),
         recent_seconds=median(cost.warm_seconds for cost in costs[:RECENT]) + loading,
+        recent_offsets=int(median(cost.offsets for cost in costs[:RECENT])),
     )
 
 

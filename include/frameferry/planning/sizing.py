@@ -104,7 +104,20 @@ def _learnt_limits(budget: Budget, pace: Pace) -> dict[str, int]:
         "max_bytes": _most(budget.max_bytes, pace.bytes_per_record * share),
         "max_records": budget.max_records,
         f"{times} the longest of the last": max(growth * pace.longest_offsets, unlearnt),
+        "as the last, which took long enough": _proven(budget, pace),
     }
+
+
+def _proven(budget: Budget, pace: Pace) -> int:
+    """
+    Let no batch be longer than the last where these took all the time, whatever is foretold.
+
+    Twice as long at most, where their fixed cost asks for more.
+    """
+    if pace.recent_seconds < budget.target_seconds:
+        return _UNBOUNDED
+    asks = _lasting_seconds(pace) > pace.recent_seconds
+    return pace.recent_offsets * (PROLONGATION if asks else 1)
 
 
 def _timely_records(budget: Budget, pace: Pace) -> int:
