@@ -22,11 +22,14 @@ from fixtures.ledgers import (
     row,
     rows,
 )
+from sqlalchemy import update
 
+from frameferry.domain.batch import BatchCost
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, Intent, Receipt, Refusal
 from frameferry.errors import BatchUnfinished, Fenced, LedgerConflict, PredictionsIncomplete
 from frameferry.ledger.store import Ledger
+from frameferry.ledger.tables import batch as batch_table
 
 WANTED = OffsetRange(0, 0, 4)
 
@@ -246,29 +249,54 @@ def test_a_census_clears_what_the_last_attempt_failed_of(press: Ledger) -> None:
     assert [(leaf.last_error, leaf.retry_at) for leaf in state.open_batches] == [(None, None)]
 
 
-def test_the_rates_are_means_of_the_last_delivered_batches(press: Ledger) -> None:
-    for start in range(0, 28, 4):
+def test_what_delivered_batches_cost_is_known_newest_first(press: Ledger) -> None:
+    for start in range(0, 8, 4):
         carried(press, OffsetRange(0, start, start + 4))
     markers = judged(press, OffsetRange(1, 0, 5), said=[row(1, 0, value=b"12345")])
     deliver(press, markers)
-    state = press.pipeline_state(PIPELINE)
-    assert state is not None
-    rates = state.rates
-    assert rates is not None
-    assert rates.infer_seconds_per_record == pytest.approx(5 * 2.0 / 17)
-    assert rates.deliver_seconds_per_record == pytest.approx(5 * 3.0 / 17)
-    assert rates.records_per_offset == pytest.approx(17 / 21)
-    assert rates.last_offsets == 5
-    assert 3 < rates.bytes_per_record < 5
+    judged(press, OffsetRange(1, 5, 7))
+    newest, *older = costs_of(press)
+    assert newest == BatchCost(5, 1, 5, infer_seconds=2.0, deliver_seconds=3.0)
+    assert [(cost.offsets, cost.records) for cost in older] == [(4, 4), (4, 4)]
 
 
-def test_batches_without_any_record_still_make_rates(press: Ledger) -> None:
+def test_how_long_workers_loaded_is_known(press: Ledger) -> None:
+    batch = claim(press, plan(press, WANTED))
+    record(press, batch.token, rows([WANTED]), loading_seconds=1.5)
+    deliver(press, batch)
+    (cost,) = costs_of(press)
+    assert (cost.infer_seconds, cost.loading_seconds) == (2.0, 1.5)
+    assert (cost.judging_seconds, cost.warm_seconds) == (0.5, 3.5)
+
+
+def test_loading_is_withdrawn_with_the_rows(press: Ledger) -> None:
+    batch = claim(press, plan(press, WANTED))
+    record(press, batch.token, rows([WANTED]), loading_seconds=1.5)
+    assert press.withdraw_untouched(batch.token)
+    record(press, batch.token, rows([WANTED]))
+    deliver(press, batch)
+    (cost,) = costs_of(press)
+    assert cost.loading_seconds == 0
+
+
+def test_of_batches_judged_before_it_was_asked_no_loading_is_known(press: Ledger) -> None:
+    carried(press, WANTED)
+    with press._transactions.write() as connection:
+        connection.execute(update(batch_table).values(loading_seconds=None))
+    (cost,) = costs_of(press)
+    assert cost.loading_seconds == 0
+
+
+def test_batches_without_any_record_still_cost_something(press: Ledger) -> None:
     deliver(press, judged(press, WANTED, said=[]))
-    state = press.pipeline_state(PIPELINE)
+    (cost,) = costs_of(press)
+    assert (cost.offsets, cost.records, cost.size_bytes, cost.warm_seconds) == (4, 0, 0, 5)
+
+
+def costs_of(ledger: Ledger) -> tuple[BatchCost, ...]:
+    state = ledger.pipeline_state(PIPELINE)
     assert state is not None
-    rates = state.rates
-    assert rates is not None
-    assert (rates.records_per_offset, rates.bytes_per_record, rates.last_offsets) == (0, 0, 4)
+    return state.costs
 
 
 def test_renewing_does_not_disturb_a_delivery(press: Ledger) -> None:

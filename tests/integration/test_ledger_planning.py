@@ -9,7 +9,7 @@ from threading import Barrier
 import pytest
 from fixtures.ledgers import PIPELINE, carried, claim, deliver, plan, record, register, rows
 
-from frameferry.domain.batch import StageRates
+from frameferry.domain.batch import BatchCost
 from frameferry.domain.offsets import OffsetRange, Progress
 from frameferry.errors import LedgerConflict, PlanStale, TopicChanged
 from frameferry.ledger.database import open_ledger
@@ -36,7 +36,7 @@ def test_a_pipeline_starts_where_it_is_told(ledger: Ledger) -> None:
         state.cluster_id,
         state.topic_id,
     ) == (PIPELINE, 1, "c", "i")
-    assert (state.blocked, state.open_batches, state.rates) == (None, (), None)
+    assert (state.blocked, state.open_batches, state.costs) == (None, (), ())
 
 
 def test_registering_again_adds_partitions_and_moves_none(press: Ledger) -> None:
@@ -203,19 +203,18 @@ def test_children_of_a_charged_batch_teach_nothing_and_those_of_one_too_large_do
     press: Ledger,
 ) -> None:
     carried(press, OffsetRange(0, 0, 60))
-    before = rates_of(press)
-    assert (before.last_offsets, before.records_per_offset) == (60, 1.0)
+    before = costs_of(press)
+    assert [(cost.offsets, cost.records) for cost in before] == [(60, 60)]
     isolate(press, OffsetRange(0, 60, 64), is_charged=True)
-    assert rates_of(press) == before
+    assert costs_of(press) == before
     isolate(press, OffsetRange(0, 64, 66), is_charged=False)
-    assert rates_of(press).last_offsets == 1
+    assert [cost.offsets for cost in costs_of(press)] == [1, 1, 60]
 
 
-def rates_of(ledger: Ledger) -> StageRates:
+def costs_of(ledger: Ledger) -> tuple[BatchCost, ...]:
     state = ledger.pipeline_state(PIPELINE)
     assert state is not None
-    assert state.rates is not None
-    return state.rates
+    return state.costs
 
 
 def isolate(ledger: Ledger, wanted: OffsetRange, *, is_charged: bool) -> None:

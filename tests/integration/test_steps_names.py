@@ -104,15 +104,25 @@ def test_what_becomes_of_pictures_that_cannot_be_judged(
     assert b"a picture" == files["good/0-1"]
 
 
+def test_how_long_the_workers_loaded_is_kept_with_the_batch(ferry, kafka_server):
+    ferry.content["model"] = {"path": str(MODEL)}
+    produce(ferry, kafka_server, [b"a picture"])
+    with ferry.context() as ctx:
+        run_until_caught_up(replace(ctx, judge=JudgeOfTexts(ctx, loading_seconds=0.25)))
+        known = ctx.ledger.pipeline_state(ctx.pipeline)
+    assert [0.25] == [cost.loading_seconds for cost in known.costs]
+
+
 class JudgeOfTexts:
     """Stands where Spark would: what begins with *a* is good."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, *, loading_seconds: float = 0.0) -> None:
         self._ctx = ctx
+        self._loading_seconds = loading_seconds
 
     def __call__(self, job: JudgeJob, *_: Any, **__: Any) -> Judged:
         rows = [self._row(record) for wanted in job.ranges for record in self._ctx.reader(wanted)]
-        return Judged(tuple(rows), "0" * 64)
+        return Judged(tuple(rows), "0" * 64, self._loading_seconds)
 
     def _row(self, record: Any) -> Prediction:
         is_good = record.value.startswith(b"a")

@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frameferry.config.settings import PipelineSettings
-from frameferry.domain.batch import StageRates
+from frameferry.domain.batch import BatchCost
 from frameferry.domain.offsets import OffsetRange, Progress, Watermarks
 from frameferry.domain.state import OpenBatch, PipelineState
 from frameferry.ledger.chain import follow
 from frameferry.pipeline.proposing import Proposal, propose
+from frameferry.planning.pace import RECENT, learn_pace
 from frameferry.planning.ranges import partition_lags
 from frameferry.planning.sizing import FIRST_OFFSETS, GROWTH
 
@@ -39,15 +40,18 @@ KINDS: dict[str, Callable[[int], int]] = {
 """How many of the offsets below one are records."""
 
 TIME = r"[\d.,]+ (ms|s|min|h|days)"
-LIMIT = r"(all there is|twice the last batch|max_bytes|max_records)"
+LIMIT = (
+    r"(all there is|(twice|8 times) the longest of the last|max_bytes|max_records|"
+    r"so that a tenth is fixed|as the last, which took long enough)"
+)
 FIRST = (
     rf"up to [\d,]+ records?( \(({LIMIT}|max_bytes of the largest records)\))?: "
     r"a first batch, whose cost nobody knows yet; lag [\d,]+"
 )
 MARKERS = rf"[\d,]+ offsets?(, {LIMIT})?, hardly a record among the last ones; lag [\d,]+"
 LEARNT = (
-    rf"[\d,]+ records? \(about [\d.]+ (bytes?|kB|MB|GB|TB)(, {LIMIT})?\): {TIME} at {TIME} a "
-    rf"record; lag [\d,]+, caught up (with this batch|in {TIME} at today's rate)"
+    rf"[\d,]+ records? \(about [\d.]+ (bytes?|kB|MB|GB|TB)(, {LIMIT})?\): {TIME} = {TIME} "
+    rf"fixed \+ {TIME} a record; lag [\d,]+, caught up (with this batch|in {TIME} at today's rate)"
 )
 
 
@@ -100,22 +104,21 @@ class World:
         reached = follow(committed, self.finished)
         self.state = replace(
             self.state,
-            rates=self._rates(leaf.ranges),
+            costs=(self._cost(leaf.ranges), *self.state.costs),
             open_batches=tuple(one for one in self.state.open_batches if one is not leaf),
             progress={
                 p: replace(at, committed=reached[p]) for p, at in self.state.progress.items()
             },
         )
 
-    def _rates(self, ranges: tuple[OffsetRange, ...]) -> StageRates:
+    def _cost(self, ranges: tuple[OffsetRange, ...]) -> BatchCost:
         offsets = sum(wanted.length for wanted in ranges)
         records = sum(
             KINDS[self.kinds[wanted.partition]](wanted.end)
             - KINDS[self.kinds[wanted.partition]](wanted.start)
             for wanted in ranges
         )
-        size = float(self.size) if records else 0.0
-        return StageRates(self.seconds, 0.0, size, records / offsets, offsets)
+        return BatchCost(offsets, records, records * self.size, self.seconds * records, 0.0)
 
 
 def a_world(partitions: int, random: Random) -> World:
@@ -146,19 +149,20 @@ def a_world(partitions: int, random: Random) -> World:
         largest=size * random.choice((1, 10)),
         seconds=random.choice((0.0, 0.001, 0.033, 5.0)),
         marks=marks,
-        state=PipelineState("press-a", 1, "c", "t", None, progress, (), None, now),
+        state=PipelineState("press-a", 1, "c", "t", None, progress, (), (), now),
     )
 
 
 def check_budget(world: World, offsets: int) -> None:
-    batch, rates = world.settings.batch, world.state.rates
+    batch, pace = world.settings.batch, learn_pace(world.state.costs)
     assert 1 <= offsets <= batch.max_records
-    if rates is None:
+    if pace is None:
         assert offsets <= FIRST_OFFSETS
         assert offsets == 1 or offsets * world.largest <= batch.max_bytes
         return
-    assert offsets <= max(GROWTH * rates.last_offsets, FIRST_OFFSETS)
-    learnt = offsets * rates.records_per_offset * rates.bytes_per_record
+    longest = max(cost.offsets for cost in world.state.costs[:RECENT])
+    assert offsets <= max(GROWTH * longest, FIRST_OFFSETS)
+    learnt = offsets * pace.records_per_offset * pace.bytes_per_record
     assert offsets == 1 or learnt <= batch.max_bytes * 1.000001
 
 

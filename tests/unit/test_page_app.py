@@ -88,7 +88,7 @@ def test_a_refused_request_gets_nothing(path: str) -> None:
     "shown",
     [
         *("press-a", "Healthy", "12,345", "12,321", "17", "4,000", "3,000", "1,000", "judged"),
-        *("3:[1000, 3000)", "60 s at 30 ms a record", "scratch", "truncated"),
+        *("3:[1000, 3000)", "60 s = 4 s fixed + 28 ms a record", "scratch", "truncated"),
         "../dags/ferry__press-a",
     ],
 )

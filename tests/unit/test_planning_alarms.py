@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from frameferry.domain.batch import StageRates
 from frameferry.domain.offsets import Retention
 from frameferry.planning.alarms import (
     Figures,
@@ -16,17 +15,23 @@ from frameferry.planning.alarms import (
     hanging,
     nobody_carries,
 )
+from frameferry.planning.pace import Pace
+from frameferry.planning.sizing import Budget
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LIMITS = Limits(retention_hours=12, freshness_minutes=15, target_seconds=60)
-RATES = StageRates(
-    infer_seconds_per_record=0.08,
-    deliver_seconds_per_record=0.02,
+BUDGET = Budget(max_records=1000, max_bytes=10**9, target_seconds=60)
+PACE = Pace(
+    fixed_seconds=6,
+    sure_fixed_seconds=6,
+    marginal_seconds=0.09,
     bytes_per_record=1000,
     records_per_offset=0.5,
-    last_offsets=600,
+    longest_offsets=6,
+    recent_seconds=5.3,
+    recent_offsets=6,
 )
-"""Ten pictures a second, 500 bytes an offset."""
+"""Ten pictures a second in batches of 600, 500 bytes an offset."""
 WEEK = Retention(seconds=7 * 86_400)
 NOTHING_WAITS = Waiting(lag=0, arrived=0, seconds=900)
 
@@ -36,7 +41,7 @@ def ago(**age: float) -> datetime:
 
 
 def test_nothing_waiting_is_no_alarm() -> None:
-    figures = figure({0: NOTHING_WAITS}, RATES, WEEK, NOW)
+    figures = figure({0: NOTHING_WAITS}, PACE, BUDGET, WEEK, NOW)
     assert figures == Figures(arrivals_per_second=0, service_per_second=pytest.approx(10))
     assert alarms(figures, LIMITS) == []
     assert alarms(Figures(), LIMITS) == []
@@ -48,7 +53,7 @@ def test_the_oldest_of_all_partitions_counts() -> None:
         1: Waiting(5, 0, 900, ago(minutes=20)),
         2: Waiting(5, 0, 900, None),
     }
-    figures = figure(waiting, RATES, WEEK, NOW)
+    figures = figure(waiting, PACE, BUDGET, WEEK, NOW)
     assert (figures.oldest_at, figures.oldest_seconds) == (ago(minutes=20), 1200)
     assert figures.expires_in_seconds == 7 * 86_400 - 1200
 
@@ -57,7 +62,7 @@ def test_the_oldest_of_all_partitions_counts() -> None:
     "moment", [datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)]
 )
 def test_a_camera_that_lost_its_clock_raises_no_alarm(moment: datetime) -> None:
-    figures = figure({0: Waiting(5, 0, 900, moment)}, RATES, WEEK, NOW)
+    figures = figure({0: Waiting(5, 0, 900, moment)}, PACE, BUDGET, WEEK, NOW)
     assert (figures.oldest_at, figures.expires_in_seconds) == (None, None)
 
 
@@ -87,32 +92,32 @@ def test_a_topic_kept_by_its_size_forgets_as_fast_as_pictures_come() -> None:
     """1,000,000 bytes hold 2,000 offsets of 500 bytes; 900 wait, one comes in a second."""
     small = Retention(bytes=1_000_000)
     waiting = {0: Waiting(900, 900, 900), 1: Waiting(100, 90, 900), 2: NOTHING_WAITS}
-    assert figure(waiting, RATES, small, NOW).expires_in_seconds == pytest.approx(1100)
-    assert figure(waiting, None, small, NOW).expires_in_seconds is None
+    assert figure(waiting, PACE, BUDGET, small, NOW).expires_in_seconds == pytest.approx(1100)
+    assert figure(waiting, None, BUDGET, small, NOW).expires_in_seconds is None
     quiet = {0: Waiting(900, 0, 900)}
-    assert figure(quiet, RATES, small, NOW).expires_in_seconds is None
+    assert figure(quiet, PACE, BUDGET, small, NOW).expires_in_seconds is None
     overfull = {0: Waiting(2900, 900, 900)}
-    assert figure(overfull, RATES, small, NOW).expires_in_seconds == pytest.approx(-900)
+    assert figure(overfull, PACE, BUDGET, small, NOW).expires_in_seconds == pytest.approx(-900)
 
 
 def test_the_sooner_of_age_and_size_counts() -> None:
     both = Retention(seconds=3600, bytes=1_000_000)
     waiting = {0: Waiting(900, 900, 900, ago(minutes=59))}
-    assert figure(waiting, RATES, both, NOW).expires_in_seconds == 60
+    assert figure(waiting, PACE, BUDGET, both, NOW).expires_in_seconds == 60
     waiting = {0: Waiting(900, 900, 900, ago(minutes=1))}
-    assert figure(waiting, RATES, both, NOW).expires_in_seconds == pytest.approx(1100)
+    assert figure(waiting, PACE, BUDGET, both, NOW).expires_in_seconds == pytest.approx(1100)
 
 
 def test_a_topic_that_forgets_nothing_expires_nothing() -> None:
     waiting = {0: Waiting(900, 900, 900, ago(days=400))}
-    assert figure(waiting, RATES, Retention(), NOW).expires_in_seconds is None
+    assert figure(waiting, PACE, BUDGET, Retention(), NOW).expires_in_seconds is None
 
 
 def test_markers_are_no_arrivals() -> None:
     waiting = {0: Waiting(100, 900, 900), 1: Waiting(0, 900, 900)}
-    figures = figure(waiting, RATES, WEEK, NOW)
+    figures = figure(waiting, PACE, BUDGET, WEEK, NOW)
     assert (figures.lag, figures.arrivals_per_second) == (50, 1)
-    assert figure(waiting, None, WEEK, NOW).arrivals_per_second == 2
+    assert figure(waiting, None, BUDGET, WEEK, NOW).arrivals_per_second == 2
 
 
 def test_falling_behind_is_more_arriving_than_goes_with_more_waiting_than_a_batch() -> None:
@@ -126,9 +131,9 @@ def test_falling_behind_is_more_arriving_than_goes_with_more_waiting_than_a_batc
     assert alarms(replace(behind, service_per_second=None), LIMITS) == []
 
 
-def test_a_pace_that_costs_nothing_is_not_known() -> None:
-    free = replace(RATES, infer_seconds_per_record=0.0, deliver_seconds_per_record=0.0)
-    assert figure({0: NOTHING_WAITS}, free, WEEK, NOW).service_per_second is None
+def test_what_can_be_carried_is_not_known_where_no_record_was_met() -> None:
+    markers = replace(PACE, records_per_offset=0.0)
+    assert figure({0: NOTHING_WAITS}, markers, BUDGET, WEEK, NOW).service_per_second is None
 
 
 def test_a_transaction_is_said_once_it_hangs() -> None:

@@ -28,7 +28,7 @@ STATE = PipelineState(
     blocked=None,
     progress={0: Progress(0, 20, 0)},
     open_batches=(),
-    rates=None,
+    costs=(),
     now=NOW,
 )
 

@@ -4,25 +4,28 @@ from dataclasses import replace
 
 import pytest
 
-from frameferry.domain.batch import StageRates
-from frameferry.planning.sizing import FIRST_OFFSETS, Budget, size_budget
+from frameferry.planning.pace import Pace
+from frameferry.planning.sizing import FIRST_OFFSETS, Budget, records_per_second, size_budget
 from frameferry.planning.wording import counted, in_bytes, in_time
 
 BUDGET = Budget(max_records=20_000, max_bytes=2 * 1024**3, target_seconds=60)
-RATES = StageRates(
-    infer_seconds_per_record=0.025,
-    deliver_seconds_per_record=0.025 / 3,
+PACE = Pace(
+    fixed_seconds=4.2,
+    sure_fixed_seconds=4.0,
+    marginal_seconds=0.031,
     bytes_per_record=140_000,
     records_per_offset=1.0,
-    last_offsets=1500,
+    longest_offsets=1500,
+    recent_seconds=50.7,
+    recent_offsets=1500,
 )
 
 
 def test_the_sentence_is_the_one_in_the_design() -> None:
-    sizing = size_budget(BUDGET, RATES, 12_400)
+    sizing = size_budget(BUDGET, PACE, 12_400)
     assert sizing.offsets == 1800
     assert sizing.sentence == (
-        "1,800 records (about 252 MB): 60 s at 33 ms a record; "
+        "1,800 records (about 252 MB): 60 s = 4.2 s fixed + 31 ms a record; "
         "lag 12,400, caught up in 7 min at today's rate"
     )
 
@@ -48,14 +51,43 @@ def test_the_first_batch_is_within_max_bytes_even_if_all_records_are_the_largest
     assert size_budget(replace(budget, max_bytes=1), None, 12_400).offsets == 1
 
 
-def test_a_batch_at_most_doubles_the_last_one() -> None:
-    sizing = size_budget(BUDGET, replace(RATES, last_offsets=100), 12_400)
-    assert sizing.offsets == 200
-    assert "twice the last batch" in sizing.sentence
+def test_a_batch_is_at_most_eight_times_the_longest_of_the_last() -> None:
+    sizing = size_budget(BUDGET, replace(PACE, longest_offsets=100), 12_400)
+    assert sizing.offsets == 800
+    assert "8 times the longest of the last" in sizing.sentence
+
+
+def test_a_batch_is_as_long_as_its_fixed_cost_asks_for() -> None:
+    slow = replace(
+        PACE, fixed_seconds=20, sure_fixed_seconds=19, recent_seconds=180, recent_offsets=5000
+    )
+    sizing = size_budget(BUDGET, slow, 100_000)
+    assert sizing.offsets == int((190 - 20) / 0.031)
+    assert sizing.sentence.startswith(
+        "5,483 records (about 768 MB, so that a tenth is fixed): 3 min = 20 s fixed + 31 ms a rec"
+    )
+
+
+def test_the_bounds_of_records_and_bytes_stay_above_the_fixed_cost() -> None:
+    slow = replace(
+        PACE, fixed_seconds=20, sure_fixed_seconds=20, recent_seconds=180, recent_offsets=5000
+    )
+    assert size_budget(replace(BUDGET, max_records=3000), slow, 100_000).offsets == 3000
+    assert size_budget(replace(BUDGET, max_bytes=140_000_000), slow, 100_000).offsets == 1000
+
+
+def test_a_batch_grows_twofold_for_a_fixed_cost_beyond_the_target() -> None:
+    slow = replace(PACE, fixed_seconds=20, sure_fixed_seconds=20, recent_seconds=50)
+    assert size_budget(BUDGET, slow, 100_000).offsets == int((100 - 20) / 0.031)
+
+
+def test_a_fixed_cost_that_is_not_sure_asks_for_half_a_batch_only() -> None:
+    unsure = replace(PACE, fixed_seconds=50, sure_fixed_seconds=0.0)
+    assert size_budget(BUDGET, unsure, 100_000).offsets == int(50 / 0.031)
 
 
 def test_after_a_trickle_a_backlog_begins_with_what_is_dared_knowing_nothing() -> None:
-    single = replace(RATES, last_offsets=1)
+    single = replace(PACE, longest_offsets=1)
     assert size_budget(BUDGET, single, 12_400).offsets == FIRST_OFFSETS
     large = replace(BUDGET, largest_record_bytes=100 * 1024**2)
     assert size_budget(large, single, 12_400).offsets == 20
@@ -63,48 +95,67 @@ def test_after_a_trickle_a_backlog_begins_with_what_is_dared_knowing_nothing() -
 
 
 def test_half_markers_take_twice_the_offsets_for_the_same_records() -> None:
-    sizing = size_budget(BUDGET, replace(RATES, records_per_offset=0.5, last_offsets=9999), 12_400)
+    sizing = size_budget(
+        BUDGET, replace(PACE, records_per_offset=0.5, longest_offsets=9999), 12_400
+    )
     assert sizing.offsets == 3600
     assert sizing.sentence.startswith("1,800 records (about 252 MB): 60 s")
     assert "lag 6,200" in sizing.sentence
 
 
 def test_max_records_holds_even_if_every_offset_turns_out_a_record() -> None:
-    rates = replace(RATES, records_per_offset=0.001, last_offsets=10**6)
+    rates = replace(PACE, records_per_offset=0.001, longest_offsets=10**6)
     assert size_budget(BUDGET, rates, 10**7).offsets == 20_000
 
 
 def test_large_pictures_are_bounded_by_bytes() -> None:
-    sizing = size_budget(BUDGET, replace(RATES, bytes_per_record=50_000_000), 12_400)
+    sizing = size_budget(BUDGET, replace(PACE, bytes_per_record=50_000_000), 12_400)
     assert sizing.offsets == 42
     assert "(about 2.1 GB, max_bytes)" in sizing.sentence
 
 
 def test_a_record_larger_than_any_budget_still_goes() -> None:
-    assert size_budget(BUDGET, replace(RATES, bytes_per_record=1e12), 12_400).offsets == 1
+    assert size_budget(BUDGET, replace(PACE, bytes_per_record=1e12), 12_400).offsets == 1
 
 
-def test_a_slow_start_of_small_batches_does_not_make_them_smaller_still() -> None:
-    slow = replace(RATES, infer_seconds_per_record=1e6)
-    assert size_budget(BUDGET, slow, 12_400).offsets == FIRST_OFFSETS
+def test_no_batch_is_longer_than_the_last_where_these_took_all_the_time() -> None:
+    misled = replace(PACE, marginal_seconds=1e-6, recent_seconds=60, recent_offsets=40)
+    sizing = size_budget(BUDGET, misled, 12_400)
+    assert sizing.offsets == 40
+    assert "as the last, which took long enough" in sizing.sentence
+    asking = replace(misled, fixed_seconds=20, sure_fixed_seconds=20)
+    assert size_budget(BUDGET, asking, 12_400).offsets == 80
+
+
+def test_records_that_take_longer_than_the_target_still_go() -> None:
+    slow = replace(PACE, fixed_seconds=0.0, sure_fixed_seconds=0.0, marginal_seconds=1e6)
+    assert size_budget(BUDGET, slow, 12_400).offsets == 1
 
 
 def test_ranges_of_markers_only_neither_stop_nor_run_away() -> None:
-    nothing = StageRates(0.0, 0.0, 0.0, 0.0, 64)
+    nothing = Pace(0.1, 0.0, 0.0, 0.0, 0.0, 64, 0.1, 64)
     sizing = size_budget(BUDGET, nothing, 12_400)
     assert sizing.offsets == 128
     assert sizing.sentence == (
-        "128 offsets, twice the last batch, hardly a record among the last ones; lag 12,400"
+        "128 offsets, twice the longest of the last, hardly a record among the last ones; "
+        "lag 12,400"
     )
 
 
+def test_what_can_be_carried_is_reckoned_with_batches_of_full_size() -> None:
+    trickle = replace(PACE, longest_offsets=1, recent_seconds=4.2)
+    assert records_per_second(BUDGET, trickle) == pytest.approx(1800 / 60)
+    few = replace(BUDGET, max_records=100)
+    assert records_per_second(few, trickle) == pytest.approx(100 / 7.3)
+
+
 def test_no_lag_is_no_batch() -> None:
-    assert size_budget(BUDGET, RATES, 0).offsets == 0
+    assert size_budget(BUDGET, PACE, 0).offsets == 0
 
 
 def test_all_there_is_says_so() -> None:
-    assert size_budget(BUDGET, RATES, 1).sentence == (
-        "1 record (about 140 kB, all there is): 33 ms at 33 ms a record; "
+    assert size_budget(BUDGET, PACE, 1).sentence == (
+        "1 record (about 140 kB, all there is): 4.2 s = 4.2 s fixed + 31 ms a record; "
         "lag 1, caught up with this batch"
     )
 

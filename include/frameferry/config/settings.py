@@ -200,7 +200,12 @@ class DeliverSettings(_Frozen):
 class BatchSettings(_Frozen):
     """How much is one batch, and what happens to one that fails."""
 
-    target_seconds: float = Field(default=60, gt=0, description="How long one batch should take.")
+    target_seconds: float = Field(
+        default=60,
+        gt=0,
+        description="How long one batch should take; longer where more than a tenth of that would "
+        "be its fixed cost.",
+    )
     linger_seconds: float = Field(
         default=5, ge=0, description="Wait this long for more, so that a trickle makes one batch."
     )

@@ -75,19 +75,30 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class StageRates:
+class BatchCost:
     """
-    What the last finished batches cost: the planner's only knowledge of the future.
+    What one delivered batch held and took: the planner's only knowledge of the future.
 
-    Seconds are wall seconds per record of one stage; `bytes_per_record` is a mean;
-    `records_per_offset` is at most 1, less where transaction markers take offsets.
+    Seconds are wall seconds of one stage. `loading_seconds` are those of `infer_seconds` that went
+    by before workers that were cold met their first picture; 0 where all were warm.
     """
 
-    infer_seconds_per_record: float
-    deliver_seconds_per_record: float
-    bytes_per_record: float
-    records_per_offset: float
-    last_offsets: int
+    offsets: int
+    records: int
+    size_bytes: int
+    infer_seconds: float
+    deliver_seconds: float
+    loading_seconds: float = 0.0
+
+    @property
+    def judging_seconds(self) -> float:
+        """Seconds of infer with warm workers."""
+        return max(self.infer_seconds - self.loading_seconds, 0.0)
+
+    @property
+    def warm_seconds(self) -> float:
+        """Seconds in all, had the workers been warm."""
+        return self.judging_seconds + self.deliver_seconds
 
 
 @dataclass(frozen=True, slots=True)

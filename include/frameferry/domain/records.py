@@ -60,7 +60,8 @@ class Judged:
     """
     All rows of one batch, with the digest of the model that the workers loaded.
 
-    `loading_seconds` is how long a worker took to load the model, at most; 0 if all had it.
+    `loading_seconds` is how long the batch waited for workers that were cold, before their first
+    picture; 0 where all were warm.
     """
 
     predictions: tuple[Prediction, ...]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from frameferry.domain.batch import BatchKind, StageRates
+from frameferry.domain.batch import BatchCost, BatchKind
 from frameferry.domain.offsets import OffsetRange, Progress
 
 
@@ -52,6 +52,8 @@ class PipelineState:
     """
     One pipeline in the ledger, read in one transaction. `now` is the database's clock.
 
+    `costs` are of the last delivered batches, newest first; empty without history.
+
     `is_restored` holds from a restore of the ledger until the pipeline was recovered;
     `recovered_to` says up to which offset of a partition the world was asked by then.
     """
@@ -63,7 +65,7 @@ class PipelineState:
     blocked: Block | None
     progress: Mapping[int, Progress]
     open_batches: tuple[OpenBatch, ...]
-    rates: StageRates | None
+    costs: tuple[BatchCost, ...]
     now: datetime
     is_restored: bool = False
     recovered_to: Mapping[int, int] = field(default_factory=dict)

@@ -99,6 +99,7 @@ class Judging:
         destination: str,
         judge_digest: str | None,
         seconds: float,
+        loading_seconds: float = 0.0,
         max_quarantine: int | None = None,
     ) -> None:
         """
@@ -114,6 +115,7 @@ class Judging:
             destination: The server and account that the paths are on.
             judge_digest: The model that was loaded; None without a model.
             seconds: How long judging took.
+            loading_seconds: How much of it went by before cold workers met their first picture.
             max_quarantine: With more quarantined images than this, and than a twentieth, in the
                 batch or in an hour, the pipeline is blocked in the same transaction; None: never.
 
@@ -131,6 +133,7 @@ class Judging:
                 destination=destination,
                 judge_digest=judge_digest,
                 seconds=seconds,
+                loading_seconds=loading_seconds,
                 max_quarantine=max_quarantine,
             )
 

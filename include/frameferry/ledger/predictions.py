@@ -42,6 +42,7 @@ def record_predictions(
     destination: str,
     judge_digest: str | None,
     seconds: float,
+    loading_seconds: float,
     max_quarantine: int | None,
 ) -> None:
     """Write all rows of a batch; see `Ledger.record_predictions`."""
@@ -53,6 +54,7 @@ def record_predictions(
         inferred_at=from_now(),
         judge_digest=judge_digest,
         infer_seconds=seconds,
+        loading_seconds=loading_seconds,
         record_count=len(rows),
         byte_count=sum(row.prediction.size_bytes for row in rows),
         last_error=None,

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, or_, select
 
-from frameferry.domain.batch import StageRates
+from frameferry.domain.batch import BatchCost
 from frameferry.domain.offsets import OffsetRange, Progress
 from frameferry.domain.state import Block, OpenBatch, PipelineState
 from frameferry.ledger.chain import follow, read_links
@@ -17,8 +17,8 @@ from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.pipelines import Known
 from frameferry.ledger.tables import batch, batch_range, pipeline, progress
 
-RATED_BATCHES: Final = 5
-"""How many of the last delivered batches the rates are learnt from."""
+KNOWN_BATCHES: Final = 60
+"""How many of the last delivered batches the planner knows the cost of."""
 
 
 def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
@@ -36,7 +36,7 @@ def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
         blocked=None if row.blocked_at is None else _block(row),
         progress=_progress(connection, known),
         open_batches=_open_batches(connection, known.id),
-        rates=_rates(connection, known),
+        costs=_costs(connection, known),
         now=row.now,
         is_restored=row.restored_at is not None,
         recovered_to=_recovered_to(connection, known),
@@ -134,12 +134,12 @@ def _open_batch(
     )
 
 
-def _rates(connection: Connection, known: Known) -> StageRates | None:
+def _costs(connection: Connection, known: Known) -> tuple[BatchCost, ...]:
     """
-    Learn from the last delivered batches, children of charged ones left out.
+    Read what the last delivered batches cost, children of charged ones left out.
 
-    Those were made small to find a guilty record: a batch of one says nothing of the pace, and a
-    plan of twice its length would hold the pipeline up after each picture that cannot be judged.
+    Those were made small to find a guilty record: a batch of one says nothing of the pace, and
+    would hold the pipeline up after each picture that cannot be judged.
     """
     offsets = (
         select(func.sum(batch_range.c.end_offset - batch_range.c.start_offset))
@@ -149,6 +149,7 @@ def _rates(connection: Connection, known: Known) -> StageRates | None:
     query = (
         select(
             batch.c.infer_seconds,
+            batch.c.loading_seconds,
             batch.c.deliver_seconds,
             batch.c.record_count,
             batch.c.byte_count,
@@ -161,20 +162,17 @@ def _rates(connection: Connection, known: Known) -> StageRates | None:
             or_(batch.c.parent_id.is_(None), batch.c.charges == 0),
         )
         .order_by(batch.c.id.desc())
-        .limit(RATED_BATCHES)
+        .limit(KNOWN_BATCHES)
     )
-    rows = connection.execute(query).all()
-    return _means(rows) if rows else None
+    return tuple(_cost(row) for row in connection.execute(query))
 
 
-def _means(rows: Sequence[AnyRow]) -> StageRates:
-    records = sum(row.record_count or 0 for row in rows)
-    offsets = sum(int(row.offsets) for row in rows)
-    each = max(records, 1)
-    return StageRates(
-        infer_seconds_per_record=sum(row.infer_seconds or 0.0 for row in rows) / each,
-        deliver_seconds_per_record=sum(row.deliver_seconds or 0.0 for row in rows) / each,
-        bytes_per_record=sum(row.byte_count or 0 for row in rows) / each,
-        records_per_offset=records / offsets,
-        last_offsets=int(rows[0].offsets),
+def _cost(row: AnyRow) -> BatchCost:
+    return BatchCost(
+        offsets=int(row.offsets),
+        records=row.record_count or 0,
+        size_bytes=row.byte_count or 0,
+        infer_seconds=row.infer_seconds or 0.0,
+        deliver_seconds=row.deliver_seconds or 0.0,
+        loading_seconds=row.loading_seconds or 0.0,
     )

@@ -170,6 +170,7 @@ batch = Table(
     _time("committed_at"),
     _time("split_at"),
     Column("infer_seconds", Double()),
+    Column("loading_seconds", Double()),
     Column("deliver_seconds", Double()),
     _number("record_count", nullable=True),
     _number("byte_count", nullable=True),

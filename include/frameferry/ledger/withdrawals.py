@@ -62,7 +62,10 @@ class _Rest:
 _CAN_BE = batch.c.inferred_at.is_not(None) & batch.c.delivered_at.is_(None)
 _OTHERWISE = "only predictions of a batch that is judged and not delivered can be withdrawn"
 _UNJUDGED = dict.fromkeys(
-    ("inferred_at", "judge_digest", "infer_seconds", "record_count", "byte_count")
+    (
+        *("inferred_at", "judge_digest", "infer_seconds", "loading_seconds"),
+        *("record_count", "byte_count"),
+    )
 )
 
 
@@ -195,6 +198,7 @@ def _hand_over(
         record_count=count,
         byte_count=int(total),
         infer_seconds=(parent.infer_seconds or 0.0) * min(share, 1.0),
+        loading_seconds=(parent.loading_seconds or 0.0) * min(share, 1.0),
     )
 
 

@@ -22,6 +22,7 @@ ILLEGAL_NAME = "illegal name"
 EMPTY = "empty"
 _DEADLINE_FACTOR = 10.0
 _UNKNOWN_SECONDS_PER_OFFSET = 0.5
+_PACED_BATCHES = 5
 _WARM_SECONDS = 30.0
 """What a call may take at least, whatever the control before it took."""
 
@@ -88,6 +89,7 @@ def _record(ctx: Context, batch: Batch, judged: Judged, seconds: float) -> None:
         destination=ctx.ftp().destination,
         judge_digest=judged.judge_digest or None,
         seconds=seconds,
+        loading_seconds=judged.loading_seconds,
         max_quarantine=ctx.settings.batch.max_quarantine,
     )
     log.info(
@@ -97,6 +99,7 @@ def _record(ctx: Context, batch: Batch, judged: Judged, seconds: float) -> None:
         records=len(rows),
         quarantined=sum(row.quarantine is not None for row in rows),
         seconds=round(seconds, 2),
+        loading_seconds=round(judged.loading_seconds, 2),
     )
 
 
@@ -127,13 +130,22 @@ def _job(ctx: Context, batch: Batch, model: ModelSettings) -> JudgeJob:
 
 
 def _pace(ctx: Context) -> float:
-    """Seconds per offset that the last batches took, or a guess with room."""
+    """
+    Seconds per offset that the last batches took, or a guess with room.
+
+    Loading is left out, for which there is time before the first picture. What each batch costs of
+    its own is shared out: so a longer one, whose records cost less, has time to spare.
+    """
     return _known_pace(ctx) or _UNKNOWN_SECONDS_PER_OFFSET
 
 
 def _known_pace(ctx: Context) -> float | None:
     state = ctx.ledger.pipeline_state(ctx.pipeline)
-    return state.rates.infer_seconds_per_record if state and state.rates else None
+    last = state.costs[:_PACED_BATCHES] if state else ()
+    if not last:
+        return None
+    seconds = sum(cost.judging_seconds for cost in last)
+    return seconds / max(sum(cost.records for cost in last), 1)
 
 
 def _unjudged(ctx: Context, batch: Batch, *, max_bytes: int | None) -> Iterator[Prediction]:

@@ -12,8 +12,10 @@ from frameferry.domain.state import PipelineState
 from frameferry.errors import FrameferryError
 from frameferry.kafka.cluster import Cluster, TopicView
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.proposing import budget_of
 from frameferry.pipeline.world import is_other_topic
 from frameferry.planning.alarms import Figures, Waiting, figure
+from frameferry.planning.pace import learn_pace
 
 ARRIVING: Final = timedelta(minutes=15)
 """Arrivals are counted over so long: a burst is no trend."""
@@ -71,7 +73,8 @@ def _figures(ctx: Context, cluster: Cluster, view: TopicView, known: PipelineSta
         )
         for partition, offset in at.items()
     }
-    return figure(waiting, known.rates, view.retention, known.now)
+    pace, budget = learn_pace(known.costs), budget_of(ctx.settings)
+    return figure(waiting, pace, budget, view.retention, known.now)
 
 
 def _unprocessed(known: PipelineState, marks: Mapping[int, Watermarks]) -> dict[int, int]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from frameferry.domain.batch import StageRates
 from frameferry.domain.offsets import Retention
+from frameferry.planning.pace import Pace
+from frameferry.planning.sizing import Budget, records_per_second
 from frameferry.planning.wording import counted, in_time
 
 HANGING: Final = timedelta(seconds=60)
@@ -48,7 +49,7 @@ class Figures:
     """
     How a backlog stands, over all partitions; None where it cannot be known, or nothing waits.
 
-    Rates are in pictures a second, `service` what the last batches' pace allows without a pause.
+    Rates are in pictures a second, `service` what batches of full size would carry without a pause.
     """
 
     lag: int = 0
@@ -66,7 +67,11 @@ class Figures:
 
 
 def figure(
-    waiting: Mapping[int, Waiting], rates: StageRates | None, retention: Retention, now: datetime
+    waiting: Mapping[int, Waiting],
+    pace: Pace | None,
+    budget: Budget,
+    retention: Retention,
+    now: datetime,
 ) -> Figures:
     """
     Work out how a backlog stands.
@@ -76,20 +81,21 @@ def figure(
 
     Args:
         waiting: By partition.
-        rates: What the last batches cost; None without history: every offset counts as a picture.
+        pace: What the last batches cost; None without history: every offset counts as a picture.
+        budget: What a batch may be: the service is that of batches of full size.
         retention: What the topic keeps.
         now: The ledger's clock; the records' timestamps are their producers'.
     """
-    share = rates.records_per_offset if rates else 1.0
+    share = pace.records_per_offset if pace else 1.0
     moments = [one.oldest_at for one in waiting.values() if _is_dated(one.oldest_at)]
     oldest_at = min((moment for moment in moments if moment), default=None)
     return Figures(
         lag=round(share * sum(one.lag for one in waiting.values())),
         oldest_at=oldest_at,
         oldest_seconds=None if oldest_at is None else (now - oldest_at).total_seconds(),
-        expires_in_seconds=_expires_in(waiting, rates, retention, oldest_at, now),
+        expires_in_seconds=_expires_in(waiting, pace, retention, oldest_at, now),
         arrivals_per_second=share * sum(one.arrived / one.seconds for one in waiting.values()),
-        service_per_second=_service(rates),
+        service_per_second=_service(budget, pace),
     )
 
 
@@ -165,7 +171,7 @@ def _falling_behind(figures: Figures, target_seconds: float) -> str | None:
 
 def _expires_in(
     waiting: Mapping[int, Waiting],
-    rates: StageRates | None,
+    pace: Pace | None,
     retention: Retention,
     oldest_at: datetime | None,
     now: datetime,
@@ -173,8 +179,8 @@ def _expires_in(
     left = []
     if retention.seconds is not None and oldest_at is not None:
         left.append(retention.seconds - (now - oldest_at).total_seconds())
-    if retention.bytes is not None and rates is not None:
-        size = rates.bytes_per_record * rates.records_per_offset
+    if retention.bytes is not None and pace is not None:
+        size = pace.bytes_per_record * pace.records_per_offset
         left += [
             (retention.bytes / size - one.lag) / (one.arrived / one.seconds)
             for one in waiting.values()
@@ -183,11 +189,10 @@ def _expires_in(
     return min(left, default=None)
 
 
-def _service(rates: StageRates | None) -> float | None:
-    if rates is None:
-        return None
-    seconds = rates.infer_seconds_per_record + rates.deliver_seconds_per_record
-    return 1 / seconds if seconds else None
+def _service(budget: Budget, pace: Pace | None) -> float | None:
+    """Say what can be carried; nothing where no record was met, so that no cost is known."""
+    known = pace is not None and pace.records_per_offset > 0
+    return records_per_second(budget, pace) if pace is not None and known else None
 
 
 def _is_dated(moment: datetime | None) -> bool:

@@ -5,17 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from frameferry.domain.batch import StageRates
+from frameferry.planning.pace import Pace
 from frameferry.planning.wording import counted, in_bytes, in_time
 
 FIRST_OFFSETS: Final = 64
-GROWTH: Final = 2
+GROWTH: Final = 8
 """
-A batch is at most this many times as long as the last one: rates learnt small may mislead.
+A batch is at most this many times as long as the longest of the last: what was learnt of small ones
+may mislead, and memory and servers were not tried with more.
 
 But never held below what would be dared knowing nothing: after a trickle of single pictures a
-backlog would else begin with two.
+backlog would else begin with a few.
 """
+UNSEEN_GROWTH: Final = 2
+"""The same where the last ones held no record, so that no picture's cost was seen."""
+FIXED_SHARE: Final = 0.1
+"""No more of a batch's time than this may be its fixed cost, while there is backlog."""
+PROLONGATION: Final = 2
+"""For that a batch may pass the target, by no more than so many times the last ones' seconds."""
 _UNBOUNDED: Final = 2**62
 
 
@@ -43,28 +50,35 @@ class Sizing:
     sentence: str
 
 
-def size_budget(budget: Budget, rates: StageRates | None, lag: int) -> Sizing:
+def size_budget(budget: Budget, pace: Pace | None, lag: int) -> Sizing:
     """
     Choose how many offsets the next batch may hold.
 
-    Seconds and bytes are budgeted by the means learnt from the last batches, records by offsets
+    Seconds and bytes are budgeted by what was learnt from the last batches, records by offsets
     outright: however few of the last offsets were records, all of the next may be. At least one
     offset while there is lag: a single record may be larger than any budget.
 
     Args:
         budget: The bounds.
-        rates: What the last batches cost; None without history.
+        pace: What the last batches cost; None without history.
         lag: Offsets to plan, over all partitions.
     """
     if lag <= 0:
         return Sizing(0, "nothing to plan: lag 0")
-    limits = _first_limits(budget) if rates is None else _learnt_limits(budget, rates)
+    limits = _first_limits(budget) if pace is None else _learnt_limits(budget, pace)
     limits["all there is"] = lag
     limit = min(limits, key=lambda name: limits[name])
     offsets = max(limits[limit], 1)
-    if rates is None:
+    if pace is None:
         return Sizing(offsets, _first_sentence(offsets, lag, limit))
-    return Sizing(offsets, _learnt_sentence(offsets, lag, limit, rates))
+    return Sizing(offsets, _learnt_sentence(offsets, lag, limit, budget, pace))
+
+
+def records_per_second(budget: Budget, pace: Pace) -> float:
+    """Reckon what batches of full size carry, one after the other without a pause."""
+    most = min(_timely_records(budget, pace), budget.max_records)
+    records = max(min(most, _most(budget.max_bytes, pace.bytes_per_record)), 1)
+    return records / pace.seconds(records)
 
 
 def _first_limits(budget: Budget) -> dict[str, int]:
@@ -77,28 +91,54 @@ def _first_limits(budget: Budget) -> dict[str, int]:
     }
 
 
-def _learnt_limits(budget: Budget, rates: StageRates) -> dict[str, int]:
+def _learnt_limits(budget: Budget, pace: Pace) -> dict[str, int]:
     """Bound the offsets; the empty name is the target itself, which needs no explanation."""
+    share = pace.records_per_offset
     unlearnt = min(_first_limits(budget).values())
-    share = rates.records_per_offset
-    timely = _most(budget.target_seconds, _seconds_per_record(rates) * share)
+    growth = GROWTH if share else UNSEEN_GROWTH
+    times = "twice" if growth == UNSEEN_GROWTH else f"{growth} times"
+    is_prolonged = _lasting_seconds(pace) > budget.target_seconds
+    timely = "so that a tenth is fixed" if is_prolonged else ""
     return {
-        # A batch costs seconds of its own, whatever it holds: cutting small ones smaller for
-        # their pace would make the pace worse, and the next one smaller still.
-        "": max(timely, budget.first_offsets),
-        "max_bytes": _most(budget.max_bytes, rates.bytes_per_record * share),
+        timely: _most(_timely_records(budget, pace), share),
+        "max_bytes": _most(budget.max_bytes, pace.bytes_per_record * share),
         "max_records": budget.max_records,
-        "twice the last batch": max(GROWTH * rates.last_offsets, unlearnt),
+        f"{times} the longest of the last": max(growth * pace.longest_offsets, unlearnt),
+        "as the last, which took long enough": _proven(budget, pace),
     }
+
+
+def _proven(budget: Budget, pace: Pace) -> int:
+    """
+    Let no batch be longer than the last where these took all the time, whatever is foretold.
+
+    Twice as long at most, where their fixed cost asks for more.
+    """
+    if pace.recent_seconds < budget.target_seconds:
+        return _UNBOUNDED
+    asks = _lasting_seconds(pace) > pace.recent_seconds
+    return pace.recent_offsets * (PROLONGATION if asks else 1)
+
+
+def _timely_records(budget: Budget, pace: Pace) -> int:
+    """
+    Choose the records that take as long as a batch should.
+
+    At most half of that is to be fixed, as far as one can tell: to cut a batch small for a time
+    that it costs whatever it holds would only make matters worse.
+    """
+    seconds = max(budget.target_seconds, _lasting_seconds(pace))
+    return _most(max(seconds - pace.fixed_seconds, pace.fixed_seconds), pace.marginal_seconds)
+
+
+def _lasting_seconds(pace: Pace) -> float:
+    """Say how long a batch has to be for its fixed cost, as far as that is sure."""
+    return min(pace.sure_fixed_seconds / FIXED_SHARE, PROLONGATION * pace.recent_seconds)
 
 
 def _most(budget: float, cost: float) -> int:
     """Divide, but no further than whole offsets and sane numbers go: a cost may be 0 or tiny."""
     return int(budget / cost) if cost * _UNBOUNDED > budget else _UNBOUNDED
-
-
-def _seconds_per_record(rates: StageRates) -> float:
-    return rates.infer_seconds_per_record + rates.deliver_seconds_per_record
 
 
 def _first_sentence(offsets: int, lag: int, limit: str) -> str:
@@ -109,20 +149,18 @@ def _first_sentence(offsets: int, lag: int, limit: str) -> str:
     )
 
 
-def _learnt_sentence(offsets: int, lag: int, limit: str, rates: StageRates) -> str:
+def _learnt_sentence(offsets: int, lag: int, limit: str, budget: Budget, pace: Pace) -> str:
     why = f", {limit}" if limit else ""
-    records = round(offsets * rates.records_per_offset)
+    records = round(offsets * pace.records_per_offset)
     if not records:
         return (
             f"{counted(offsets, 'offset')}{why}, hardly a record among the last ones; lag {lag:,}"
         )
-    seconds = _seconds_per_record(rates)
-    behind = round(lag * rates.records_per_offset)
-    caught_up = (
-        "with this batch" if offsets >= lag else f"in {in_time(behind * seconds)} at today's rate"
-    )
+    behind = round(lag * pace.records_per_offset)
+    left = in_time(behind / records_per_second(budget, pace))
+    caught_up = "with this batch" if offsets >= lag else f"in {left} at today's rate"
     return (
-        f"{counted(records, 'record')} (about {in_bytes(records * rates.bytes_per_record)}{why}): "
-        f"{in_time(records * seconds)} at {in_time(seconds)} a record; "
-        f"lag {behind:,}, caught up {caught_up}"
+        f"{counted(records, 'record')} (about {in_bytes(records * pace.bytes_per_record)}{why}): "
+        f"{in_time(pace.seconds(records))} = {in_time(pace.fixed_seconds)} fixed + "
+        f"{in_time(pace.marginal_seconds)} a record; lag {behind:,}, caught up {caught_up}"
     )
