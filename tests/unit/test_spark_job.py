@@ -13,7 +13,7 @@ from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
 from frameferry.planning.splitting import total_offsets
 from frameferry.spark.frame import ROW_SCHEMA
-from frameferry.spark.job import ControlJob, JudgeJob, operation_tag, read_job
+from frameferry.spark.job import ControlJob, JudgeJob, read_job
 from frameferry.spark.shares import FEWEST_OFFSETS, TASK_SECONDS, shares
 from frameferry.spark.worker import ROWS
 
@@ -42,6 +42,8 @@ def job(**changes: object) -> JudgeJob:
         "name_headers": ("line", "recipe id"),
         "seconds_per_offset": 0.25,
         "judge_digest": "d" * 64,
+        "epoch": "0123abcd-4567",
+        "asked_at": 1_796_000_000.25,
     }
     return JudgeJob(**(fields | changes))  # type: ignore[arg-type]
 
@@ -69,8 +71,9 @@ def test_a_job_shows_no_secret() -> None:
     assert job().secrets == (SECRET,)
 
 
-def test_the_tag_names_batch_and_attempt() -> None:
-    assert "frameferry-12-3" == operation_tag(12, 3) == job().tag
+def test_the_tag_names_ledger_batch_and_attempt() -> None:
+    assert "frameferry-0123abcd-12-3" == job().tag == job().tag_of(3)
+    assert job().tag != job(epoch="another-ledger").tag
 
 
 def test_a_control_survives_the_way_through_json() -> None:

@@ -32,7 +32,8 @@ def row(partition: int, offset: int, digest: str) -> dict[str, Any]:
         "label": "good",
         "score": 0.75,
         "judge_digest": digest,
-        "loading_seconds": 0.0,
+        "loading_seconds": 0.001,
+        "ready_seconds": 0.5,
     }
 
 
@@ -53,9 +54,13 @@ def test_the_headers_of_a_name_come_with_the_row() -> None:
     assert (("line", "3"), ("recipe", "불량")) == prediction.headers
 
 
-def test_the_longest_loading_of_a_worker_is_told() -> None:
-    cold = row(0, 1, "d") | {"loading_seconds": 4.5}
-    assert 4.5 == judged(table(row(0, 2, "d"), cold), expected="d").loading_seconds
+def test_what_passed_before_the_first_worker_was_ready_counts_as_loading_if_one_had_to() -> None:
+    first = row(0, 1, "d") | {"loading_seconds": 0.6, "ready_seconds": 9.5}
+    later = row(0, 2, "d") | {"loading_seconds": 0.001, "ready_seconds": 14.0}
+    assert 9.5 == judged(table(later, first), expected="d").loading_seconds
+    slow = row(0, 3, "d") | {"loading_seconds": 11.0, "ready_seconds": 12.0}
+    assert 11.0 == judged(table(first, slow), expected="d").loading_seconds
+    assert 0 == judged(table(row(0, 1, "d"), row(0, 2, "d")), expected="d").loading_seconds
     assert 0 == judged(table(), expected="d").loading_seconds
 
 

@@ -36,10 +36,11 @@ _READING: Final[dict[str, Any]] = {
     "auto.offset.reset": "error",
     "check.crcs": True,
     # Memory: what is queued, and one fetch on its way. A record larger than a fetch still comes,
-    # alone, up to receive.message.max.bytes.
+    # alone, up to receive.message.max.bytes. Large fetches cost more processor time, since each has
+    # its buffer from the kernel anew, and a quota pauses for as long as a fetch was too large.
     "queued.max.messages.kbytes": 16 * 1024,
     "fetch.max.bytes": 16 * 1024**2,
-    "fetch.message.max.bytes": 8 * 1024**2,
+    "fetch.message.max.bytes": 1024**2,
     "receive.message.max.bytes": 1000 * 1000**2,
     # A full queue is looked at again after this long; its default of 1 s would be the pace.
     "fetch.queue.backoff.ms": 10,

@@ -122,6 +122,7 @@ def _job(ctx: Context, batch: Batch, model: ModelSettings) -> JudgeJob:
         model=model,
         batch_id=batch.id,
         attempt=batch.token.attempt,
+        epoch=batch.token.epoch,
         generation=batch.generation,
         max_bytes=int(ctx.settings.batch.max_bytes),
         name_headers=ctx.settings.deliver.name_headers,

@@ -23,7 +23,9 @@ class JudgeJob:
     the job before its next record; None for no bound. `name_headers` travel with the rows, since
     names are made of them. `seconds_per_offset` is the pace of the last batches, None without
     one: tasks are cut by it, so that other jobs get their turn. `judge_digest` is what the
-    workers' model must have; None if it cannot be read here.
+    workers' model must have; None if it cannot be read here. `asked_at` is when the job was handed
+    over, in seconds since 1970; None if nobody wants to know how long its workers took to begin.
+    `epoch` is that of the ledger whose batch it is.
     """
 
     pipeline: str
@@ -39,6 +41,8 @@ class JudgeJob:
     name_headers: tuple[str, ...] = ()
     seconds_per_offset: float | None = None
     judge_digest: str | None = None
+    asked_at: float | None = None
+    epoch: str = ""
 
     def __post_init__(self) -> None:
         counts = Counter(wanted.partition for wanted in self.ranges)
@@ -57,7 +61,11 @@ class JudgeJob:
     @property
     def tag(self) -> str:
         """Tag the job's operations, so that a newer attempt can interrupt them."""
-        return operation_tag(self.batch_id, self.attempt)
+        return self.tag_of(self.attempt)
+
+    def tag_of(self, attempt: int) -> str:
+        """Tag the operations of one attempt at the batch: several ledgers may share a server."""
+        return f"frameferry-{self.epoch[:8]}-{self.batch_id}-{attempt}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -88,6 +96,8 @@ class JudgeJob:
             "max_bytes": self.max_bytes,
             "name_headers": self.name_headers,
             "seconds_per_offset": self.seconds_per_offset,
+            "asked_at": self.asked_at,
+            "epoch": self.epoch,
             "judge_digest": self.judge_digest,
         }
         return json.dumps(content)
@@ -124,10 +134,9 @@ class ControlJob:
         """Tag the job's operations, as the batch's own."""
         return self.of.tag
 
-    @property
-    def batch_id(self) -> int:
-        """The batch."""
-        return self.of.batch_id
+    def tag_of(self, attempt: int) -> str:
+        """Tag the operations of one attempt at the batch."""
+        return self.of.tag_of(attempt)
 
     @property
     def attempt(self) -> int:
@@ -157,8 +166,3 @@ def _placed(model: ModelSettings) -> ModelSettings:
     if "://" in model.path or not path.exists():
         return model
     return model.model_copy(update={"path": str(path.resolve())})
-
-
-def operation_tag(batch_id: int, attempt: int) -> str:
-    """Name one attempt at one batch among a Spark server's operations."""
-    return f"frameferry-{batch_id}-{attempt}"

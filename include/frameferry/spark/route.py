@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from frameferry.spark.submit import submitted_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_WARM_SECONDS = 0.05
+"""To look whether a loaded model is still that of its files takes less."""
 _FIELDS = tuple(each.name for each in fields(Prediction))
 
 
@@ -34,7 +37,7 @@ def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
         ModelMismatch: The model does not fit its card, or the workers judged with another one.
     """
     expected = expected_digest(job)
-    asked = replace(job, judge_digest=expected)
+    asked = replace(job, judge_digest=expected, asked_at=time.time())
     return judged(_table(asked, connection, deadline_seconds), expected=expected)
 
 
@@ -83,8 +86,8 @@ def judged(table: pa.Table, *, expected: str | None) -> Judged:
     Turn the workers' table into rows, all judged by one model.
 
     Args:
-        table: Rows with the columns of a Prediction, `judge_digest` and `loading_seconds`, in any
-            order.
+        table: Rows with the columns of a Prediction, `judge_digest`, `loading_seconds` and
+            `ready_seconds`, in any order.
         expected: The digest that the model has here; None where it cannot be read here.
 
     Raises:
@@ -101,8 +104,21 @@ def judged(table: pa.Table, *, expected: str | None) -> Judged:
     rows = sorted(
         table.select(_FIELDS).to_pylist(), key=lambda row: (row["partition"], row["offset"])
     )
-    loading = max(table.column("loading_seconds").to_pylist(), default=0.0)
-    return Judged(tuple(_prediction(row) for row in rows), found, loading)
+    return Judged(tuple(_prediction(row) for row in rows), found, _loading_seconds(table))
+
+
+def _loading_seconds(table: pa.Table) -> float:
+    """
+    Say how long the batch waited for cold workers; 0 if all were warm.
+
+    A worker knows how long it took to load the model, not what came before: its own start, and its
+    server's. So if one had to load, all that passed before the first of them was ready counts.
+    """
+    loading: float = max(table.column("loading_seconds").to_pylist(), default=0.0)
+    if loading < _WARM_SECONDS:
+        return 0.0
+    ready: float = min(table.column("ready_seconds").to_pylist())
+    return max(loading, ready)
 
 
 def _prediction(row: dict[str, Any]) -> Prediction:

@@ -30,7 +30,7 @@ from frameferry.errors import (
 from frameferry.spark.failures import failure
 from frameferry.spark.frame import job_table
 from frameferry.spark.identity import code_version, session_id
-from frameferry.spark.job import ControlJob, JudgeJob, operation_tag
+from frameferry.spark.job import ControlJob, JudgeJob
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,7 +111,7 @@ class ConnectCall:
         with _translated(self.job.secrets, self.connection), self._open() as session:
             self._session = session
             for attempt in range(max(1, self.job.attempt - _OLDER_ATTEMPTS), self.job.attempt):
-                session.interruptTag(operation_tag(self.job.batch_id, attempt))
+                session.interruptTag(self.job.tag_of(attempt))
             session.addTag(self.job.tag)
             if self._given_up.is_set():
                 msg = f"Spark at {self.connection.url} opened a session that nobody waits for"

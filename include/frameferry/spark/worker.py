@@ -24,11 +24,8 @@ GROUP_IMAGES = 32
 """Images judged in one call: enough to fill the model, few enough to keep memory flat."""
 GROUP_BYTES = 16 * 1024**2
 """No further image joins a group that has so many bytes."""
-READING = {
-    # A task reads on beyond its share until it has noticed its end: little is fetched ahead.
-    "queued.max.messages.kbytes": 4 * 1024,
-    "fetch.message.max.bytes": 1024**2,
-}
+READING = {"queued.max.messages.kbytes": 4 * 1024}
+"""A task reads on beyond its share until it has noticed its end: little is fetched ahead."""
 ROWS = pa.schema(
     [
         ("partition", pa.int64()),
@@ -45,6 +42,7 @@ ROWS = pa.schema(
         ("headers", pa.map_(pa.string(), pa.string())),
         ("judge_digest", pa.string()),
         ("loading_seconds", pa.float64()),
+        ("ready_seconds", pa.float64()),
     ]
 )
 CONTROL_ROWS = pa.schema([("as_expected", pa.bool_()), ("said", pa.string())])
@@ -82,9 +80,9 @@ def _judged_share(job: JudgeJob, share: Share) -> Iterator[pa.RecordBatch]:
     started = time.monotonic()
     judge = load_judge(job.placed_model, expected=job.judge_digest)
     loading_seconds = time.monotonic() - started
+    ready_seconds = max(time.time() - job.asked_at, 0.0) if job.asked_at else 0.0
     for images in _groups(_bounded(_records(job, share), job.max_bytes)):
-        yield _judged(judge, images, loading_seconds)
-        loading_seconds = 0.0
+        yield _judged(judge, images, loading_seconds, ready_seconds)
 
 
 def _records(job: JudgeJob, share: Share) -> Iterator[ImageRecord]:
@@ -158,7 +156,9 @@ def _is_as_expected(judge: Judge, expected: str | None, verdict: Verdict) -> boo
     return verdict.label in {expected, judge.spec.unsure}
 
 
-def _judged(judge: Judge, images: Sequence[ImageRecord], loading_seconds: float) -> pa.RecordBatch:
+def _judged(
+    judge: Judge, images: Sequence[ImageRecord], loading_seconds: float, ready_seconds: float
+) -> pa.RecordBatch:
     verdicts = judge.judge([image.value for image in images])
     columns: dict[str, Sequence[Any]] = {
         "partition": [image.partition for image in images],
@@ -175,5 +175,6 @@ def _judged(judge: Judge, images: Sequence[ImageRecord], loading_seconds: float)
         "headers": [list(image.headers) for image in images],
         "judge_digest": [judge.digest] * len(images),
         "loading_seconds": [loading_seconds] * len(images),
+        "ready_seconds": [ready_seconds] * len(images),
     }
     return pa.RecordBatch.from_pydict(columns, schema=ROWS)
