@@ -105,8 +105,13 @@ def refuse_shape(found: FoundModel, spec: Spec, shape: Shape) -> None:
         raise mismatch(found.path, what, remedy)
 
 
-def import_tensorflow() -> Any:  # noqa: ANN401  # the library has no types of its own
-    """Import TensorFlow; nothing of it runs yet, so that the process may fork."""
+def preload() -> None:
+    """Import all that loading a model needs; nothing of it runs yet, so that a process may fork."""
+    _import_tensorflow()
+    import keras  # noqa: F401, PLC0415 - TensorFlow imports it at the first use of a .keras file only
+
+
+def _import_tensorflow() -> Any:  # noqa: ANN401  # the library has no types of its own
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import tensorflow as tf
@@ -122,7 +127,7 @@ def tensorflow() -> Any:  # noqa: ANN401
     On a GPU nothing is restricted and memory grows as needed. In a process where TensorFlow is
     already at work its settings stand.
     """
-    tf = import_tensorflow()
+    tf = _import_tensorflow()
     gpus = tf.config.list_physical_devices("GPU")
     with contextlib.suppress(RuntimeError):
         for gpu in gpus:

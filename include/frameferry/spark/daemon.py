@@ -20,7 +20,7 @@ import sys
 import psutil
 from pyspark import daemon  # noqa: TID253 - this file runs under Spark only
 
-from frameferry.inference.network import import_tensorflow
+from frameferry.inference.network import preload
 
 LIMIT_VARIABLE = "FRAMEFERRY_WORKER_BYTES"
 """Resident bytes after a task beyond which a worker begins anew; set as `spark.executorEnv.…`."""
@@ -30,7 +30,7 @@ _serve_task = daemon.worker
 
 def main() -> None:
     """Import what workers need, then serve as pyspark's own daemon does."""
-    import_tensorflow()
+    preload()
     import frameferry.spark.worker  # noqa: F401, PLC0415 - for the workers
 
     # What is there now stays where it is: the collector would touch, and so copy, its pages.
