@@ -82,8 +82,9 @@ class Drawing:
         return list(placed.values())
 
     def _x(self, value: float) -> float:
-        low, high = self._place(min(self.x_marks)), self._place(max(self.x_marks))
-        share = (self._place(value) - low) / (high - low)
+        places = [*self.x_marks, *(x for line in self.lines for x, _ in line.points)]
+        low, high = self._place(min(places)), self._place(max(places))
+        share = (self._place(value) - low) / ((high - low) or 1)
         return LEFT + share * (WIDTH - RIGHT - LEFT)
 
     def _place(self, value: float) -> float:
