@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession  # noqa: TID253 - this file runs under spark-submit only
 
-from frameferry.spark.frame import SESSION_CONF, job_table
+from frameferry.spark.frame import job_table
 from frameferry.spark.job import read_job
 from frameferry.spark.submit import end_with_submitter, tell_it_began, write_rows
 
@@ -20,7 +20,7 @@ def main(job_file: str, rows_file: str) -> None:
     """Run the same job function as the Spark Connect route, in this driver."""
     end_with_submitter()
     job = read_job(Path(job_file).read_text(encoding="utf-8"))
-    spark = SparkSession.builder.config(map=SESSION_CONF).getOrCreate()
+    spark = SparkSession.builder.getOrCreate()
     tell_it_began(Path(job_file))
     write_rows(job_table(spark, job), Path(rows_file))
     spark.stop()

@@ -23,7 +23,13 @@ pytest_plugins = [
 KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs", "endtoend")
 HERE = Path(__file__).parent
 SPARK_FIXTURES = {"spark_server", "poisoned"}
-SPARK_FILES = {"test_spark_connect.py", "test_spark_submit.py", "test_poison.py"}
+SPARK_FILES = {
+    "test_spark_connect.py",
+    "test_spark_submit.py",
+    "test_stack_spark.py",
+    "test_poison.py",
+    "test_load.py",
+}
 SAID = "said"
 """The property under which a test tells what it covered, for whoever reads the run."""
 

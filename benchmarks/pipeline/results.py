@@ -80,7 +80,7 @@ def described(settings: Mapping[str, Any]) -> dict[str, Any]:
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},
-            "kafka": next(jars("kafka").glob("kafka_2.13-*.jar")).stem.rpartition("-")[2],
+            "kafka": next(jars().glob("kafka_2.13-*.jar")).stem.rpartition("-")[2],
         },
         "settings": dict(settings),
     }

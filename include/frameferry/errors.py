@@ -10,6 +10,7 @@ FrameferryError
 │   ├── JudgingFailed             the judge job raised, died or passed its deadline
 │   │   └── JudgingTimedOut           the judge job passed its deadline and was ended
 │   ├── ControlFailed             pictures with a known answer were not judged as they should be
+│   ├── SparkOutOfMemory          Spark has too little memory for a batch: it is cut smaller
 │   ├── BatchTooBig               a batch holds more bytes than it may: it is split
 │   ├── SparkReserved             a suspect batch has the Spark server for itself
 │   ├── LedgerUnavailable         the ledger database is down or stays locked
@@ -104,6 +105,10 @@ class JudgingTimedOut(JudgingFailed):
 
 class ControlFailed(TransientError):
     """Pictures with a known answer were not judged as they should be."""
+
+
+class SparkOutOfMemory(TransientError):
+    """Spark has too little memory for a batch: it is cut smaller."""
 
 
 class BatchTooBig(TransientError):

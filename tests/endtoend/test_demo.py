@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -115,6 +116,11 @@ def test_the_scheduler_carries_every_picture_and_a_killed_demo_ends_the_same(sta
     assert 0 == second.wait(DEMO_SECONDS), log.read_text()[-5000:]
     assert deliverable(1) == Counter(files(stack_home))
     assert [] == belonging_to(stack_home)
+
+    # The seconds are those of this command, not of the one that was killed.
+    told = re.findall(r"first picture delivered and verified +(\S+)", log.read_text())
+    assert len(told) == 2
+    assert all(float(seconds) > 0 for seconds in told)
 
     state = json.loads((stack_home / "demo.json").read_text())
     assert {"round": 1, "finished": True} == state

@@ -15,7 +15,7 @@ from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.judging import MODEL, surface
 from fixtures.poison import forget_backoff
 from fixtures.polling import poll
-from fixtures.spark import SparkServer
+from fixtures.spark import SparkServer, started
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import FrameferryError
@@ -23,8 +23,7 @@ from frameferry.pipeline import steps, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_batch, run_until_caught_up
 from frameferry.pipeline.status import status
-from frameferry.stack import ports, processes, servers, spark
-from frameferry.stack.state import StateFile
+from frameferry.stack import ports
 
 pytestmark = pytest.mark.timeout(900)
 IMAGES = int(os.environ.get("FRAMEFERRY_POISON_IMAGES", "8"))
@@ -60,22 +59,13 @@ class Poisoned:
 
 @pytest.fixture(scope="module")
 def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Poisoned]:
-    files = StateFile(tmp_path_factory.mktemp("poisoned-spark"))
     marker = tmp_path_factory.mktemp("deployment") / "is-bad"
     added = {
         "PYTHONPATH": os.pathsep.join([str(POISONED), os.environ.get("PYTHONPATH", "")]),
         "FRAMEFERRY_TEST_DEPLOYMENT_FILE": str(marker),
     }
-    before = {name: os.environ.get(name) for name in added}
-    os.environ.update(added)
-    try:
-        servers.start(spark.KIND, files)
-        port = files.state.server("spark").ports["connect"]
-        yield Poisoned(SparkServer(f"sc://127.0.0.1:{port}", files), marker)
-    finally:
-        processes.stop(files.state.mark())
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    with started(tmp_path_factory.mktemp("poisoned-spark"), {}, added) as server:
+        yield Poisoned(server, marker)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from frameferry.errors import ModelMismatch
 from frameferry.inference import judge as judging
 from frameferry.inference.card import find_model
 from frameferry.inference.digest import judge_digest
-from frameferry.inference.judge import Verdict, load_judge, read_judge
+from frameferry.inference.judge import MOST_MODELS, Verdict, load_judge, read_judge
 from frameferry.inference.surfaces import samples
 
 SURFACE = Path(__file__).parents[2] / "include/models/surface/1"
@@ -236,29 +236,43 @@ def test_a_file_that_was_only_touched_stays_loaded(tmp_path: Path) -> None:
     assert load_judge(settings) is judge
 
 
-def test_a_changed_model_fails_loudly_until_it_is_put_back(tmp_path: Path) -> None:
+def test_a_changed_model_is_loaded_anew_and_refused_where_the_old_one_is_meant(
+    tmp_path: Path,
+) -> None:
     settings = saved(tmp_path / "m", dark_or_bright())
     judge = load_judge(settings)
     kept = shutil.copy(tmp_path / "m" / "model.keras", tmp_path / "kept")
     dark_or_bright("sigmoid").save(tmp_path / "m" / "model.keras")
     for _ in range(2):
-        with pytest.raises(ModelMismatch, match="changed") as caught:
-            load_judge(settings)
-        assert str(tmp_path / "m" / "model.keras") in str(caught.value)
+        with pytest.raises(ModelMismatch, match="Let the workers see the same") as caught:
+            load_judge(settings, judge.digest)
+        assert str(tmp_path / "m") in str(caught.value)
+    assert judge.digest != load_judge(settings).digest
     shutil.copy(kept, tmp_path / "m" / "model.keras")
-    assert load_judge(settings) is judge
+    assert judge.digest == load_judge(settings, judge.digest).digest
 
 
-def test_a_changed_card_and_a_vanished_model_fail_loudly(tmp_path: Path) -> None:
+def test_a_changed_card_counts_and_a_vanished_model_fails_loudly(tmp_path: Path) -> None:
     settings = saved(tmp_path / "m", dark_or_bright())
-    load_judge(settings)
+    judge = load_judge(settings)
     card = yaml.safe_dump({**CARD, "labels": ["bright", "dark"]})
     (tmp_path / "m" / "card.yaml").write_text(card)
-    with pytest.raises(ModelMismatch, match="changed"):
-        load_judge(settings)
+    with pytest.raises(ModelMismatch, match="not"):
+        load_judge(settings, judge.digest)
     shutil.rmtree(tmp_path / "m")
     with pytest.raises(ModelMismatch, match="there is no model"):
         load_judge(settings)
+
+
+def test_of_too_many_models_the_one_that_was_least_asked_for_goes(tmp_path: Path) -> None:
+    every = [saved(tmp_path / str(number), dark_or_bright()) for number in range(MOST_MODELS + 1)]
+    first, second = load_judge(every[0]), load_judge(every[1])
+    for settings in every[2:-1]:
+        load_judge(settings)
+    assert load_judge(every[0]) is first
+    load_judge(every[-1])
+    assert load_judge(every[0]) is first
+    assert load_judge(every[1]) is not second
 
 
 def test_the_digest_is_of_what_was_loaded_even_if_the_file_changes_meanwhile(
@@ -276,7 +290,7 @@ def test_the_digest_is_of_what_was_loaded_even_if_the_file_changes_meanwhile(
     judge = load_judge(settings)
     assert judge.digest == before
     assert judge.judge([plain(255)])[0].label == "bright"
-    with pytest.raises(ModelMismatch, match="changed"):
+    with pytest.raises(ModelMismatch, match="cannot load"):
         load_judge(settings)
 
 

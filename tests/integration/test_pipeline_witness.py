@@ -48,7 +48,7 @@ def produce(ferry: FerryBench, kafka_server, first: int, count: int, partition: 
 
 
 def carry(ctx: Context) -> int:
-    return run_until_caught_up(ctx, stalled_seconds=5)
+    return run_until_caught_up(ctx, stalled_seconds=5).batches
 
 
 def folder(ferry: FerryBench, ftp_server) -> Path:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ from fixtures.judging import (
     surface,
 )
 from fixtures.kafka import KafkaServer
+from fixtures.oddities import produce_with_broken_header_name
 from fixtures.polling import poll
 from fixtures.spark import SparkServer
 
+from frameferry.config.connections import KafkaConnection
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.headers import header_text
 from frameferry.domain.offsets import OffsetRange
@@ -43,11 +46,12 @@ from frameferry.errors import (
     OffsetsLost,
     SparkLost,
     SparkUnavailable,
+    TopicMissing,
 )
 from frameferry.inference.digest import judge_digest
 from frameferry.spark.identity import code_version, session_id
 from frameferry.spark.job import ControlJob, JudgeJob
-from frameferry.spark.route import control, expected_digest, judge
+from frameferry.spark.route import control, judge
 from frameferry.spark.session import ConnectCall
 
 pytestmark = pytest.mark.timeout(300)
@@ -56,7 +60,6 @@ CLIENT = """
 import sys
 from pathlib import Path
 from frameferry.config.connections import SparkConnection
-from frameferry.spark.job import JudgeJob
 from frameferry.spark.job import JudgeJob
 from frameferry.spark.route import judge
 
@@ -75,6 +78,13 @@ def judged(job: JudgeJob, server: SparkServer, seconds: float = COLD_SECONDS) ->
 def slow_topic(kafka_server: KafkaServer) -> str:
     topic = kafka_server.create_topic()
     kafka_server.produce(topic, [slow_picture()] * 200)
+    return topic
+
+
+@pytest.fixture(scope="module")
+def one_picture(kafka_server: KafkaServer) -> str:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [surface(1)])
     return topic
 
 
@@ -150,6 +160,50 @@ def test_the_headers_that_a_name_is_made_of_travel_with_the_row(
     assert {"line": header_text(long)} == rows[3]
 
 
+def test_what_is_odd_about_a_record_fails_no_picture(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    """Dates in nanoseconds, before 1970 and of the year 9999; odd headers; no key, no value."""
+    any_time = str(2**63 - 1)
+    keep = {
+        "message.timestamp.after.max.ms": any_time,
+        "message.timestamp.before.max.ms": any_time,
+    }
+    topic = kafka_server.create_topic(config=keep)
+    dates = [time.time_ns(), 1, 253_402_300_799_000, 2**62]
+    for number, date in enumerate(dates):
+        kafka_server.produce(topic, [surface(number)], timestamp_ms=date)
+    produce_with_broken_header_name(kafka_server.bootstrap_servers, topic, surface(4))
+    many = [("filename", b"\0"), *[("x", b"y")] * 2000]
+    kafka_server.produce(topic, [surface(5), None], headers=[many, [("filename", None)]])
+    rows = judged(make_job(kafka_server, topic, OffsetRange(0, 0, 7)), spark_server).predictions
+    assert dates == [row.timestamp_ms for row in rows[:4]]
+    assert [row.label is not None for row in rows] == [True] * 6 + [False]
+    assert "empty" == rows[6].reason
+
+
+def test_a_password_of_kafka_is_in_no_event_log_nor_log(
+    kafka_server: KafkaServer, spark_server: SparkServer, one_picture: str
+) -> None:
+    secret = "sesame-open-4711"
+    options = {**kafka_server.connection.options, "sasl.password": secret}
+    kafka = KafkaConnection(conn_id="plant_kafka", options=options)
+    job = make_job(kafka_server, one_picture, OffsetRange(0, 0, 1), kafka=kafka, batch_id=4711)
+    assert 1 == len(judged(job, spark_server).predictions)
+    wrong = replace(job, ranges=(OffsetRange(7, 0, 1),), attempt=2)
+    with pytest.raises(TopicMissing) as caught:
+        judged(wrong, spark_server)
+    assert secret not in str(caught.value)
+
+    def told() -> str:
+        found = [*spark_server.events.rglob("*"), *(spark_server.files.home / "logs").glob("*")]
+        return "".join(path.read_text("utf-8", "replace") for path in found if path.is_file())
+
+    # The job's tag shows that its plan is in there.
+    poll(lambda: job.tag in told(), "the event log")
+    assert secret not in told()
+
+
 def test_a_bad_picture_is_a_row_with_a_reason(
     kafka_server: KafkaServer, spark_server: SparkServer
 ) -> None:
@@ -207,7 +261,7 @@ def test_a_closed_session_is_followed_by_the_next_generation(
     topic = kafka_server.create_topic()
     kafka_server.produce(topic, [surface(1)])
     job = make_job(kafka_server, topic, OffsetRange(0, 0, 1))
-    first = session_id(job.pipeline, expected_digest(job), code_version(), 0)
+    first = session_id(code_version(), {}, 0)
     script = (
         "import sys; from pyspark.sql.connect.session import SparkSession;"
         "spark = SparkSession.builder.remote(sys.argv[1]).create(); spark.version; spark.stop()"
@@ -238,20 +292,17 @@ def test_offsets_that_retention_took_are_lost_not_skipped(
     topic = kafka_server.create_topic()
     kafka_server.produce(topic, [surface(seed) for seed in range(10)])
     kafka_server.delete_records(topic, {0: 5})
-    with pytest.raises(OffsetsLost, match=r"\[\d+, \d+\)|0"):
+    with pytest.raises(OffsetsLost, match="holds offsets from 5 on; 0 to 4 expired") as caught:
         judged(make_job(kafka_server, topic, OffsetRange(0, 0, 10)), spark_server)
+    assert {"topic": topic, "partition": 0, "offset": 0} == caught.value.where
 
 
 def test_a_broker_that_is_not_there_is_kafkas_trouble(
     kafka_server: KafkaServer, spark_server: SparkServer
 ) -> None:
-    options = {
-        "kafka.bootstrap.servers": "127.0.0.1:1",
-        "kafka.default.api.timeout.ms": "1500",
-        "kafka.request.timeout.ms": "1000",
-    }
-    job = make_job(kafka_server, "nowhere", OffsetRange(0, 0, 1), kafka_options=options)
-    with pytest.raises(KafkaUnavailable, match="Timed out"):
+    nobody = KafkaConnection(conn_id="plant_kafka", options={"bootstrap.servers": "127.0.0.1:1"})
+    job = make_job(kafka_server, "nowhere", OffsetRange(0, 0, 1), kafka=nobody)
+    with pytest.raises(KafkaUnavailable, match=r"127\.0\.0\.1:1 gave no answer.*'plant_kafka'"):
         judged(job, spark_server)
 
 
@@ -356,30 +407,48 @@ def test_a_server_that_dies_in_a_call_is_said_and_works_again_after_its_restart(
     assert len(judged(again, spark_server).predictions) == 1
 
 
-def test_the_control_passes_on_a_sound_model_and_reads_no_kafka(spark_server: SparkServer) -> None:
-    job = ControlJob("press-a", ModelSettings(path=str(MODEL)), batch_id=1, attempt=1)
+def control_of(broker: KafkaServer, topic: str, **changes: Any) -> ControlJob:
+    return ControlJob(make_job(broker, topic, OffsetRange(0, 0, 1), **changes))
+
+
+def test_the_control_passes_on_a_sound_model(
+    kafka_server: KafkaServer, spark_server: SparkServer, one_picture: str
+) -> None:
+    job = control_of(kafka_server, one_picture)
     control(job, spark_server.connection, deadline_seconds=COLD_SECONDS)
 
 
+def test_the_control_meets_the_trouble_of_reading_that_the_batch_meets(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [surface(1)] * 2)
+    kafka_server.delete_records(topic, {0: 2})
+    with pytest.raises(OffsetsLost):
+        control(control_of(kafka_server, topic), spark_server.connection, deadline_seconds=60)
+
+
 def test_the_control_fails_where_the_model_says_otherwise_than_its_card(
-    spark_server: SparkServer, tmp_path: Path
+    kafka_server: KafkaServer, spark_server: SparkServer, one_picture: str, tmp_path: Path
 ) -> None:
     shutil.copytree(MODEL, tmp_path / "model")
     card = tmp_path / "model" / "card.yaml"
     card.write_text(card.read_text().replace("label: hole", "label: stain"))
-    job = ControlJob("press-a", ModelSettings(path=str(tmp_path / "model")), 1, 1)
+    model = ModelSettings(path=str(tmp_path / "model"))
+    job = control_of(kafka_server, one_picture, model=model)
     with pytest.raises(ControlFailed, match="the model says hole"):
         control(job, spark_server.connection, deadline_seconds=COLD_SECONDS)
 
 
 def test_without_pictures_on_its_card_any_answer_to_a_grey_one_will_do(
-    spark_server: SparkServer, tmp_path: Path
+    kafka_server: KafkaServer, spark_server: SparkServer, one_picture: str, tmp_path: Path
 ) -> None:
     shutil.copytree(MODEL, tmp_path / "model")
     card = tmp_path / "model" / "card.yaml"
     content = yaml.safe_load(card.read_text())
     card.write_text(yaml.safe_dump({**content, "control": []}))
-    job = ControlJob("press-a", ModelSettings(path=str(tmp_path / "model")), 1, 1)
+    model = ModelSettings(path=str(tmp_path / "model"))
+    job = control_of(kafka_server, one_picture, model=model)
     control(job, spark_server.connection, deadline_seconds=COLD_SECONDS)
 
 

@@ -16,20 +16,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fixtures.judging import MODEL, descendants, make_job, slow_picture, surface
+from fixtures.judging import descendants, make_job, slow_picture, surface
 from fixtures.kafka import KafkaServer
 from fixtures.polling import poll
 from fixtures.spark import SparkServer
 
-from frameferry.config.connections import SparkConnection
-from frameferry.config.settings import ModelSettings
+from frameferry.config.connections import KafkaConnection, SparkConnection
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
 from frameferry.errors import BatchTooBig, JudgingFailed, SparkLost
-from frameferry.kafka.options import spark_options
 from frameferry.spark.job import ControlJob
 from frameferry.spark.route import control, judge
-from frameferry.stack.jars import jars
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -45,11 +42,6 @@ from frameferry.spark.route import judge
 job = JudgeJob.from_json(Path(sys.argv[1]).read_text())
 judge(job, SparkConnection(conn_id="spark_default", url="local[2]"), deadline_seconds=150)
 """
-
-
-@pytest.fixture(autouse=True)
-def _jars(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FRAMEFERRY_JARS", str(jars("spark")))
 
 
 @pytest.fixture
@@ -86,6 +78,12 @@ def is_drivers_java(process: psutil.Process) -> bool:
     return False
 
 
+def secretive(connection: KafkaConnection) -> KafkaConnection:
+    return connection.model_copy(
+        update={"options": {**connection.options, "sasl.password": SECRET}}
+    )
+
+
 def test_both_routes_give_identical_rows_and_neither_shows_a_secret(
     kafka_server: KafkaServer, spark_server: SparkServer, folders: Path
 ) -> None:
@@ -100,7 +98,7 @@ def test_both_routes_give_identical_rows_and_neither_shows_a_secret(
         topic,
         OffsetRange(0, 0, 20),
         OffsetRange(1, 1, 7),
-        kafka_options={**spark_options(kafka_server.connection), "kafka.ssl.key.password": SECRET},
+        kafka=secretive(kafka_server.connection),
     )
     answers: list[Judged] = []
     connection = local(**{"spark.driver.maxResultSize": "1m", "spark.some.secret": SECRET})
@@ -182,8 +180,10 @@ def test_a_driver_that_dies_with_its_job_is_told_so_that_it_counts(
             judging.result(DEADLINE_SECONDS)
 
 
-def test_the_control_runs_in_an_application_of_its_own_too() -> None:
-    job = ControlJob("press-a", ModelSettings(path=str(MODEL)), batch_id=1, attempt=1)
+def test_the_control_runs_in_an_application_of_its_own_too(kafka_server: KafkaServer) -> None:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [surface(1)])
+    job = ControlJob(make_job(kafka_server, topic, OffsetRange(0, 0, 1)))
     control(job, local(), deadline_seconds=DEADLINE_SECONDS)
 
 

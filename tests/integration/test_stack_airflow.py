@@ -1,9 +1,10 @@
-"""The embedded Airflow gets the pools that pipelines need, also those that come while it runs."""
+"""The embedded Airflow gets the pools of pipelines that come while it runs, and stays up."""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from fixtures.polling import poll
 
 from frameferry.config.home import home
 from frameferry.stack import stack
+from frameferry.stack.state import StateFile
 
 
 @pytest.fixture
@@ -67,7 +70,7 @@ def frameferry(*arguments: str, **more: str) -> str:
     return done.stdout
 
 
-def test_a_running_airflow_gets_the_pools_of_new_connections(
+def test_a_running_airflow_gets_the_pools_of_new_connections_and_what_dies_of_it_comes_back(
     add_pipeline: Callable[[str], None],
 ) -> None:
     add_pipeline("first")
@@ -82,6 +85,13 @@ def test_a_running_airflow_gets_the_pools_of_new_connections(
     told = frameferry("airflow", "setup", **evaluated(frameferry("stack", "env")))
     assert "pool ftp__third: 8 slots" in told
     assert "ftp__third" in pools()
+
+    os.kill(before["airflow-triggerer"].pid, signal.SIGKILL)
+    log = home() / "logs" / "watcher.log"
+    poll(lambda: "airflow is up again" in log.read_text(), "the watcher", seconds=240)
+    again = StateFile(home()).state.servers["airflow"]
+    assert again.is_up
+    assert before.keys() == again.processes.keys()
 
     stack.down()
     assert not [name for name in stack.environment() if name.startswith("AIRFLOW")]

@@ -54,6 +54,7 @@ def test_after_a_kill_it_comes_back_with_port_password_and_files():
     state = stack.up(["ftp"])
     before = stack.status()["ftp"]
     spawned = state.servers["ftp"].processes["ftp"]
+    processes.stop(state.mark("watcher"))
     os.kill(spawned.pid, signal.SIGKILL)
     poll(lambda: not processes.is_alive(spawned), "its end")
     assert not stack.status()["ftp"]["up"]

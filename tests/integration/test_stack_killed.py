@@ -47,7 +47,7 @@ def test_the_next_start_ends_with_one_of_each_server(moment):
     starting.wait()
 
     stack.up(["kafka", "ftp"])
-    assert {"kafka": 1, "ftp": 1} == servers()
+    assert {"kafka": 1, "ftp": 1, "watcher": 1} == servers()
     assert stack.status()["kafka"]["up"]
     assert stack.status()["ftp"]["up"]
 

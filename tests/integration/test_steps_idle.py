@@ -61,7 +61,7 @@ def wait_for_a_gap(ctx: Context, kafka_server: KafkaServer) -> None:
         (nothing_left, "no lag", False),
         (back_off, "lag 7, but 1 open batch held back (max_open 1); batch 1 backs off", True),
         (leave_to_another, "held back (max_open 1); batch 1 is leased for", True),
-        (wait_for_a_gap, "no lag; batch 1 is finished and waits for a gap", False),
+        (wait_for_a_gap, "all is planned; batch 1 is finished and waits for a gap", False),
     ],
 )
 def test_what_holds_a_backlog_is_no_work_however_often_one_asks(

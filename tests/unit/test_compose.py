@@ -62,6 +62,13 @@ def test_every_server_has_its_health_check(ours):
     assert {"airflow-init"} == {name for name, one in ours.items() if "healthcheck" not in one}
 
 
+def test_what_dies_is_started_again_and_ends_when_it_is_told_to(services, ours):
+    ends = {"airflow-init"}
+    assert {"on-failure"} == {services[name]["restart"] for name in ends}
+    assert {"unless-stopped"} == {services[name]["restart"] for name in set(services) - ends}
+    assert {True} == {one["init"] for one in ours.values()}
+
+
 def test_every_variable_is_one_that_somebody_reads(ours, airflow_environment):
     secrets = set(re.findall(r"FRAMEFERRY_SECRET_\w+", (ROOT / ".env.example").read_text()))
     known = {

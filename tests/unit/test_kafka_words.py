@@ -1,4 +1,4 @@
-"""What the kafka package knows without a broker: names, censuses, options."""
+"""What the kafka package knows without a broker: names and censuses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from frameferry.errors import ConfigError, ConnectionMissing
 from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.client import Listener, open_admin, redacted
 from frameferry.kafka.headers import named_headers, source_name
-from frameferry.kafka.options import spark_options
 
 RANGE = OffsetRange(3, 10, 20)
 
@@ -98,44 +97,6 @@ def test_a_census_refuses_what_lies_outside_the_range_or_behind(offset: int) -> 
     taker.meet(14)
     with pytest.raises(ValueError, match=f"offset {offset} met at position 15"):
         taker.meet(offset)
-
-
-def test_a_plain_connection_is_handed_to_spark_without_librdkafkas_tuning() -> None:
-    plain = connection(security_protocol="plaintext", socket_timeout_ms="9000", client_id="x")
-    assert spark_options(plain) == {
-        "kafka.bootstrap.servers": "127.0.0.1:9092",
-        "kafka.security.protocol": "PLAINTEXT",
-        "kafka.client.id": "x",
-    }
-
-
-def test_tls_with_a_ca_file_is_handed_to_spark() -> None:
-    tls = connection(security_protocol="SSL", ssl_ca_location="/etc/ca.pem")
-    tls.options["ssl.endpoint.identification.algorithm"] = "none"
-    assert spark_options(tls) == {
-        "kafka.bootstrap.servers": "127.0.0.1:9092",
-        "kafka.security.protocol": "SSL",
-        "kafka.ssl.truststore.type": "PEM",
-        "kafka.ssl.truststore.location": "/etc/ca.pem",
-        "kafka.ssl.endpoint.identification.algorithm": "",
-    }
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"security_protocol": "SASL_SSL", "sasl_password": "hush"}, "security.protocol=SASL_SSL"),
-        ({"sasl_username": "u", "sasl_password": "hush"}, "option sasl.password"),
-        ({"security_protocol": "ssl", "ssl_key_password": "hush"}, "option ssl.key.password"),
-        ({"enable_ssl_certificate_verification": "false"}, "option enable.ssl.certificate"),
-    ],
-)
-def test_what_spark_cannot_be_told_yet_is_refused(options: dict[str, str], named: str) -> None:
-    with pytest.raises(ConfigError, match="cannot be handed to Spark yet") as caught:
-        spark_options(connection(**options))
-    assert named in str(caught.value)
-    assert "plant_kafka" in str(caught.value)
-    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 
 from frameferry.errors import (
+    BatchTooBig,
     ConfigError,
     FrameferryError,
     JudgingFailed,
     KafkaUnavailable,
     ModelMismatch,
     OffsetsLost,
+    SparkOutOfMemory,
     SparkUnavailable,
 )
+from frameferry.spark.crossing import WorkerError
 from frameferry.spark.failures import failure
 
 URL = "sc://127.0.0.1:15002"
@@ -38,16 +41,6 @@ py4j.protocol.Py4JJavaError: An error occurred while calling o84.getResult.
 {cause}
 \tat java.base/java.lang.Thread.run(Thread.java:840)
 """
-LOSS = """\
-org.apache.spark.sql.kafka010.KafkaIllegalStateException{colon} Some data may have been lost \
-because they are not available in Kafka any more;
-either the data was aged out by Kafka or the topic may have been deleted before all the data in the
-topic was processed.
-If you don't want your streaming query to fail on such cases, set the source option \
-failOnDataLoss to false.
-Reason: Could not read records in offset [60, 70) for topic partition plain-0
-with consumer group spark-kafka-relation-1d550150.
-"""
 CANCELLED = (
     "(org.apache.spark.SparkSQLException) [OPERATION_CANCELED] Operation has been canceled. "
     "SQLSTATE: HY008"
@@ -58,27 +51,6 @@ CRASHED = (
     "org.apache.spark.SparkException: Python worker exited unexpectedly (crashed). Consider "
     "setting 'spark.sql.execution.pyspark.udf.faulthandler.enabled'\n\tat org.apache.spark.api"
 )
-NO_TOPIC = (
-    "(java.util.concurrent.ExecutionException) org.apache.kafka.common.errors."
-    "UnknownTopicOrPartitionException: This server does not host this topic-partition.\n\n"
-    "JVM stacktrace:\njava.util.concurrent.ExecutionException\n\tat java.util.concurrent"
-)
-NO_BROKER = (
-    "(java.util.concurrent.ExecutionException) org.apache.kafka.common.errors.TimeoutException: "
-    "Timed out waiting for a node assignment. Call: listNodes\n\nJVM stacktrace:\n"
-)
-NO_PARTITION = (
-    "(org.apache.spark.sql.kafka010.KafkaIllegalStateException) Partitions specified for Kafka "
-    "start offsets don't match what are assigned. Maybe topic partitions are created \nor deleted"
-)
-NO_FETCH = DRIVER.format(
-    cause="Caused by: java.util.concurrent.TimeoutException: Cannot fetch record for offset 7 in "
-    "30000 milliseconds"
-)
-CORRUPT = DRIVER.format(
-    cause="Caused by: org.apache.kafka.common.errors.CorruptRecordException: Record size 5 is less "
-    "than the minimum record overhead"
-)
 GONE = """\
 <_MultiThreadedRendezvous of RPC that terminated with:
 \tstatus = StatusCode.UNAVAILABLE
@@ -86,13 +58,14 @@ GONE = """\
 \tdebug_error_string = "UNAVAILABLE:failed to connect to all addresses"
 >
 """
+OOM = "(java.lang.OutOfMemoryError) Java heap space\n\nJVM stacktrace:\n\tat java.util.Arrays"
+TOO_MANY_ROWS = (
+    "(org.apache.spark.SparkException) Job aborted due to stage failure: Total size of serialized "
+    "results of 1 tasks (2.2 MiB) is bigger than spark.driver.maxResultSize (1024.0 KiB)"
+)
 CLOSED = (
     "(org.apache.spark.SparkSQLException) [INVALID_HANDLE.SESSION_CLOSED] The handle 30515901 is "
     "invalid. Session was closed. SQLSTATE: HY000"
-)
-NO_JARS = (
-    "[DATA_SOURCE_NOT_FOUND] Failed to find the data source: kafka. Make sure the provider name "
-    "is correct and the package is properly registered."
 )
 NO_MASTER = (
     "WARNING: Using incubator modules: jdk.incubator.vector\n"
@@ -111,22 +84,13 @@ NO_MASTER = (
         (CANCELLED, JudgingFailed, "it was interrupted, by a newer attempt or a person"),
         (NO_MASTER, JudgingFailed, "Master must either be yarn or start with spark, k8s, or local"),
         ("", JudgingFailed, "no reason was given"),
-        (LOSS.format(colon=")"), OffsetsLost, "Could not read records in offset [60, 70)"),
-        (
-            DRIVER.format(cause=f"Caused by: {LOSS.format(colon=':')}"),
-            OffsetsLost,
-            "Could not read records in offset [60, 70)",
-        ),
-        (NO_TOPIC, KafkaUnavailable, "This server does not host this topic-partition"),
-        (NO_BROKER, KafkaUnavailable, "Timed out waiting for a node assignment"),
-        (NO_FETCH, KafkaUnavailable, "Cannot fetch record for offset 7 in 30000 milliseconds"),
-        (CORRUPT, KafkaUnavailable, "kafka-delete-records.sh"),
-        (NO_PARTITION, KafkaUnavailable, "Partitions specified for Kafka start offsets"),
+        (OOM, SparkOutOfMemory, "spark.driver.memory"),
+        (DRIVER.format(cause=f"Caused by: {OOM}"), SparkOutOfMemory, "Java heap space"),
+        (TOO_MANY_ROWS, SparkOutOfMemory, "Raise spark.driver.maxResultSize"),
         (GONE, SparkUnavailable, "failed to connect to all addresses; last error: Connection"),
         (CLOSED, SparkUnavailable, "Session was closed"),
         ("[NO_ACTIVE_SESSION] No active Spark session found.", SparkUnavailable, "No active"),
         ("JAVA_HOME is not set", SparkUnavailable, "Java 17 or 21"),
-        (NO_JARS, ConfigError, "FRAMEFERRY_JARS"),
         (
             WORKER.format(raised="ModuleNotFoundError: No module named 'frameferry'"),
             ConfigError,
@@ -146,11 +110,27 @@ def test_a_trace_becomes_its_meaning_and_one_sentence(
 
 
 @pytest.mark.parametrize("frame", [WORKER, DRIVER.replace("{cause}", WORKER.replace("{", "{"))])
-def test_a_worker_that_finds_another_model_says_so(frame: str) -> None:
-    raised = "frameferry.errors.ModelMismatch: model m: its input is 32 x 32 x 3. Mend the card"
+@pytest.mark.parametrize(
+    "ours",
+    [
+        ModelMismatch("model m: its input is\n32 x 32 x 3", remedy="Mend the card"),
+        OffsetsLost("5 to 9 expired unread", partition=3, offset=5),
+        BatchTooBig(
+            'the "batch" passes {4,500} bytes', remedy="It is split", partition=0, offset=4
+        ),
+        KafkaUnavailable("an open transaction holds back 3 offsets", topic="press 도장"),
+    ],
+)
+def test_an_error_of_ours_crosses_spark_as_it_was(frame: str, ours: FrameferryError) -> None:
+    raised = f"frameferry.spark.crossing.WorkerError: {WorkerError(ours)}"
     error = failure(frame.format(raised=raised), url=URL)
-    assert ModelMismatch is type(error)
-    assert str(error) == "model m: its input is 32 x 32 x 3. Mend the card"
+    assert type(ours) is type(error)
+    assert (ours.what, ours.remedy, ours.where) == (error.what, error.remedy, error.where)
+
+
+def test_half_of_an_error_of_ours_is_still_a_failure() -> None:
+    raised = str(WorkerError(OffsetsLost("5 to 9 expired unread")))[:40]
+    assert JudgingFailed is type(failure(WORKER.format(raised=raised), url=URL))
 
 
 def test_words_in_what_a_worker_raised_do_not_name_a_culprit() -> None:

@@ -1,4 +1,4 @@
-"""All clients of one pipeline, model and code share one session; any change gives another."""
+"""All pipelines share one session of a server; other code or settings give another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from frameferry.spark.identity import code_version, session_id
 
-KNOWN = ("press-a", "model-1", "code-1", 0)
+KNOWN: tuple[str, dict[str, str], int] = ("code-1", {"spark.sql.a": "1", "spark.sql.b": "2"}, 0)
 
 
 def test_the_id_is_a_uuid_and_stays() -> None:
@@ -21,16 +21,19 @@ def test_the_id_is_a_uuid_and_stays() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        ("press-b", "model-1", "code-1", 0),
-        ("press-a", "model-2", "code-1", 0),
-        ("press-a", "model-1", "code-2", 0),
-        ("press-a", "model-1", "code-1", 1),
+        ("code-2", KNOWN[1], 0),
+        ("code-1", {"spark.sql.a": "1"}, 0),
+        ("code-1", KNOWN[1], 1),
     ],
 )
-def test_pipeline_model_code_and_generation_each_give_another(
-    other: tuple[str, str, str, int],
+def test_code_settings_and_generation_each_give_another(
+    other: tuple[str, dict[str, str], int],
 ) -> None:
     assert session_id(*KNOWN) != session_id(*other)
+
+
+def test_the_order_of_settings_gives_no_other() -> None:
+    assert session_id(*KNOWN) == session_id("code-1", {"spark.sql.b": "2", "spark.sql.a": "1"}, 0)
 
 
 def test_every_process_finds_the_same_code() -> None:

@@ -1,16 +1,20 @@
-"""A judge job travels as JSON, reads exactly its ranges, and shows no secret."""
+"""A judge job travels as JSON, is cut into tasks that tile it, and shows no secret."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from frameferry.config.connections import KafkaConnection
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
-from frameferry.spark.frame import ROW_SCHEMA, kafka_source_options, min_partitions
-from frameferry.spark.job import JudgeJob, operation_tag
+from frameferry.planning.splitting import total_offsets
+from frameferry.spark.frame import ROW_SCHEMA
+from frameferry.spark.job import ControlJob, JudgeJob, operation_tag, read_job
+from frameferry.spark.shares import FEWEST_OFFSETS, TASK_SECONDS, shares
 from frameferry.spark.worker import ROWS
 
 SECRET = "sesame-open"
@@ -26,7 +30,9 @@ def job(**changes: object) -> JudgeJob:
     fields = {
         "pipeline": "press-a",
         "topic": "press-a.images",
-        "kafka_options": {"kafka.bootstrap.servers": "k:9092", "kafka.sasl.jaas.config": SECRET},
+        "kafka": KafkaConnection(
+            conn_id="plant", options={"bootstrap.servers": "k:9092", "sasl.password": SECRET}
+        ),
         "ranges": (OffsetRange(0, 10, 52), OffsetRange(3, 0, 1)),
         "filename_header": "filename",
         "model": ModelSettings(path="s3://models/surface", threshold=0.7, labels=("good", "bad")),
@@ -34,6 +40,8 @@ def job(**changes: object) -> JudgeJob:
         "attempt": 3,
         "generation": 2,
         "name_headers": ("line", "recipe id"),
+        "seconds_per_offset": 0.25,
+        "judge_digest": "d" * 64,
     }
     return JudgeJob(**(fields | changes))  # type: ignore[arg-type]
 
@@ -65,36 +73,54 @@ def test_the_tag_names_batch_and_attempt() -> None:
     assert "frameferry-12-3" == operation_tag(12, 3) == job().tag
 
 
-def test_the_read_is_bounded_exact_and_committed() -> None:
-    options = kafka_source_options(job(), cores=2)
-    assert json.loads(options["assign"]) == {"press-a.images": [0, 3]}
-    assert json.loads(options["startingOffsets"]) == {"press-a.images": {"0": 10, "3": 0}}
-    assert json.loads(options["endingOffsets"]) == {"press-a.images": {"0": 52, "3": 1}}
-    assert options["kafka.isolation.level"] == "read_committed"
-    assert (options["failOnDataLoss"], options["includeHeaders"]) == ("true", "true")
-
-
-def test_a_connection_may_tune_the_read_but_not_loosen_it() -> None:
-    wishes = {"kafka.fetch.max.bytes": "1000", "failOnDataLoss": "false", "assign": "{}"}
-    options = kafka_source_options(job(kafka_options=wishes), cores=2)
-    assert options["kafka.fetch.max.bytes"] == "1000"
-    assert options["failOnDataLoss"] == "true"
-    assert json.loads(options["assign"]) == {"press-a.images": [0, 3]}
+def test_a_control_survives_the_way_through_json() -> None:
+    assert ControlJob(job()) == read_job(ControlJob(job()).to_json())
+    assert job() == read_job(job().to_json())
+    assert (job().tag, job().secrets) == (ControlJob(job()).tag, ControlJob(job()).secrets)
 
 
 @pytest.mark.parametrize(
     ("offsets", "cores", "tasks"),
-    [(10_000, 2, 6), (10_000, 16, 48), (20, 2, 2), (1, 2, 1), (64, 16, 8)],
+    [(300, 2, 6), (20, 2, 2), (1, 2, 1), (64, 16, 8), (10_000, 2, 157)],
 )
-def test_every_core_gets_two_to_four_tasks_unless_there_is_little_to_do(
+def test_every_core_gets_several_tasks_unless_there_is_little_to_do(
     offsets: int, cores: int, tasks: int
 ) -> None:
-    assert tasks == min_partitions(job(ranges=(OffsetRange(0, 5, 5 + offsets),)), cores=cores)
+    assert tasks == len(shares([OffsetRange(0, 5, 5 + offsets)], cores=cores))
 
 
-def test_no_partition_goes_without_a_task() -> None:
-    ranges = tuple(OffsetRange(partition, 0, 1) for partition in range(7))
-    assert min_partitions(job(ranges=ranges), cores=2) == 7
+def test_a_task_takes_no_longer_than_others_can_wait() -> None:
+    ranges = [OffsetRange(0, 0, 9000), OffsetRange(1, 0, 1000)]
+    (length,) = {total_offsets(share) for share in shares(ranges, cores=2, seconds_per_offset=0.01)}
+    assert 200 == length == TASK_SECONDS / 0.01 / 2
+    slow = shares(ranges, cores=2, seconds_per_offset=60.0)
+    assert {FEWEST_OFFSETS} == {total_offsets(share) for share in slow}
+
+
+def test_short_ranges_share_a_task() -> None:
+    ranges = [OffsetRange(partition, 7, 8) for partition in range(40)]
+    assert 5 == len(shares(ranges, cores=2))
+
+
+@given(
+    ranges=st.lists(st.tuples(st.integers(0, 99), st.integers(1, 500)), min_size=1, max_size=9),
+    cores=st.integers(1, 64),
+    pace=st.none() | st.floats(0.0001, 100),
+)
+def test_the_shares_tile_the_ranges(
+    ranges: list[tuple[int, int]], cores: int, pace: float | None
+) -> None:
+    wanted = [OffsetRange(number, at, at + size) for number, (at, size) in enumerate(ranges)]
+    cut = shares(wanted, cores=cores, seconds_per_offset=pace)
+    met = [(one.partition, offset) for share in cut for one in share for offset in offsets(one)]
+    assert [(one.partition, offset) for one in wanted for offset in offsets(one)] == met
+    lengths = [total_offsets(share) for share in cut]
+    assert max(lengths) - min(lengths) <= 1
+    assert min(lengths) >= 1
+
+
+def offsets(one: OffsetRange) -> range:
+    return range(one.start, one.end)
 
 
 def test_spark_and_arrow_agree_on_the_rows() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from frameferry.config.connections import SparkConnection
+from frameferry.config.connections import KafkaConnection, SparkConnection
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Prediction
@@ -17,7 +17,6 @@ from frameferry.errors import ModelMismatch, SparkUnavailable
 from frameferry.spark.job import JudgeJob
 from frameferry.spark.reach import probe
 from frameferry.spark.route import judge, judged
-from frameferry.spark.submit import connector_jars
 from frameferry.spark.worker import ROWS
 
 
@@ -33,6 +32,7 @@ def row(partition: int, offset: int, digest: str) -> dict[str, Any]:
         "label": "good",
         "score": 0.75,
         "judge_digest": digest,
+        "loading_seconds": 0.0,
     }
 
 
@@ -51,6 +51,12 @@ def test_the_headers_of_a_name_come_with_the_row() -> None:
     held = row(0, 1, "d") | {"headers": [("line", "3"), ("recipe", "불량")]}
     [prediction] = judged(table(held), expected="d").predictions
     assert (("line", "3"), ("recipe", "불량")) == prediction.headers
+
+
+def test_the_longest_loading_of_a_worker_is_told() -> None:
+    cold = row(0, 1, "d") | {"loading_seconds": 4.5}
+    assert 4.5 == judged(table(row(0, 2, "d"), cold), expected="d").loading_seconds
+    assert 0 == judged(table(), expected="d").loading_seconds
 
 
 def test_two_models_in_one_batch_are_refused_by_name() -> None:
@@ -79,7 +85,7 @@ def test_where_nothing_listens_the_answer_comes_at_once(scheme: str) -> None:
         job = JudgeJob(
             pipeline="p",
             topic="t",
-            kafka_options={},
+            kafka=KafkaConnection(conn_id="k", options={"bootstrap.servers": "k:9092"}),
             ranges=(OffsetRange(0, 0, 1),),
             filename_header="filename",
             model=ModelSettings(path="/nowhere"),
@@ -87,7 +93,7 @@ def test_where_nothing_listens_the_answer_comes_at_once(scheme: str) -> None:
             attempt=1,
         )
         started = time.monotonic()
-        with pytest.raises(SparkUnavailable, match=f"nothing answers at {url}.*stack up"):
+        with pytest.raises(SparkUnavailable, match=f"nothing answers at {url}.*stack status"):
             judge(job, SparkConnection(conn_id="s", url=url), deadline_seconds=60)
         assert time.monotonic() - started < 5
 
@@ -100,15 +106,3 @@ def test_one_master_that_answers_is_enough() -> None:
 @pytest.mark.parametrize("url", ["local[2]", "yarn", "k8s://https://cluster:6443"])
 def test_masters_without_a_port_of_their_own_are_not_asked(url: str) -> None:
     probe(url)
-
-
-def test_jars_come_from_the_connection_else_from_the_folder(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jar = tmp_path / "connector.jar"
-    jar.touch()
-    monkeypatch.setenv("FRAMEFERRY_JARS", str(tmp_path))
-    assert str(jar) == connector_jars({})
-    assert connector_jars({"spark.jars": "a.jar, b.jar"}) == "a.jar,b.jar"
-    monkeypatch.delenv("FRAMEFERRY_JARS")
-    assert not connector_jars({})

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from frameferry.config.connections import SparkConnection
+from frameferry.config.connections import KafkaConnection, SparkConnection
 from frameferry.config.settings import ModelSettings
+from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import FrameferryError, SparkLost, SparkUnavailable
 from frameferry.spark import submit
-from frameferry.spark.job import ControlJob
+from frameferry.spark.job import JudgeJob
 
 # The words of a real one: Spark 4.2, local master, its JVM ended in the middle of a job.
 STOPPED = """Traceback (most recent call last):
@@ -35,7 +36,16 @@ def test_spark_that_goes_away_counts_once_the_job_has_begun(
     script.write_text(f"#!/bin/sh\n{begin if has_begun else ''}\ncat {said}\nexit 1\n")
     script.chmod(0o755)
     monkeypatch.setattr(submit, "_spark_submit", lambda: script)
-    job = ControlJob("press-a", ModelSettings(path="models/surface"), batch_id=1, attempt=1)
+    job = JudgeJob(
+        pipeline="press-a",
+        topic="press-a.images",
+        kafka=KafkaConnection(conn_id="k", options={"bootstrap.servers": "k:9092"}),
+        ranges=(OffsetRange(0, 0, 1),),
+        filename_header="filename",
+        model=ModelSettings(path="models/surface"),
+        batch_id=1,
+        attempt=1,
+    )
     local = SparkConnection(conn_id="spark_default", url="local[2]")
     with pytest.raises(SparkUnavailable, match=r"at local.*: Cannot call methods on a s") as caught:
         submit.submitted_table(job, local, deadline_seconds=30)

@@ -49,6 +49,14 @@ def test_spark_listens_on_loopback_only_and_keeps_its_sessions(setting):
     assert "64m" == conf["spark.driver.maxResultSize"]
 
 
+def test_a_java_server_without_memory_exits_so_that_it_can_be_started_again(setting, monkeypatch):
+    flag = "-XX:+ExitOnOutOfMemoryError"
+    assert flag in spark.build(setting).conf()["spark.driver.extraJavaOptions"].split()
+    monkeypatch.setattr(kafka, "jars", Path)
+    monkeypatch.setattr(kafka, "find_java", lambda: Path("java"))
+    assert flag in kafka.build(setting).command().argv
+
+
 def test_backslashes_of_sparks_settings_survive_its_properties_file(tmp_path):
     server = spark.ConnectServer(folder=tmp_path, log=tmp_path / "log", port=3)
     server.prepare()

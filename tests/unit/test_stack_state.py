@@ -16,12 +16,23 @@ def mode(path):
 
 def test_what_is_written_is_read_again(tmp_path):
     files = StateFile(tmp_path)
-    record = ServerRecord({"kafka": Spawned(4711, 12.5)}, {"broker": 9092}, "digest")
+    spawned = {"kafka": Spawned(4711, 12.5)}
+    record = ServerRecord(
+        spawned, {"broker": 9092}, "digest", wanted=True, revived=[13.5], given_up="too often"
+    )
     files.change(lambda state: state.servers.update(kafka=record))
 
     again = StateFile(tmp_path).state
     assert files.state == again
     assert {"kafka": record} == again.servers
+
+
+@pytest.mark.parametrize("processes", [{}, {"ftp": {"pid": 4711, "started": 12.5}}])
+def test_of_an_older_file_what_ran_is_wanted(tmp_path, processes):
+    old = {"processes": processes, "ports": {"control": 2121}, "digest": "digest"}
+    (tmp_path / "stack.json").write_text(json.dumps({"token": "t", "servers": {"ftp": old}}))
+    record = StateFile(tmp_path).state.server("ftp")
+    assert bool(processes) == record.wanted == record.is_down
 
 
 def test_only_the_owner_may_read_it_even_if_the_old_one_was_open_to_all(tmp_path):

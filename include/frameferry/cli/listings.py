@@ -8,6 +8,7 @@ import typer
 
 from frameferry.cli.session import pipeline_names, session
 from frameferry.cli.terminal import out, show_json, show_table
+from frameferry.config.connections import resolve_from_environment
 from frameferry.errors import ConfigError
 from frameferry.pipeline.status import status as pipeline_status
 from frameferry.planning.wording import in_time
@@ -99,7 +100,7 @@ def quarantine(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
 
 
 def _status_of(name: str) -> dict[str, Any]:
-    with session(name) as ctx:
+    with session(name, resolve=resolve_from_environment) as ctx:
         return pipeline_status(ctx)
 
 

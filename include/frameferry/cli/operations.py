@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from frameferry.cli.session import session
+from frameferry.cli.session import explained, session
 from frameferry.cli.terminal import out, show_error, show_json
 from frameferry.config.connections import resolve_from_environment
 from frameferry.config.folder import load_all, shared_places
@@ -16,10 +16,10 @@ from frameferry.config.home import pipelines_folder
 from frameferry.config.person import person
 from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError, FrameferryError, encodable
-from frameferry.pipeline.check import check_pipeline
-from frameferry.pipeline.context import open_context
+from frameferry.pipeline.check import check_pipeline, spark_advice
+from frameferry.pipeline.context import Context, open_context
 from frameferry.pipeline.replay import plan_replay
-from frameferry.pipeline.run import run_family, run_once, run_until_caught_up
+from frameferry.pipeline.run import Carried, run_family, run_once, run_until_caught_up
 from frameferry.pipeline.steps import publish, wait
 from frameferry.pipeline.sweeping import sweep as sweep_parts
 from frameferry.pipeline.unblock import unblock as unblock_pipeline
@@ -42,12 +42,13 @@ def register(app: typer.Typer) -> None:
 
 
 def check() -> None:
-    """Validate every pipeline file, its connections and its model."""
+    """Validate every pipeline file, its connections and its model; look at Spark's settings."""
     whole, broken = load_all(pipelines_folder())
     if not whole and not broken:
         msg = f"no pipeline file in {pipelines_folder()}"
         raise ConfigError(msg, remedy="Add one YAML file per equipment")
     problems: list[FrameferryError] = list(broken.values())
+    asked: set[str] = set()
     shared = shared_places(whole, resolve_from_environment)
     for path, settings in whole.items():
         found = _problems(settings)
@@ -56,6 +57,8 @@ def check() -> None:
         problems += found
         if not found:
             out.print(f"{escape(encodable(path.name))}: [green]ok[/]", highlight=False)
+            for line in _spark_advice(settings, asked):
+                out.print(f"  spark: {line}", highlight=False, markup=False)
     for problem in problems:
         show_error(problem)
     if problems:
@@ -69,16 +72,30 @@ def run(
         bool, typer.Option("--until-caught-up", help="Go on until nothing is plannable.")
     ] = False,
 ) -> None:
-    """Plan and carry batches: infer, deliver, commit, publish."""
+    """
+    Plan and carry batches: infer, deliver, commit, publish.
+
+    With --until-caught-up the exit status is 1 where something is left: a batch that backs off,
+    is held by another process or waits for a person.
+    """
     with session(pipeline) as ctx:
-        batches = run_until_caught_up(ctx) if until_caught_up else run_once(ctx)
+        carried = run_until_caught_up(ctx) if until_caught_up else _carried_once(ctx)
         counts = ctx.ledger.counts(pipeline)
-        reason = "" if batches else f" ({wait(ctx).reason})"
+    missed = until_caught_up and not carried.is_caught_up
+    reason = f" ({carried.reason})" if missed or not carried.batches else ""
     out.print(
-        f"{pipeline}: {batches} batches carried{reason}; in all {counts.delivered:,} delivered, "
-        f"{counts.quarantined:,} quarantined",
+        f"{pipeline}: {'NOT caught up: ' if missed else ''}{carried.batches} batches carried"
+        f"{reason}; in all {counts.delivered:,} delivered, {counts.quarantined:,} quarantined",
         highlight=False,
+        markup=False,
     )
+    if missed:
+        raise typer.Exit(1)
+
+
+def _carried_once(ctx: Context) -> Carried:
+    batches = run_once(ctx)
+    return Carried(batches, is_caught_up=False, reason="" if batches else wait(ctx).reason)
 
 
 def replay(
@@ -159,9 +176,24 @@ def sweep(
     )
 
 
+def _spark_advice(settings: PipelineSettings, asked: set[str]) -> list[str]:
+    """Ask each server that runs once; one that does not is no fault of the file."""
+    if settings.spark.connection in asked:
+        return []
+    asked.add(settings.spark.connection)
+    try:
+        with open_context(settings, resolve_from_environment) as ctx:
+            return spark_advice(ctx)
+    except FrameferryError as error:
+        return [f"its settings were not looked at: {error}"]
+
+
 def _problems(settings: PipelineSettings) -> list[FrameferryError]:
     try:
         with open_context(settings, resolve_from_environment) as ctx:
-            return [problem.at(pipeline=settings.pipeline) for problem in check_pipeline(ctx)]
+            return [
+                explained(problem, settings).at(pipeline=settings.pipeline)
+                for problem in check_pipeline(ctx)
+            ]
     except FrameferryError as error:
         return [error.at(pipeline=settings.pipeline)]

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from frameferry.cli.session import resolve_and_revive
 from frameferry.cli.terminal import err, out, show_json, show_table
-from frameferry.config.connections import ftp_connection, resolve_from_environment
+from frameferry.config.connections import ftp_connection
 from frameferry.config.folder import load_all
 from frameferry.config.home import ledger_url, pipelines_folder
 from frameferry.delivery.fitness import Finding
@@ -51,7 +52,7 @@ def probe(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Try an FTP server before going live; clean up after itself."""
-    server = ftp_connection(resolve_from_environment(connection))
+    server = ftp_connection(resolve_and_revive(connection))
     with closing(open_ledger(ledger_url())) as ledger, _ended_in_order():
         if again:
             ledger.forget_refusal(server.digest)

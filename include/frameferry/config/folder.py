@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from frameferry.config.connections import ConnectionResolver, ftp_connection
@@ -45,13 +46,27 @@ def load_all(folder: Path) -> tuple[dict[Path, PipelineSettings], dict[Path, Con
     broken: dict[Path, ConfigError] = {}
     for path in pipeline_files(folder):
         try:
-            settings = load_pipeline(path)
+            settings = _loaded(path)
             _refuse_clash(path, settings, whole)
         except ConfigError as error:
             broken[path] = error
         else:
             whole[path] = settings
     return whole, broken
+
+
+def _loaded(path: Path) -> PipelineSettings:
+    """Read a file again only once it has changed: whoever waits asks every few seconds."""
+    try:
+        stamp = path.stat()
+    except OSError:
+        return load_pipeline(path)
+    return _read_once(path, (stamp.st_mtime_ns, stamp.st_size, stamp.st_ino))
+
+
+@lru_cache(maxsize=4096)
+def _read_once(path: Path, _stamp: tuple[int, int, int]) -> PipelineSettings:
+    return load_pipeline(path)
 
 
 def broken_names(

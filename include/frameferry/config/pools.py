@@ -8,7 +8,8 @@ from frameferry.config.settings import PipelineSettings
 
 SPARK_POOL = "spark"
 """Judge jobs at once, over all pipelines."""
-SPARK_SLOTS = 2
+SPARK_SLOTS = 8
+"""A pipeline takes one at a time; the jobs share Spark's cores in turns."""
 FTP_SLOTS = 8
 """Connections to one FTP server at once, over all pipelines and replays."""
 

@@ -37,7 +37,9 @@ def is_carried(ctx: Context, pictures: int) -> bool:
     return bool(lags) and all(lag == 0 for lag in lags)
 
 
-def account(ctx: Context, pictures: Sequence[DemoPicture], ftp_root: Path) -> Account:
+def account(
+    ctx: Context, pictures: Sequence[DemoPicture], ftp_root: Path, *, since: datetime
+) -> Account:
     """
     Compare what was produced with the ledger and, byte by byte, with the server's folder.
 
@@ -45,12 +47,13 @@ def account(ctx: Context, pictures: Sequence[DemoPicture], ftp_root: Path) -> Ac
         ctx: The pipeline.
         pictures: Every picture ever produced for it.
         ftp_root: The FTP server's root folder on this machine.
+        since: When this run of the demo began; earlier rounds have their receipts, too.
     """
     counts = ctx.ledger.counts(ctx.pipeline)
     told = status(ctx)
     partitions = told["partitions"]
     rows = ctx.ledger.records(ctx.pipeline, limit=10 * len(pictures) + 1000)
-    delivered = [row.delivered_at for row in rows if row.delivered_at is not None]
+    delivered = [row.delivered_at for row in rows if row.delivered_at and row.delivered_at >= since]
     return Account(
         pipeline=ctx.pipeline,
         pictures=len(pictures),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -26,6 +26,7 @@ from frameferry.demo.account import Account, account, is_carried
 from frameferry.demo.pictures import DemoPicture, demo_pictures
 from frameferry.demo.producer import create_topics, produce_missing
 from frameferry.demo.report import all_well, show_accounts, show_doors, show_seconds
+from frameferry.domain.state import Counts
 from frameferry.errors import FrameferryError
 from frameferry.pipeline.context import Context, open_context
 from frameferry.stack import stack
@@ -38,10 +39,15 @@ _POLL_SECONDS = 0.5
 
 @dataclass
 class Clock:
-    """Seconds since the command at which each thing happened; the first time counts."""
+    """
+    Seconds since the command at which each thing happened; the first time counts.
+
+    `before` is what each pipeline's ledger held when it began, from earlier rounds.
+    """
 
     started: float = field(default_factory=time.time)
     moments: dict[str, float] = field(default_factory=dict)
+    before: dict[str, Counts] = field(default_factory=dict)
 
     def mark(self, what: str, moment: float | None = None) -> None:
         """Note that something happened, now or at a time of the wall clock."""
@@ -99,6 +105,7 @@ def _carry(console: Console, clock: Clock) -> list[Account]:
         drawing = pool.submit(_all_pictures, current)
         _wait_for(kafka_is_up, starting)
         _use_stack()
+        clock.before = _counts()
         pictures = _produced(drawing, clock)
         console.print(f"  {len(pictures)} pictures are in Kafka")
         return _followed(console, pictures, starting, clock)
@@ -128,6 +135,12 @@ def _followed(
         contexts = [opened.enter_context(_context(name)) for name in PIPELINES]
         _watch(console, contexts, pictures, starting, clock)
         return [_account(ctx, pictures, clock) for ctx in contexts]
+
+
+def _counts() -> dict[str, Counts]:
+    with ExitStack() as opened:
+        contexts = [opened.enter_context(_context(name)) for name in PIPELINES]
+        return {ctx.pipeline: ctx.ledger.counts(ctx.pipeline) for ctx in contexts}
 
 
 def _produced(drawing: Future[list[DemoPicture]], clock: Clock) -> list[DemoPicture]:
@@ -177,10 +190,10 @@ def _watch(
 
 
 def _answered(ctx: Context, clock: Clock) -> int:
-    counts = ctx.ledger.counts(ctx.pipeline)
-    if counts.batches:
+    counts, before = ctx.ledger.counts(ctx.pipeline), clock.before[ctx.pipeline]
+    if counts.batches > before.batches:
         clock.mark(f"{ctx.pipeline}: first batch planned")
-    if counts.records:
+    if counts.records > before.records:
         clock.mark(f"{ctx.pipeline}: first batch judged")
     return counts.delivered + counts.duplicates + counts.quarantined
 
@@ -201,10 +214,11 @@ def _finished(ctx: Context, pictures: int, clock: Clock) -> bool:
 
 def _account(ctx: Context, pictures: Sequence[DemoPicture], clock: Clock) -> Account:
     mine = [picture for picture in pictures if picture.pipeline == ctx.pipeline]
-    one = account(ctx, mine, Path(stack.status()["ftp"]["root"]))
+    since = datetime.fromtimestamp(clock.started, UTC)
+    one = account(ctx, mine, Path(stack.status()["ftp"]["root"]), since=since)
     if one.first_delivered_at is not None:
-        moment = one.first_delivered_at.replace(tzinfo=one.first_delivered_at.tzinfo or UTC)
-        clock.mark(f"{ctx.pipeline}: first picture delivered and verified", moment.timestamp())
+        moment = one.first_delivered_at.timestamp()
+        clock.mark(f"{ctx.pipeline}: first picture delivered and verified", moment)
     return one
 
 

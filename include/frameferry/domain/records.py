@@ -57,10 +57,15 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """All rows of one batch, with the digest of the model that the workers loaded."""
+    """
+    All rows of one batch, with the digest of the model that the workers loaded.
+
+    `loading_seconds` is how long a worker took to load the model, at most; 0 if all had it.
+    """
 
     predictions: tuple[Prediction, ...]
     judge_digest: str
+    loading_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,31 +89,43 @@ class _Loaded:
     stamps: Stamps
 
 
-_LOADED: dict[tuple[str, ModelSettings], _Loaded] = {}
+MOST_MODELS = 4
+"""Models that a process keeps; of more, the one that was asked for least lately goes."""
+_LOADED: OrderedDict[tuple[str, ModelSettings], _Loaded] = OrderedDict()
 _LOCK = threading.Lock()
 _COPY_PREFIX = "frameferry-model-"
 _COPY_SECONDS = 3600
 """Far longer than loading takes: an older copy belongs to nobody."""
 
 
-def load_judge(settings: ModelSettings) -> Judge:
+def load_judge(settings: ModelSettings, expected: str | None = None) -> Judge:
     """
     Load the model, once a process: a second call with these settings only looks at the files.
 
     The judge's digest is that of the bytes it was loaded from, which are copied while they are
-    digested: a file that changes meanwhile cannot come between.
+    digested: a file that changes meanwhile cannot come between. A changed model is loaded anew.
+
+    Args:
+        settings: Which model.
+        expected: The digest that the judge must have; None for any.
 
     Raises:
-        ModelMismatch: The model is missing, does not fit its card, or changed since this process
-            loaded it. A changed model is for new processes: rows of one batch must not come from
-            two models.
+        ModelMismatch: The model is missing, does not fit its card, or is not the expected one:
+            rows of one batch must not come from two models.
     """
     key = (str(Path(settings.path).absolute()), settings)
     with _LOCK:
-        known = _LOADED.get(key)
+        known = _LOADED.pop(key, None)
         if known is None or not _is_current(known.stamps):
-            _LOADED[key] = known = _fresh(settings, known)
-        return known.judge
+            while len(_LOADED) >= MOST_MODELS:
+                _LOADED.popitem(last=False)
+            known = _fresh(settings, known)
+        _LOADED[key] = known
+    if expected is not None and known.judge.digest != expected:
+        what = f"its files have digest {known.judge.digest[:12]} here, not {expected[:12]}"
+        remedy = "Let the workers see the same model files, then run again"
+        raise mismatch(Path(settings.path), what, remedy)
+    return known.judge
 
 
 def read_judge(settings: ModelSettings) -> Judge:
@@ -146,14 +159,9 @@ def _fresh(settings: ModelSettings, known: _Loaded | None) -> _Loaded:
     # Stamps first: a file that changes while it is read is looked at again at the next call.
     stamps = _stamps(find_model(settings.path))
     found = find_model(settings.path)
-    if known is None:
-        return _Loaded(_load(found, effective(found, settings)), stamps)
-    digest = judge_digest(settings.path, settings)
-    if digest != known.judge.digest:
-        what = f"the model file changed: loaded {known.judge.digest[:12]}, now {digest[:12]}"
-        remedy = "Put a changed model into a folder of its own; new workers load it"
-        raise mismatch(found.path, what, remedy)
-    return replace(known, stamps=stamps)
+    if known is not None and known.judge.digest == judge_digest(settings.path, settings):
+        return replace(known, stamps=stamps)
+    return _Loaded(_load(found, effective(found, settings)), stamps)
 
 
 def _load(found: FoundModel, spec: Spec) -> Judge:

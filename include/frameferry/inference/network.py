@@ -105,18 +105,24 @@ def refuse_shape(found: FoundModel, spec: Spec, shape: Shape) -> None:
         raise mismatch(found.path, what, remedy)
 
 
+def import_tensorflow() -> Any:  # noqa: ANN401  # the library has no types of its own
+    """Import TensorFlow; nothing of it runs yet, so that the process may fork."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import tensorflow as tf
+
+    return tf
+
+
 @functools.cache
-def tensorflow() -> Any:  # noqa: ANN401  # the library has no types of its own
+def tensorflow() -> Any:  # noqa: ANN401
     """
     Import TensorFlow, with one thread on a CPU: Spark runs one worker on each core.
 
     On a GPU nothing is restricted and memory grows as needed. In a process where TensorFlow is
     already at work its settings stand.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    import tensorflow as tf
-
+    tf = import_tensorflow()
     gpus = tf.config.list_physical_devices("GPU")
     with contextlib.suppress(RuntimeError):
         for gpu in gpus:

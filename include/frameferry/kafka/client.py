@@ -45,9 +45,9 @@ class Deadline:
         """Say whether the time is over."""
         return time.monotonic() >= self._end
 
-    def renew(self) -> None:
-        """Begin anew."""
-        self._end = time.monotonic() + self.seconds
+    def renew(self, pause_seconds: float = 0.0) -> None:
+        """Begin anew, behind a pause in which nothing can come."""
+        self._end = time.monotonic() + pause_seconds + self.seconds
 
 
 class Listener:

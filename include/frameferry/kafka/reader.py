@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from operator import methodcaller
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     Message,
+    ThrottleEvent,
     TopicPartition,
 )
 
@@ -42,6 +44,8 @@ _READING: Final[dict[str, Any]] = {
     # A full queue is looked at again after this long; its default of 1 s would be the pace.
     "fetch.queue.backoff.ms": 10,
     "fetch.wait.max.ms": 100,
+    # A quota's pause is no failure, however long: the broker says how long it takes.
+    "socket.timeout.ms": 300_000,
     # Statistics tell how far fetching is, also through long stretches of aborted records.
     "statistics.interval.ms": 500,
 }
@@ -64,6 +68,7 @@ class RangeReader:
         name_headers: Further headers to hand on, for names that are made of them.
         stall_seconds: How long to wait without any progress; time spent by the caller between
             two records does not count.
+        reading: Options of librdkafka's for this read, over our own: how much is fetched ahead.
     """
 
     def __init__(
@@ -75,16 +80,19 @@ class RangeReader:
         filename_header: str,
         name_headers: Sequence[str] = (),
         stall_seconds: float = 30,
+        reading: Mapping[str, Any] | None = None,
     ) -> None:
         self._connection = connection
         self._wanted = wanted
         self._filename_header = filename_header
         self._name_headers = name_headers
         self._stall_seconds = stall_seconds
+        self._reading = {**_READING, **(reading or {})}
         self._place = TopicPartition(topic, wanted.partition, wanted.start)
         self._listener = Listener(connection)
         self._taker = CensusTaker(wanted)
         self._fetched = 0
+        self._paused_until = 0.0
 
     @property
     def seen_to(self) -> int:
@@ -101,13 +109,17 @@ class RangeReader:
 
         Raises:
             OffsetsLost: The position lies below the low watermark.
-            KafkaUnavailable: No progress for `stall_seconds`; says whether a broker, an open
-                transaction or a truncated log is why.
+            KafkaUnavailable: No progress for `stall_seconds`, a quota's pauses not counted; says
+                whether a broker, an open transaction or a truncated log is why.
             TopicMissing: The topic or partition does not exist.
             ConnectionMissing: librdkafka does not understand the connection's options.
         """
         self._taker = CensusTaker(self._wanted)
-        own = {**_READING, "stats_cb": self._note_fetched}
+        own = {
+            **self._reading,
+            "stats_cb": self._note_fetched,
+            "throttle_cb": self._note_throttled,
+        }
         consumer = open_consumer(self._connection, self._listener, own)
         try:
             self._refuse_lost(consumer)
@@ -126,13 +138,15 @@ class RangeReader:
             if message is not None and message.offset() in self._wanted:
                 self._taker.meet(message.offset())
                 yield self._record(message)
-                patience.renew()
+                patience.renew(self._pause_seconds)
                 self._listener.forget()
                 continue
             self._taker.reach(consumer.position([self._place])[0].offset)
             if before != (self._taker.position, self._fetched):
-                patience.renew()
+                patience.renew(self._pause_seconds)
                 self._listener.forget()
+            elif self._pause_seconds:
+                patience.renew(self._pause_seconds)
             elif patience.has_passed or self._listener.login_refused:
                 raise self._stalled(consumer)
 
@@ -206,6 +220,14 @@ class RangeReader:
             "partition": self._wanted.partition,
             "offset": self._taker.position,
         }
+
+    @property
+    def _pause_seconds(self) -> float:
+        """How long the broker holds its answers back from now on, because of a quota."""
+        return max(self._paused_until - time.monotonic(), 0.0)
+
+    def _note_throttled(self, event: ThrottleEvent) -> None:
+        self._paused_until = time.monotonic() + event.throttle_time
 
     def _note_fetched(self, statistics: str) -> None:
         topics = json.loads(statistics).get("topics", {})

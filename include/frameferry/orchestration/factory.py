@@ -27,6 +27,11 @@ RETRY_ARGS: dict[str, Any] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=5),
 }
+_IN_TURN = 1
+"""
+Of a run's batches one is judged and one delivered at a time: the one beside the other keeps both
+busy, and the slots of a pool are left to other pipelines.
+"""
 _WAIT_RETRIES = 20
 _WAIT_RETRY_DELAY = timedelta(seconds=30)
 
@@ -107,7 +112,7 @@ def plan(pipeline: str) -> list[int]:
     return list(call_step(pipeline, steps.plan).batch_ids)
 
 
-@task(pool=SPARK_POOL, map_index_template="{{ label }}")
+@task(pool=SPARK_POOL, map_index_template="{{ label }}", max_active_tis_per_dagrun=_IN_TURN)
 def infer(pipeline: str, batch_id: int) -> None:
     """Judge the batch once; one that ends in a split has nothing to deliver."""
     label_map_index(f"batch {batch_id}")
@@ -116,7 +121,7 @@ def infer(pipeline: str, batch_id: int) -> None:
         raise AirflowSkipException(msg)
 
 
-@task(map_index_template="{{ label }}")
+@task(map_index_template="{{ label }}", max_active_tis_per_dagrun=_IN_TURN)
 def deliver(pipeline: str, batch_id: int) -> None:
     """Publish its images and count them."""
     label_map_index(f"batch {batch_id}")

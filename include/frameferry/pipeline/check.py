@@ -7,6 +7,7 @@ from collections.abc import Callable
 from frameferry.errors import FrameferryError
 from frameferry.pipeline.context import Context
 from frameferry.spark.looking import check_model
+from frameferry.spark.server import server_advice
 
 
 def check_pipeline(ctx: Context) -> list[FrameferryError]:
@@ -21,6 +22,18 @@ def check_pipeline(ctx: Context) -> list[FrameferryError]:
         model = ctx.settings.model
         questions.append(lambda: check_model(model))
     return [problem for question in questions if (problem := _problem(question)) is not None]
+
+
+def spark_advice(ctx: Context) -> list[str]:
+    """
+    Say which settings of the pipeline's Spark Connect server to change, and why.
+
+    Raises:
+        FrameferryError: It cannot be asked: nothing answers, or the connection makes no sense.
+    """
+    if ctx.settings.model == "none":
+        return []
+    return server_advice(ctx.spark(), max_records=ctx.settings.batch.max_records)
 
 
 def _topic(ctx: Context) -> None:

@@ -13,7 +13,6 @@ from frameferry.domain.batch import Batch
 from frameferry.domain.naming import NameFields, join_base, name_flaw, remote_name
 from frameferry.domain.records import UNJUDGED, Judged, NamedPrediction, Prediction, sha256_hex
 from frameferry.errors import BatchTooBig
-from frameferry.kafka.options import spark_options
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
 from frameferry.spark.job import ControlJob, JudgeJob
@@ -62,7 +61,7 @@ def run_control(ctx: Context, batch: Batch) -> float:
     model = ctx.settings.model
     if model == "none":
         return 0.0
-    job = ControlJob(ctx.pipeline, model, batch.id, batch.token.attempt)
+    job = ControlJob(_job(ctx, batch, model))
     started = time.monotonic()
     ctx.control(job, ctx.spark(), deadline_seconds=ctx.settings.spark.startup_seconds)
     seconds = time.monotonic() - started
@@ -114,7 +113,7 @@ def _job(ctx: Context, batch: Batch, model: ModelSettings) -> JudgeJob:
     return JudgeJob(
         pipeline=ctx.pipeline,
         topic=ctx.settings.kafka.topic,
-        kafka_options=spark_options(ctx.kafka()),
+        kafka=ctx.kafka(),
         ranges=batch.ranges,
         filename_header=ctx.settings.kafka.filename_header,
         model=model,
@@ -123,14 +122,18 @@ def _job(ctx: Context, batch: Batch, model: ModelSettings) -> JudgeJob:
         generation=batch.generation,
         max_bytes=int(ctx.settings.batch.max_bytes),
         name_headers=ctx.settings.deliver.name_headers,
+        seconds_per_offset=_known_pace(ctx),
     )
 
 
 def _pace(ctx: Context) -> float:
     """Seconds per offset that the last batches took, or a guess with room."""
+    return _known_pace(ctx) or _UNKNOWN_SECONDS_PER_OFFSET
+
+
+def _known_pace(ctx: Context) -> float | None:
     state = ctx.ledger.pipeline_state(ctx.pipeline)
-    rates = state.rates if state else None
-    return rates.infer_seconds_per_record if rates else _UNKNOWN_SECONDS_PER_OFFSET
+    return state.rates.infer_seconds_per_record if state and state.rates else None
 
 
 def _unjudged(ctx: Context, batch: Batch, *, max_bytes: int | None) -> Iterator[Prediction]:

@@ -22,6 +22,7 @@ from frameferry.errors import (
     JudgingTimedOut,
     OffsetsLost,
     SparkLost,
+    SparkOutOfMemory,
 )
 from frameferry.ledger.judging import CountsAs
 from frameferry.pipeline import losing
@@ -98,6 +99,8 @@ def _tried(ctx: Context, batch: Batch, startup: float, *, is_proof: bool) -> Out
             judge_and_record(ctx, batch, startup_seconds=startup)
     except BatchTooBig as error:
         return _parted(ctx, batch, error)
+    except SparkOutOfMemory as error:
+        return _cut_smaller(ctx, batch, error)
     except (JudgingFailed, SparkLost, OffsetsLost) as error:
         if losing.cut_lost(ctx, batch):
             return "split"
@@ -142,6 +145,19 @@ def _halved(ctx: Context, batch: Batch) -> Outcome:
     trouble = batch.trouble
     why = f"it failed {trouble.failures} times where a control passed: {trouble.last_failure}"
     return _split(ctx, batch, split(batch.ranges), why, is_charged=True)
+
+
+def _cut_smaller(ctx: Context, batch: Batch, error: SparkOutOfMemory) -> Outcome:
+    """
+    Halve a batch for which Spark's memory did not suffice; that is no picture's fault.
+
+    Raises:
+        SparkOutOfMemory: Less of it would not help: it is one offset, or the control fails as well.
+    """
+    if batch.offsets == 1:
+        raise error
+    _controlled(ctx, batch)
+    return _split(ctx, batch, split(batch.ranges), error.what, is_charged=False)
 
 
 def _parted(ctx: Context, batch: Batch, error: BatchTooBig) -> Outcome:

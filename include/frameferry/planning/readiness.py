@@ -98,7 +98,7 @@ def _new_work(
     lag = sum(partition_lags(progress, watermarks).values())
     gaps = find_gaps(progress, watermarks)
     if not lag and not gaps:
-        return _waiting(state, _why_no_lag(progress, watermarks))
+        return _waiting(state, _why_no_lag(state, progress, watermarks))
     if not may_open(state, max_open):
         roots = counted(len(_open_roots(state)), "open batch", "open batches")
         return _waiting(state, f"lag {lag:,}, but {roots} held back (max_open {max_open})")
@@ -126,7 +126,9 @@ def _waiting(state: PipelineState, reason: str) -> Readiness:
     return Readiness(now=False, reason=reason, retry_in_seconds=seconds)
 
 
-def _why_no_lag(progress: Mapping[int, Progress], watermarks: Mapping[int, Watermarks]) -> str:
+def _why_no_lag(
+    state: PipelineState, progress: Mapping[int, Progress], watermarks: Mapping[int, Watermarks]
+) -> str:
     if cut := find_truncated(progress, watermarks):
         partition = cut[0]
         return (
@@ -134,9 +136,11 @@ def _why_no_lag(progress: Mapping[int, Progress], watermarks: Mapping[int, Water
             f"offset {progress[partition].planned:,}: truncated, or its topic was created anew"
         )
     held_back = sum(marks.held_back for marks in watermarks.values())
+    # What is planned and not committed lags still: it is the batches that are waited for.
+    nothing = "all is planned" if state.open_batches else "no lag"
     if held_back:
-        return f"no lag; an open transaction holds back {counted(held_back, 'offset')}"
-    return "no lag"
+        return f"{nothing}; an open transaction holds back {counted(held_back, 'offset')}"
+    return nothing
 
 
 def _hold(leaf: OpenBatch, until: datetime) -> str:

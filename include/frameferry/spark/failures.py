@@ -7,24 +7,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from frameferry.errors import (
-    BatchTooBig,
     ConfigError,
     FrameferryError,
     JudgingFailed,
-    KafkaUnavailable,
-    ModelMismatch,
-    OffsetsLost,
+    SparkOutOfMemory,
     SparkUnavailable,
 )
+from frameferry.spark.crossing import crossed
 
 TRACEBACK = "Traceback (most recent call last):"
 _LONGEST_SENTENCE = 400
-_MODEL_MISMATCH = re.compile(r"^frameferry\.errors\.ModelMismatch: (?P<what>.+)$", re.MULTILINE)
-_TOO_BIG = re.compile(
-    r"^frameferry\.errors\.BatchTooBig: partition (?P<partition>\d+), offset (?P<offset>\d+): "
-    r"(?P<what>.+?)(?:\. It is split)?$",
-    re.MULTILINE,
-)
 _CAUSED_BY = re.compile(r"^Caused by: (?P<what>[\w.$]+: .+)$", re.MULTILINE)
 _WORKER_RAISED = re.compile(r"An exception was thrown from the Python worker: Traceback")
 _RAISED = re.compile(
@@ -45,36 +37,22 @@ def _symptom(meaning: type[FrameferryError], remedy: str, *patterns: str) -> _Sy
 _SYMPTOMS = (
     _symptom(
         ConfigError,
-        "Start Spark with its Kafka connector's jars (FRAMEFERRY_JARS, or spark.jars)",
-        r"Failed to find (?:the )?data source: kafka",
-    ),
-    _symptom(
-        ConfigError,
         "Install frameferry in the Python that Spark's workers use (PYSPARK_PYTHON)",
         r"No module named '?frameferry",
     ),
     _symptom(
-        OffsetsLost,
-        "Compare the topic's offsets with the batch's: the next plan records a gap",
-        r"KAFKA_DATA_LOSS",
-        r"data may have been lost",
-        r"OffsetOutOfRange",
+        SparkOutOfMemory,
+        "Give Spark more memory: spark.driver.memory of its server, or of a cluster "
+        "spark.executor.memory and spark.executor.memoryOverhead",
+        r"java\.lang\.OutOfMemoryError",
+        r"SparkOutOfMemoryError",
+        r"GC overhead limit exceeded",
+        r"Container (?:killed|from a bad node).*memory",
     ),
     _symptom(
-        KafkaUnavailable,
-        "The partition's log is damaged there: mend it, or delete its records up to behind this "
-        "one (kafka-delete-records.sh), which leaves a gap to accept",
-        r"CorruptRecordException",
-    ),
-    _symptom(
-        KafkaUnavailable,
-        "Check that the brokers run, and that Spark's hosts reach them",
-        # Spark's own words where a broker answers, but sends no records.
-        r"Cannot fetch record",
-        r"org\.apache\.kafka\.common\.(?:errors|KafkaException|config\.ConfigException)",
-        r"No resolvable bootstrap",
-        r"Failed to (?:construct|create new) \w*Kafka\w*",
-        r"Partitions specified for Kafka start offsets don't match",
+        SparkOutOfMemory,
+        "Raise spark.driver.maxResultSize of the Spark server",
+        r"spark\.driver\.maxResultSize",
     ),
     _symptom(
         SparkUnavailable,
@@ -110,12 +88,9 @@ _NOTES = (
         re.compile(r"Python worker exited unexpectedly", re.IGNORECASE),
         "a Python worker died while it judged",
     ),
-    (re.compile("maxResultSize"), "the rows are larger than spark.driver.maxResultSize"),
 )
-_TOLD = re.compile(
-    r"Reason:\s*(?P<loss>.+?)(?:\n\s*(?:at |\n)|\Z)|details = \"(?P<grpc>[^\"\n]+)", re.DOTALL
-)
-"""Where the Kafka source and gRPC put what really happened."""
+_TOLD = re.compile(r"details = \"([^\"\n]+)")
+"""Where gRPC puts what really happened."""
 _JAVA_NAME = re.compile(
     r"^\s*(?:: |Caused by: |Exception in thread \S+ )?\(?(?:[\w$]+\.){2,}[\w$]+[:)] "
     r"|^\s*\[[A-Z_.]+\] "
@@ -137,11 +112,8 @@ def failure(text: str, *, url: str, secrets: Sequence[str] = ()) -> FrameferryEr
         secrets: Values to be struck out wherever they occur.
     """
     clean = redacted(text, secrets)
-    if mismatch := _MODEL_MISMATCH.search(clean):
-        return ModelMismatch(_shortened(mismatch["what"]))
-    if big := _TOO_BIG.search(clean):
-        place = {name: int(big[name]) for name in ("partition", "offset")}
-        return BatchTooBig(big["what"], remedy="It is split", **place)
+    if (ours := crossed(clean)) is not None:
+        return ours
     symptom = _matching(clean)
     if symptom is None:
         return JudgingFailed(f"judging on Spark at {url} failed: {essence(clean)}")
@@ -180,13 +152,13 @@ def redacted(text: str, secrets: Sequence[str]) -> str:
 
 def _matching(text: str) -> _Symptom | None:
     """Find what a trace means; words in what our own code raised on a worker mean nothing."""
-    candidates = _SYMPTOMS[1:2] if _WORKER_RAISED.search(text) else _SYMPTOMS
+    candidates = _SYMPTOMS[:1] if _WORKER_RAISED.search(text) else _SYMPTOMS
     return next((symptom for symptom in candidates if symptom.pattern.search(text)), None)
 
 
 def _sentence_at(text: str, position: int) -> str:
     if told := _TOLD.search(text, position):
-        return _shortened(told["loss"] or told["grpc"])
+        return _shortened(told[1])
     start = text.rfind("\n", 0, position) + 1
     end = text.find("\n", position)
     return _shortened(text[start : end if end >= 0 else len(text)])

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import frameferry
 
 _NAMESPACE = uuid.UUID("6f2b8a52-3c0e-5f1d-9a68-0d7c1f4b2e90")
-_WORKER_PACKAGES = ("config", "domain", "inference", "spark")
-"""The packages that warm workers have imported: a change in one must give new workers."""
+_WORKER_SOURCES = ("config", "domain", "errors.py", "inference", "kafka", "spark")
+"""What warm workers have imported: a change in one must give new workers."""
 
 
-def session_id(pipeline: str, judge: str, code: str, generation: int) -> str:
+def session_id(code: str, conf: Mapping[str, str], generation: int) -> str:
     """
-    Derive the id of the session that every client of this pipeline and model shares.
+    Derive the id of the session that all pipelines share on a server.
 
-    Spark keeps Python workers, and so a loaded model, only within one session; workers also keep
-    the code that they imported. So the id changes with the model (*judge*, a digest), with our
-    code (*code*, a digest), and with *generation*, which moves on when a session was closed.
+    Spark keeps Python workers, and so TensorFlow and the loaded models, only within one session;
+    workers also keep the code that they imported. So the id changes with our code (*code*, a
+    digest), with the settings that a session has (*conf*), and with *generation*, which moves on
+    when a session was closed. It does not change with pipeline or model: a worker holds several
+    models, and TensorFlow, the most of its memory, once.
     """
-    return str(uuid.uuid5(_NAMESPACE, "\n".join((pipeline, judge, code, str(generation)))))
+    content = "\n".join((code, json.dumps(dict(conf), sort_keys=True), str(generation)))
+    return str(uuid.uuid5(_NAMESPACE, content))
 
 
 @cache
@@ -30,8 +35,9 @@ def code_version() -> str:
     """Digest the sources that the workers import."""
     package = Path(frameferry.__file__).parent
     digest = hashlib.sha256()
-    for name in _WORKER_PACKAGES:
-        for source in sorted((package / name).rglob("*.py")):
+    for name in _WORKER_SOURCES:
+        place = package / name
+        for source in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             digest.update(str(source.relative_to(package)).encode() + b"\0")
             digest.update(source.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from frameferry.config.connections import is_secret_option
+from frameferry.config.connections import KafkaConnection, is_secret_option
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
 
@@ -19,16 +18,17 @@ class JudgeJob:
     """
     One batch's judging: which offsets, judged by what.
 
-    `ranges` holds at most one range a partition, since Spark's Kafka source takes no more.
-    `kafka_options` are Spark's own names (`kafka.bootstrap.servers`, …) and may hold secrets: they
-    never show in a repr, a command line or an error. A task that has read `max_bytes` stops the job
-    before its next record; None for no bound. `name_headers` travel with the rows, since names are
-    made of them.
+    `ranges` holds at most one range a partition. The options of `kafka` may hold secrets: they
+    never show in a repr, a command line, a log or an error. A task that has read `max_bytes` stops
+    the job before its next record; None for no bound. `name_headers` travel with the rows, since
+    names are made of them. `seconds_per_offset` is the pace of the last batches, None without
+    one: tasks are cut by it, so that other jobs get their turn. `judge_digest` is what the
+    workers' model must have; None if it cannot be read here.
     """
 
     pipeline: str
     topic: str
-    kafka_options: Mapping[str, str] = field(repr=False)
+    kafka: KafkaConnection = field(repr=False)
     ranges: tuple[OffsetRange, ...]
     filename_header: str
     model: ModelSettings
@@ -37,6 +37,8 @@ class JudgeJob:
     generation: int = 1
     max_bytes: int | None = None
     name_headers: tuple[str, ...] = ()
+    seconds_per_offset: float | None = None
+    judge_digest: str | None = None
 
     def __post_init__(self) -> None:
         counts = Counter(wanted.partition for wanted in self.ranges)
@@ -48,6 +50,11 @@ class JudgeJob:
             raise ValueError(msg)
 
     @property
+    def name(self) -> str:
+        """Name the job to people."""
+        return f"{self.pipeline} {self.batch_id}-{self.attempt}"
+
+    @property
     def tag(self) -> str:
         """Tag the job's operations, so that a newer attempt can interrupt them."""
         return operation_tag(self.batch_id, self.attempt)
@@ -56,7 +63,9 @@ class JudgeJob:
     def secrets(self) -> tuple[str, ...]:
         """List the option values that must never be shown."""
         return tuple(
-            value for name, value in self.kafka_options.items() if is_secret_option(name) and value
+            str(value)
+            for name, value in self.kafka.options.items()
+            if is_secret_option(name) and value
         )
 
     @property
@@ -69,7 +78,7 @@ class JudgeJob:
         content: dict[str, Any] = {
             "pipeline": self.pipeline,
             "topic": self.topic,
-            "kafka_options": dict(self.kafka_options),
+            "kafka": self.kafka.model_dump(mode="json"),
             "ranges": [[wanted.partition, wanted.start, wanted.end] for wanted in self.ranges],
             "filename_header": self.filename_header,
             "model": self.placed_model.model_dump(mode="json"),
@@ -78,6 +87,8 @@ class JudgeJob:
             "generation": self.generation,
             "max_bytes": self.max_bytes,
             "name_headers": self.name_headers,
+            "seconds_per_offset": self.seconds_per_offset,
+            "judge_digest": self.judge_digest,
         }
         return json.dumps(content)
 
@@ -87,8 +98,9 @@ class JudgeJob:
         content = json.loads(text)
         ranges = tuple(OffsetRange(*wanted) for wanted in content.pop("ranges"))
         model = ModelSettings.model_validate(content.pop("model"))
-        headers = tuple(content.pop("name_headers", ()))
-        return cls(ranges=ranges, model=model, name_headers=headers, **content)
+        kafka = KafkaConnection.model_validate(content.pop("kafka"))
+        headers = tuple(content.pop("name_headers"))
+        return cls(ranges=ranges, model=model, kafka=kafka, name_headers=headers, **content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,46 +108,48 @@ class ControlJob:
     """
     The control of a batch: the pictures of the model's card, judged where the batch is judged.
 
-    It reads no Kafka, and carries the batch's tag, so that a newer attempt interrupts it too.
+    It meets what the batch meets: the first records of its ranges are read, not judged. So what
+    fails here is not a picture's fault. It carries the batch's tag: a newer attempt interrupts it.
     """
 
-    pipeline: str
-    model: ModelSettings
-    batch_id: int
-    attempt: int
+    of: JudgeJob
+
+    @property
+    def name(self) -> str:
+        """Name the control to people."""
+        return f"control of {self.of.name}"
 
     @property
     def tag(self) -> str:
         """Tag the job's operations, as the batch's own."""
-        return operation_tag(self.batch_id, self.attempt)
+        return self.of.tag
+
+    @property
+    def batch_id(self) -> int:
+        """The batch."""
+        return self.of.batch_id
+
+    @property
+    def attempt(self) -> int:
+        """The attempt at the batch."""
+        return self.of.attempt
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """No secrets: it only reads the model."""
-        return ()
-
-    @property
-    def placed_model(self) -> ModelSettings:
-        """The model with its path made absolute where it lies on this machine's disk."""
-        return _placed(self.model)
+        """List the option values that must never be shown."""
+        return self.of.secrets
 
     def to_json(self) -> str:
-        """Write the job down for another process."""
-        content = {
-            "pipeline": self.pipeline,
-            "model": self.placed_model.model_dump(mode="json"),
-            "batch_id": self.batch_id,
-            "attempt": self.attempt,
-        }
-        return json.dumps({"control": content})
+        """Write the job down for another process. The text holds the options' secrets."""
+        return json.dumps({"control": json.loads(self.of.to_json())})
 
 
 def read_job(text: str) -> JudgeJob | ControlJob:
     """Read what either job's `to_json` wrote."""
-    content = json.loads(text).get("control")
-    if content is None:
-        return JudgeJob.from_json(text)
-    return ControlJob(**{**content, "model": ModelSettings.model_validate(content["model"])})
+    content = json.loads(text)
+    if "control" in content:
+        return ControlJob(JudgeJob.from_json(json.dumps(content["control"])))
+    return JudgeJob.from_json(text)
 
 
 def _placed(model: ModelSettings) -> ModelSettings:

@@ -32,7 +32,10 @@ def probe(url: str) -> None:
             return
         refusals.append(refusal)
     msg = f"nothing answers at {url} ({'; '.join(dict.fromkeys(refusals))})"
-    remedy = "Start Spark (`frameferry stack up --only spark`), or mend the connection"
+    remedy = (
+        "Start Spark there, or mend the connection; what became of an embedded one is said by "
+        "`frameferry stack status`"
+    )
     raise SparkUnavailable(msg, remedy=remedy)
 
 

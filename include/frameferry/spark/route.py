@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,8 @@ def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
         ModelMismatch: The model does not fit its card, or the workers judged with another one.
     """
     expected = expected_digest(job)
-    return judged(_table(job, connection, deadline_seconds), expected=expected)
+    asked = replace(job, judge_digest=expected)
+    return judged(_table(asked, connection, deadline_seconds), expected=expected)
 
 
 def control(job: ControlJob, connection: SparkConnection, *, deadline_seconds: float) -> None:
@@ -48,7 +49,8 @@ def control(job: ControlJob, connection: SparkConnection, *, deadline_seconds: f
         ControlFailed: The answers are not those of the card.
         SparkUnavailable, JudgingFailed, ModelMismatch, ConfigError: What the job met.
     """
-    table = _table(job, connection, deadline_seconds)
+    asked = replace(job.of, judge_digest=expected_digest(job.of))
+    table = _table(ControlJob(asked), connection, deadline_seconds)
     wrong = [row for row in table.to_pylist() if not row["as_expected"]]
     if wrong or not table.num_rows:
         said = wrong[0]["said"] if wrong else "nothing at all"
@@ -67,11 +69,10 @@ def _table(
     # pandas and grpc come with it: seconds that a DAG's parsing or a command must not pay.
     from frameferry.spark.session import ConnectCall  # noqa: PLC0415
 
-    judge = expected_digest(job) or job.model.model_dump_json()
-    return ConnectCall(job, connection, judge, deadline_seconds).table()
+    return ConnectCall(job, connection, deadline_seconds).table()
 
 
-def expected_digest(job: JudgeJob | ControlJob) -> str | None:
+def expected_digest(job: JudgeJob) -> str | None:
     """Digest the job's model where its files lie on this machine too, else None."""
     model = job.placed_model
     return judge_digest(model.path, model) if Path(model.path).exists() else None
@@ -82,7 +83,8 @@ def judged(table: pa.Table, *, expected: str | None) -> Judged:
     Turn the workers' table into rows, all judged by one model.
 
     Args:
-        table: Rows with the columns of a Prediction and `judge_digest`, in any order.
+        table: Rows with the columns of a Prediction, `judge_digest` and `loading_seconds`, in any
+            order.
         expected: The digest that the model has here; None where it cannot be read here.
 
     Raises:
@@ -99,7 +101,8 @@ def judged(table: pa.Table, *, expected: str | None) -> Judged:
     rows = sorted(
         table.select(_FIELDS).to_pylist(), key=lambda row: (row["partition"], row["offset"])
     )
-    return Judged(tuple(_prediction(row) for row in rows), found)
+    loading = max(table.column("loading_seconds").to_pylist(), default=0.0)
+    return Judged(tuple(_prediction(row) for row in rows), found, loading)
 
 
 def _prediction(row: dict[str, Any]) -> Prediction:

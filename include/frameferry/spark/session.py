@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
+import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import closing, contextmanager, suppress
@@ -27,7 +28,7 @@ from frameferry.errors import (
     SparkUnavailable,
 )
 from frameferry.spark.failures import failure
-from frameferry.spark.frame import SESSION_CONF, job_table
+from frameferry.spark.frame import job_table
 from frameferry.spark.identity import code_version, session_id
 from frameferry.spark.job import ControlJob, JudgeJob, operation_tag
 
@@ -39,6 +40,8 @@ OPENING_SECONDS = 60.0
 """How long a server that listens may take to answer its first question."""
 _INTERRUPT_SECONDS = 5.0
 _OLDER_ATTEMPTS = 8
+_ANY_SETTING = "spark.sql.session.timeZone"
+"""Asked for to see whether a session answers."""
 _MOST_GENERATIONS = 1000
 """As many closed sessions as a server remembers; beyond them an id would open anew."""
 _SPARK_ERRORS = (PySparkException, grpc.RpcError, ValueError, TypeError)
@@ -56,7 +59,6 @@ class ConnectCall:
 
     job: JudgeJob | ControlJob
     connection: SparkConnection
-    judge: str
     deadline_seconds: float
     _session: SparkSession | None = field(default=None, init=False, repr=False)
     _given_up: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
@@ -106,7 +108,7 @@ class ConnectCall:
             raise SparkLost(error.what, remedy=error.remedy) from None
 
     def _run(self) -> pa.Table:
-        with _translated(self.job, self.connection), self._open() as session:
+        with _translated(self.job.secrets, self.connection), self._open() as session:
             self._session = session
             for attempt in range(max(1, self.job.attempt - _OLDER_ATTEMPTS), self.job.attempt):
                 session.interruptTag(operation_tag(self.job.batch_id, attempt))
@@ -121,7 +123,7 @@ class ConnectCall:
         """Open the first generation of our session that was not closed; close only the channel."""
         warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
         for generation in itertools.count():
-            ours = session_id(self.job.pipeline, self.judge, code_version(), generation)
+            ours = session_id(code_version(), self._conf, generation)
             session = _session(self.connection, ours)
             with closing(session.client):
                 if generation < _MOST_GENERATIONS and _is_closed(session, self._conf):
@@ -133,12 +135,31 @@ class ConnectCall:
     def _conf(self) -> dict[str, str]:
         """What can be set in a session: the rest of the connection's conf is the server's."""
         conf = self.connection.conf
-        return SESSION_CONF | {k: v for k, v in conf.items() if k.startswith("spark.sql.")}
+        return {k: v for k, v in conf.items() if k.startswith("spark.sql.")}
 
     def _interrupt(self) -> None:
         session = self._session
         if session is not None:
             _in_background(lambda: _interrupted(session, self.job.tag)).join(_INTERRUPT_SECONDS)
+
+
+def server_settings(connection: SparkConnection, names: Sequence[str]) -> dict[str, str | None]:
+    """
+    Ask a server for its settings, in a session of its own that is released again.
+
+    Returns:
+        The value of each name, None where it is not set.
+
+    Raises:
+        SparkUnavailable: The server does not answer.
+    """
+    with _translated((), connection):
+        session = _session(connection, str(uuid.uuid4()))
+        with closing(session.client):
+            try:
+                return {name: session.conf.get(name, None) for name in names}
+            finally:
+                session.client.release_session()
 
 
 def _session(connection: SparkConnection, ours: str) -> SparkSession:
@@ -157,6 +178,7 @@ def _is_closed(session: SparkSession, conf: Mapping[str, str]) -> bool:
     try:
         for name, value in conf.items():
             session.conf.set(name, value)
+        session.conf.get(_ANY_SETTING)
     except PySparkException as error:
         if "SESSION_CLOSED" in str(error):
             return True
@@ -165,12 +187,12 @@ def _is_closed(session: SparkSession, conf: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def _translated(job: JudgeJob | ControlJob, connection: SparkConnection) -> Iterator[None]:
+def _translated(hidden: Sequence[str], connection: SparkConnection) -> Iterator[None]:
     try:
         yield
     except _SPARK_ERRORS as error:
         token = connection.token.get_secret_value() if connection.token else ""
-        secrets = (*job.secrets, *([token] if token else []))
+        secrets = (*hidden, *([token] if token else []))
         raise failure(_everything(error), url=connection.url, secrets=secrets) from None
 
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ENTRY = Path(frameferry.__file__).parents[2] / "spark_jobs" / "infer_batch.py"
-JARS_VARIABLE = "FRAMEFERRY_JARS"
 SUBMITTER_VARIABLE = "FRAMEFERRY_SUBMITTER"
 """Tells the driver which process waits for its rows."""
 _JOB_FILE = "job.json"
@@ -130,23 +129,6 @@ def read_rows(path: Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
-def connector_jars(conf: Mapping[str, str]) -> str:
-    """
-    List the Kafka connector's jars, comma-separated; empty where the cluster brings its own.
-
-    `spark.jars` of the connection counts first, then the folder FRAMEFERRY_JARS. Folders in
-    either stand for the jars in them.
-    """
-    listed = conf.get("spark.jars") or os.environ.get(JARS_VARIABLE, "")
-    places = [place.strip() for place in listed.split(",") if place.strip()]
-    return ",".join(jar for place in places for jar in _jars(place))
-
-
-def _jars(place: str) -> list[str]:
-    folder = Path(place)
-    return sorted(map(str, folder.glob("*.jar"))) if folder.is_dir() else [place]
-
-
 def _command(
     job: JudgeJob | ControlJob, connection: SparkConnection, folder: Path, rows: Path
 ) -> list[str]:
@@ -156,12 +138,12 @@ def _command(
             msg, remedy="Run Frameferry from its project folder, or use Spark Connect"
         )
     here = _LOCAL_CONF if connection.url.startswith("local") else {}
-    conf = {**_CONF, **here, **connection.conf, "spark.jars": connector_jars(connection.conf)}
+    conf = {**_CONF, **here, **connection.conf}
     properties = "".join(f"{name} {_escaped(value)}\n" for name, value in conf.items() if value)
     return [
         str(_spark_submit()),
         *("--master", connection.url),
-        *("--name", f"frameferry {job.pipeline} {job.batch_id}-{job.attempt}"),
+        *("--name", f"frameferry {job.name}"),
         *("--properties-file", str(_private(folder / "spark.properties", properties))),
         "--load-spark-defaults",
         str(ENTRY),

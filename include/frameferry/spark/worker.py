@@ -1,23 +1,34 @@
-"""What runs on the executors: image bytes in, small rows out. Imported there by name."""
+"""What runs on the executors: shares of ranges in, small rows out. Imported there by name."""
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from frameferry.config.settings import ModelSettings
-from frameferry.domain.headers import header_text
-from frameferry.domain.records import sha256_hex
-from frameferry.errors import BatchTooBig
+from frameferry.domain.records import ImageRecord, sha256_hex
+from frameferry.errors import BatchTooBig, FrameferryError
 from frameferry.inference.control import control_pictures
 from frameferry.inference.judge import Judge, Verdict, load_judge
+from frameferry.kafka.reader import RangeReader
+from frameferry.spark.crossing import WorkerError
+from frameferry.spark.job import ControlJob, JudgeJob
+from frameferry.spark.shares import FEWEST_OFFSETS, Share
 
-SUB_BATCH_IMAGES = 32
-"""Images judged in one model call: enough to fill it, few enough to keep memory flat."""
+GROUP_IMAGES = 32
+"""Images judged in one call: enough to fill the model, few enough to keep memory flat."""
+GROUP_BYTES = 16 * 1024**2
+"""No further image joins a group that has so many bytes."""
+READING = {
+    # A task reads on beyond its share until it has noticed its end: little is fetched ahead.
+    "queued.max.messages.kbytes": 4 * 1024,
+    "fetch.message.max.bytes": 1024**2,
+}
 ROWS = pa.schema(
     [
         ("partition", pa.int64()),
@@ -33,72 +44,111 @@ ROWS = pa.schema(
         ("detail", pa.string()),
         ("headers", pa.map_(pa.string(), pa.string())),
         ("judge_digest", pa.string()),
+        ("loading_seconds", pa.float64()),
     ]
 )
 CONTROL_ROWS = pa.schema([("as_expected", pa.bool_()), ("said", pa.string())])
 BatchFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def judge_batches(
-    settings: ModelSettings, max_bytes: int | None = None, name_headers: Sequence[str] = ()
-) -> BatchFunction:
+def judge_batches(job: JudgeJob, shares: Sequence[Share]) -> BatchFunction:
     """
-    Bind the model's settings to the function that judges one task's record batches.
+    Bind a job to the function that judges the shares whose numbers a task is given.
 
-    A task stops with BatchTooBig before the record by which it would pass *max_bytes*, never
-    before its first. A partial of a module's function is pickled by name, so a warm worker finds
-    the module, and with it the loaded model, where it left them.
+    A task stops with BatchTooBig before the record by which it would pass the job's `max_bytes`,
+    never before its first. A partial of a module's function is pickled by name, so a warm worker
+    finds the module, and with it the loaded model, where it left them.
     """
-    return partial(_judge_batches, settings, max_bytes, tuple(name_headers))
+    return partial(_judge_batches, job, tuple(shares))
 
 
-def control_batches(settings: ModelSettings) -> BatchFunction:
-    """Bind the model's settings to the function that judges its card's pictures, once a task."""
-    return partial(_control_batches, settings)
+def control_batches(job: ControlJob) -> BatchFunction:
+    """Bind a control to the function that judges its model's pictures, once a task."""
+    return partial(_control_batches, job)
 
 
 def _judge_batches(
-    settings: ModelSettings,
-    max_bytes: int | None,
-    name_headers: Sequence[str],
-    batches: Iterable[pa.RecordBatch],
+    job: JudgeJob, shares: Sequence[Share], batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    read_bytes = 0
-    for batch in batches:
-        for start in range(0, batch.num_rows, SUB_BATCH_IMAGES):
-            images = batch.slice(start, SUB_BATCH_IMAGES)
-            if max_bytes is not None:
-                read_bytes = _counted(images, read_bytes, max_bytes)
-            yield _judged(load_judge(settings), images, name_headers)
+    try:
+        for batch in batches:
+            for number in batch.column("id").to_pylist():
+                yield from _judged_share(job, shares[number])
+    except FrameferryError as error:
+        raise WorkerError(error) from error
 
 
-def _counted(images: pa.RecordBatch, read_bytes: int, max_bytes: int) -> int:
+def _judged_share(job: JudgeJob, share: Share) -> Iterator[pa.RecordBatch]:
+    started = time.monotonic()
+    judge = load_judge(job.placed_model, expected=job.judge_digest)
+    loading_seconds = time.monotonic() - started
+    for images in _groups(_bounded(_records(job, share), job.max_bytes)):
+        yield _judged(judge, images, loading_seconds)
+        loading_seconds = 0.0
+
+
+def _records(job: JudgeJob, share: Share) -> Iterator[ImageRecord]:
+    for wanted in share:
+        yield from RangeReader(
+            job.kafka,
+            job.topic,
+            wanted,
+            filename_header=job.filename_header,
+            name_headers=job.name_headers,
+            reading=READING,
+        )
+
+
+def _bounded(records: Iterable[ImageRecord], max_bytes: int | None) -> Iterator[ImageRecord]:
     """Add up what the task has read; stop before the record that is too much, if not the first."""
-    lengths = pc.binary_length(images.column("value")).to_pylist()
-    for row, length in enumerate(lengths):
-        if read_bytes and read_bytes + (length or 0) > max_bytes:
-            place = {name: images.column(name)[row].as_py() for name in ("partition", "offset")}
+    read_bytes = 0
+    for record in records:
+        if max_bytes is not None and read_bytes and read_bytes + len(record.value) > max_bytes:
             msg = f"the batch passes its bound of {max_bytes} bytes here"
+            place = {"partition": record.partition, "offset": record.offset}
             raise BatchTooBig(msg, remedy="It is split", **place)
-        read_bytes += length or 0
-    return read_bytes
+        read_bytes += len(record.value)
+        yield record
+
+
+def _groups(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
+    group: list[ImageRecord] = []
+    for record in records:
+        group.append(record)
+        if len(group) == GROUP_IMAGES or sum(len(one.value) for one in group) >= GROUP_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _control_batches(
-    settings: ModelSettings, batches: Iterable[pa.RecordBatch]
+    job: ControlJob, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    for _ in batches:
-        judge = load_judge(settings)
-        known = control_pictures(settings)
-        verdicts = judge.judge([picture for _, picture in known])
-        pairs = [(label, verdict) for (label, _), verdict in zip(known, verdicts, strict=True)]
-        yield pa.RecordBatch.from_pydict(
-            {
-                "as_expected": [_is_as_expected(judge, *pair) for pair in pairs],
-                "said": [verdict.label or verdict.detail for _, verdict in pairs],
-            },
-            schema=CONTROL_ROWS,
-        )
+    try:
+        for _ in batches:
+            yield _controlled(job.of)
+    except FrameferryError as error:
+        raise WorkerError(error) from error
+
+
+def _controlled(job: JudgeJob) -> pa.RecordBatch:
+    deque(_records(job, _first_records(job)), maxlen=0)
+    judge = load_judge(job.placed_model, expected=job.judge_digest)
+    known = control_pictures(job.placed_model)
+    verdicts = judge.judge([picture for _, picture in known])
+    pairs = [(label, verdict) for (label, _), verdict in zip(known, verdicts, strict=True)]
+    columns = {
+        "as_expected": [_is_as_expected(judge, *pair) for pair in pairs],
+        "said": [verdict.label or verdict.detail for _, verdict in pairs],
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=CONTROL_ROWS)
+
+
+def _first_records(job: JudgeJob) -> Share:
+    """Take what a control reads: all of a batch of one, little of a large one."""
+    wanted = job.ranges[0]
+    return (replace(wanted, end=min(wanted.end, wanted.start + FEWEST_OFFSETS)),)
 
 
 def _is_as_expected(judge: Judge, expected: str | None, verdict: Verdict) -> bool:
@@ -108,28 +158,22 @@ def _is_as_expected(judge: Judge, expected: str | None, verdict: Verdict) -> boo
     return verdict.label in {expected, judge.spec.unsure}
 
 
-def _judged(judge: Judge, batch: pa.RecordBatch, name_headers: Sequence[str]) -> pa.RecordBatch:
-    values = [value or b"" for value in batch.column("value").to_pylist()]
-    verdicts = judge.judge(values)
+def _judged(judge: Judge, images: Sequence[ImageRecord], loading_seconds: float) -> pa.RecordBatch:
+    verdicts = judge.judge([image.value for image in images])
     columns: dict[str, Sequence[Any]] = {
-        "partition": batch.column("partition").to_pylist(),
-        "offset": batch.column("offset").to_pylist(),
-        "timestamp_ms": batch.column("timestamp_ms").to_pylist(),
-        "source_name": [header_text(name) for name in batch.column("name").to_pylist()],
-        "size_bytes": [len(value) for value in values],
-        "sha256": [sha256_hex(value) for value in values],
+        "partition": [image.partition for image in images],
+        "offset": [image.offset for image in images],
+        "timestamp_ms": [image.timestamp_ms for image in images],
+        "source_name": [image.source_name for image in images],
+        "size_bytes": [len(image.value) for image in images],
+        "sha256": [sha256_hex(image.value) for image in images],
         "label": [verdict.label for verdict in verdicts],
         "score": [verdict.score for verdict in verdicts],
         "outputs": [verdict.outputs for verdict in verdicts],
         "reason": [verdict.reason for verdict in verdicts],
         "detail": [verdict.detail for verdict in verdicts],
-        "headers": [_named(name_headers, texts) for texts in batch.column("headers").to_pylist()],
-        "judge_digest": [judge.digest] * len(values),
+        "headers": [list(image.headers) for image in images],
+        "judge_digest": [judge.digest] * len(images),
+        "loading_seconds": [loading_seconds] * len(images),
     }
     return pa.RecordBatch.from_pydict(columns, schema=ROWS)
-
-
-def _named(names: Sequence[str], values: Sequence[bytes | None]) -> list[tuple[str, str]]:
-    """Pair the headers that are there with their names."""
-    texts = zip(names, map(header_text, values), strict=True)
-    return [(name, text) for name, text in texts if text is not None]

@@ -1,5 +1,5 @@
 """
-The jars of the Kafka broker and of Spark's Kafka connector, resolved once into the cache.
+The jars of the Kafka broker, resolved once into the cache.
 
 The Ivy that pyspark ships does it: no Maven is needed.
 """
@@ -18,19 +18,19 @@ from frameferry.stack.java import find_java
 
 _HERE = Path(__file__).parent
 _TIMEOUT_SECONDS = 900
-_SETS = ("spark", "kafka")
+_SET = "kafka"
 
 
-def jars(name: str) -> Path:
+def jars() -> Path:
     """
-    The folder of one set of jars, `spark` or `kafka`.
+    The folder of the broker's jars.
 
     Raises:
         StackError: They were not resolved yet.
     """
-    folder = _folder() / name
+    folder = _folder() / _SET
     if not folder.is_dir():
-        msg = f"the {name} jars are not in the cache {layout.cache()}"
+        msg = f"the Kafka jars are not in the cache {layout.cache()}"
         raise StackError(msg, remedy="Run make setup")
     return folder
 
@@ -78,7 +78,7 @@ def _retrieve(work: Path, draft: Path) -> None:
         "-ivy",
         str(_HERE / "ivy.xml"),
         "-confs",
-        *_SETS,
+        _SET,
         "-retrieve",
         str(draft / "[conf]" / "[artifact]-[revision].[ext]"),
         "-warn",
@@ -90,7 +90,7 @@ def _retrieve(work: Path, draft: Path) -> None:
     except subprocess.TimeoutExpired as error:
         msg = f"the jars were not downloaded within {_TIMEOUT_SECONDS} s"
         raise StackError(msg, remedy="Check the network and run make setup again") from error
-    if done.returncode != 0 or not all((draft / name).is_dir() for name in _SETS):
+    if done.returncode != 0 or not (draft / _SET).is_dir():
         end = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
         msg = "the jars cannot be downloaded from Maven Central"
         raise StackError(

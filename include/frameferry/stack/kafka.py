@@ -63,7 +63,7 @@ class Broker:
 
     def command(self) -> Command:
         """What runs the broker."""
-        argv = (*_java(self.folder), *_HEAP, "kafka.Kafka", str(self._properties_file))
+        argv = (*java(self.folder), *_HEAP, "kafka.Kafka", str(self._properties_file))
         return Command(argv, folder=self.folder, log=self.log)
 
     def is_ready(self) -> bool:
@@ -109,7 +109,7 @@ class Broker:
         ) as work:
             draft, settings = Path(work) / "data", Path(work) / "server.properties"
             self._write_properties(settings, draft)
-            argv = [*_java(self.folder), "kafka.tools.StorageTool", "format"]
+            argv = [*java(self.folder), "kafka.tools.StorageTool", "format"]
             done = _run([*argv, "-t", _new_cluster_id(), "-c", str(settings)])
             if done.returncode != 0:
                 msg = "the broker's data folder cannot be formatted"
@@ -179,15 +179,18 @@ Configuration:
 """
 
 
-def _java(folder: Path) -> list[str]:
+def java(folder: Path) -> list[str]:
+    """Begin a command line of Kafka's programs; *folder* holds the settings of their log."""
     return [
         str(find_java()),
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
+        # One that ran out of memory shall die and be started again, not linger.
+        "-XX:+ExitOnOutOfMemoryError",
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={folder / 'log4j2.yaml'}",
         "-cp",
-        f"{jars('kafka')}/*",
+        f"{jars()}/*",
     ]
 
 

@@ -12,7 +12,7 @@ from frameferry.stack import airflow_database, jars
 def main() -> int:
     """Make what is missing; say so, since it takes a minute."""
     if not jars.are_there():
-        sys.stderr.write("setup: downloading the jars of Kafka and of Spark's connector\n")
+        sys.stderr.write("setup: downloading the jars of Kafka\n")
     try:
         with ThreadPoolExecutor() as pool:
             for made in [pool.submit(jars.resolve), pool.submit(airflow_database.template)]:

@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +26,11 @@ _LOG_LIMIT_BYTES = 20 * 1024**2
 _TAIL_LINES = 15
 _POLL_SECONDS = 0.05
 _START_TOLERANCE_SECONDS = 2.0
+_LAST_THREAD_SECONDS = 2.0
 
 # Kept so that a child that ends is reaped, and its exit code is known.
 _children: dict[int, subprocess.Popen[bytes]] = {}
+_statuses: dict[int, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def spawn(command: Command, mark: str) -> Spawned:
         msg = f"cannot start {command.argv[0]}: {error.strerror}"
         raise StackError(msg, remedy="Run make setup") from error
     _children[child.pid] = child
+    _statuses.pop(child.pid, None)
     return Spawned(child.pid, _started(child.pid))
 
 
@@ -91,6 +95,19 @@ def is_alive(spawned: Spawned) -> bool:
         return False
     started = _started(spawned.pid)
     return started > 0 and abs(started - spawned.started) < _START_TOLERANCE_SECONDS
+
+
+def ending(spawned: Spawned) -> str:
+    """Say with which status one ended that is not alive; often only its parent, not we, knows."""
+    if (child := _children.get(spawned.pid)) is not None:
+        # Its first thread is dead, but the others of a JVM may take a moment more.
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(_LAST_THREAD_SECONDS)
+    _reap()
+    status = _statuses.get(spawned.pid)
+    if status is None:
+        return ""
+    return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
 
 
 def find(prefix: str) -> list[psutil.Process]:
@@ -211,7 +228,8 @@ def _gone(
 
 def _reap() -> None:
     for pid, child in list(_children.items()):
-        if child.poll() is not None:
+        if (status := child.poll()) is not None:
+            _statuses[pid] = status
             _children.pop(pid, None)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frameferry.stack import layout, ports
-from frameferry.stack.jars import jars
 from frameferry.stack.java import find_java
 from frameferry.stack.processes import Command
 from frameferry.stack.servers import Kind, Setting
@@ -43,6 +42,7 @@ class ConnectServer:
         """Write the server's settings."""
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
+        self._pools_file.write_text(_POOLS, encoding="utf-8")
         # Java reads a properties file and takes a lone backslash for the start of an escape.
         lines = [f"{key} {value}".replace("\\", "\\\\") for key, value in self.conf().items()]
         self._conf_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -53,7 +53,6 @@ class ConnectServer:
 
     def command(self) -> Command:
         """What runs the server."""
-        connector = ",".join(sorted(map(str, jars("spark").glob("*.jar"))))
         argv = [
             str(layout.pyspark() / "bin" / "spark-submit"),
             "--class",
@@ -62,8 +61,6 @@ class ConnectServer:
             self.master,
             "--properties-file",
             str(self._conf_file),
-            "--jars",
-            connector,
             "spark-internal",
         ]
         return Command(tuple(argv), folder=self.folder, log=self.log, env=self.environment())
@@ -91,6 +88,7 @@ class ConnectServer:
             "spark.driver.bindAddress": ports.LOOPBACK,
             "spark.driver.host": ports.LOOPBACK,
             "spark.sql.warehouse.dir": str(self.folder / "warehouse"),
+            "spark.scheduler.allocation.file": f"file://{self._pools_file}",
         }
 
     def is_ready(self) -> bool:
@@ -100,6 +98,10 @@ class ConnectServer:
     @property
     def _conf_file(self) -> Path:
         return self.folder / "spark.conf"
+
+    @property
+    def _pools_file(self) -> Path:
+        return self.folder / "fairscheduler.xml"
 
 
 def build(setting: Setting) -> ConnectServer:
@@ -114,24 +116,34 @@ KIND = Kind("spark", ports={"connect": 1}, deadline_seconds=300, build=build)
 CONF = {
     "spark.app.name": "frameferry",
     "spark.ui.enabled": "false",
-    "spark.driver.memory": "1g",
-    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    # The JVM never holds a picture: workers read Kafka, and rows are small.
+    "spark.driver.memory": "512m",
+    # One that ran out of memory shall die and be started again, not linger.
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 "
+    "-XX:+ExitOnOutOfMemoryError",
     # No image ever reaches the driver; one that tries shall fail early.
     "spark.driver.maxResultSize": "64m",
     "spark.sql.shuffle.partitions": "2",
-    # Sessions stay: their Python workers hold the loaded model.
+    # The session stays: its Python workers hold the loaded models.
     "spark.connect.session.manager.defaultSessionTimeout": "-1",
     "spark.python.worker.reuse": "true",
-    # Small batches between JVM and Python keep memory flat whatever a picture weighs.
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "32",
-    "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
-    "spark.sql.execution.python.udf.buffer.size": "1048576",
+    "spark.python.daemon.module": "frameferry.spark.daemon",
+    # Jobs take turns at the cores, so that a small one does not wait for a large one's end.
+    "spark.scheduler.mode": "FAIR",
     "spark.redaction.regex": _REDACTED_KEYS,
     "spark.redaction.string.regex": _REDACTED_TEXT,
     "spark.sql.redaction.options.regex": _REDACTED_KEYS,
     "spark.sql.redaction.string.regex": _REDACTED_TEXT,
 }
 
+_POOLS = """\
+<?xml version="1.0"?>
+<allocations>
+  <pool name="default">
+    <schedulingMode>FAIR</schedulingMode>
+  </pool>
+</allocations>
+"""
 _LOG4J = """\
 rootLogger.level = warn
 rootLogger.appenderRef.out.ref = out

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,14 +14,25 @@ from frameferry.config.folder import load_all
 from frameferry.config.home import home, ledger_url, pipelines_folder
 from frameferry.config.pools import pool_slots
 from frameferry.errors import ConfigError, StackError
-from frameferry.stack import airflow, ftp, jars, kafka, processes, servers, spark
-from frameferry.stack.servers import Kind, Setting
-from frameferry.stack.state import StackState, StateFile
+from frameferry.stack import (
+    airflow,
+    doors,
+    ftp,
+    kafka,
+    ports,
+    processes,
+    revival,
+    servers,
+    spark,
+    watcher,
+)
+from frameferry.stack.lock import locked
+from frameferry.stack.servers import Kind
+from frameferry.stack.state import ServerRecord, StackState, StateFile
 
 SERVERS = ("kafka", "spark", "ftp", "airflow")
 OnProgress = Callable[[str], None]
-_LOCK_SECONDS = 300
-_POLL_SECONDS = 0.2
+_JUST_SECONDS = 60.0
 # A running task would go on asking the api-server, which is stopped with it: killing it is safe.
 _GRACE_SECONDS = {"airflow": 3.0, "others": 10.0}
 
@@ -41,7 +48,8 @@ def up(
     """
     Start the servers that do not run yet, all at once, and wait until each answers.
 
-    May be called again at any time, after a kill of anything too: data, ports and passwords stay.
+    From then on one that dies is started again, until a person stops it. May be called again at any
+    time, after a kill of anything too: data, ports and passwords stay.
     An Airflow that runs already gets the pools of pipelines that are new.
 
     Args:
@@ -54,11 +62,15 @@ def up(
         StackError: A server did not start; those that did stay up.
     """
     wanted = _checked(only)
-    with _locked() as files:
+    with locked() as files:
+        files.change(lambda state: _pardon(state, wanted))
         kinds = [kind for kind in _kinds(files, wanted) if kind.name in wanted]
         for kind in kinds:
             servers.reserve(kind, files)
-        _start_all(kinds, files, on_progress or _logged, cancelled or threading.Event())
+        try:
+            _start_all(kinds, files, on_progress or _logged, cancelled or threading.Event())
+        finally:
+            _watch(files)
         return files.state
 
 
@@ -72,10 +84,51 @@ def down(only: Sequence[str] | None = None) -> None:
     wanted = _checked(only)
     if not home().is_dir():
         return
-    with _locked() as files:
-        with ThreadPoolExecutor(len(wanted)) as pool:
-            list(pool.map(lambda name: _stop(name, files), wanted))
-        files.change(lambda state: _forget(state, wanted))
+    # First, since it may hold the home for minutes while it starts a server again.
+    processes.stop(StateFile(home()).state.mark(watcher.NAME))
+    with locked() as files:
+        ending = (*wanted, watcher.NAME)
+        with ThreadPoolExecutor(len(ending)) as pool:
+            list(pool.map(lambda name: _stop(name, files), ending))
+        files.change(lambda state: _forget(state, ending))
+        _watch(files)
+
+
+def revive(name: str, *, on_progress: OnProgress | None = None) -> None:
+    """
+    Start a server again that was started by `up` and died; wait for one that is being started.
+
+    At once where it lives and answers; nothing is done to one that a person stopped.
+
+    Args:
+        name: Which server.
+        on_progress: Is told each try in one line; None is the log.
+
+    Raises:
+        StackError: It died again and again: it is not started any more, until a person does.
+    """
+    record = StateFile(home()).state.servers.get(name)
+    if record is None or not record.wanted or _answers(record):
+        return
+    revival.revive(name, lambda files: _kind(name, files), on_progress or _logged)
+
+
+def death(name: str) -> str:
+    """Say what became of a server that died, a minute ago at most where it lives again."""
+    state = StateFile(home()).state
+    record = state.servers.get(name, ServerRecord())
+    if record.given_up:
+        return str(revival.refusal(name, record))
+    if record.is_down:
+        return f"{revival.death(name, record, home())}; {_helper(name, state)} starts it again"
+    if record.wanted and record.revived and time.time() - record.revived[-1] < _JUST_SECONDS:
+        return f"{name} had died and was started again; try once more"
+    return ""
+
+
+def server_behind(variable: str, value: str) -> str | None:
+    """Name the server of this home that a variable describes; None if it is somebody's own."""
+    return doors.server_behind(variable, value, StateFile(home()).state)
 
 
 def status() -> dict[str, Any]:
@@ -85,17 +138,13 @@ def status() -> dict[str, Any]:
     Passwords are in it: show it to the home's owner only.
     """
     state = StateFile(home()).state
-    describe: dict[str, Callable[[Setting], dict[str, Any]]] = {
-        "kafka": lambda s: {"bootstrap_servers": kafka.build(s).bootstrap_servers},
-        "spark": lambda s: {"url": spark.build(s).url},
-        "ftp": _ftp_door,
-        "airflow": _airflow_door,
-    }
     described: dict[str, Any] = {
-        name: {"up": state.servers[name].is_up, **describe[name](_setting(state, name))}
+        name: {**_condition(state.servers[name], name), **doors.door(name, state)}
         for name in SERVERS
         if name in state.servers
     }
+    if watcher.NAME in state.servers:
+        described[watcher.NAME] = {"up": state.servers[watcher.NAME].is_up}
     return {**described, "ledger": {"url": ledger_url()}}
 
 
@@ -103,14 +152,13 @@ def environment() -> dict[str, str]:
     """
     List the variables that point a program at this home's servers and files.
 
-    A connection is in it only if its server runs, and Airflow's database only if Airflow does:
-    elsewhere the user's own shows through.
+    A connection is in it only if its server runs, or died and is started again, and Airflow's
+    database only if Airflow does: elsewhere the user's own shows through.
     """
     state = StateFile(home()).state
-    running = [name for name, record in state.servers.items() if record.is_up]
-    described = _environment(state, running)
-    if "airflow" in running:
-        described |= airflow.build(_setting(state, "airflow"), {}, {}).for_commands()
+    described = doors.environment(state, _there(state))
+    if "airflow" in _there(state):
+        described |= airflow.build(doors.setting(state, "airflow"), {}, {}).for_commands()
     return described
 
 
@@ -121,6 +169,7 @@ def _start_all(
 
     def start(kind: Kind) -> None:
         seconds = servers.start(kind, files, cancelled=cancelled)
+        files.change(lambda state: _want(state, kind.name))
         on_progress(f"{kind.name} is up ({seconds:.1f} s)")
 
     with ThreadPoolExecutor(len(kinds)) as pool:
@@ -135,6 +184,12 @@ def _start_all(
         future.result()
 
 
+def _watch(files: StateFile) -> None:
+    """See that a watcher runs, where there is anything to watch."""
+    if any(record.wanted for record in files.state.servers.values()):
+        servers.start(watcher.KIND, files)
+
+
 def _stop(name: str, files: StateFile) -> None:
     grace_seconds = _GRACE_SECONDS.get(name, _GRACE_SECONDS["others"])
     processes.stop(files.state.mark(name), grace_seconds=grace_seconds)
@@ -142,11 +197,34 @@ def _stop(name: str, files: StateFile) -> None:
 
 def _kinds(files: StateFile, wanted: Collection[str]) -> list[Kind]:
     def connections() -> Mapping[str, str]:
-        alive = {name for name, record in files.state.servers.items() if record.is_up}
         # Airflow may be first to need the FTP server's password: whoever is, makes it.
-        return _environment(files.state, alive | set(wanted), secret=files.secret)
+        return doors.environment(files.state, _there(files.state) | set(wanted), files.secret)
 
     return [kafka.KIND, spark.KIND, ftp.KIND, airflow.kind(connections, _pools())]
+
+
+def _kind(name: str, files: StateFile) -> Kind:
+    return next(kind for kind in _kinds(files, ()) if kind.name == name)
+
+
+def _there(state: StackState) -> set[str]:
+    """List the servers that run, or would if they had not died."""
+    return {name for name, record in state.servers.items() if record.is_up or record.wanted}
+
+
+def _answers(record: ServerRecord) -> bool:
+    """Say whether it lives and is not only about to start."""
+    return record.is_up and ports.answers(next(iter(record.ports.values())))
+
+
+def _condition(record: ServerRecord, name: str) -> dict[str, Any]:
+    return {"up": record.is_up, **({"died": death(name)} if record.is_down else {})}
+
+
+def _helper(name: str, state: StackState) -> str:
+    if watcher.NAME in state.servers and state.servers[watcher.NAME].is_up:
+        return "the watcher"
+    return "`frameferry stack up`" if name == "airflow" else "the next `frameferry run`"
 
 
 def _pools() -> dict[str, int]:
@@ -155,72 +233,6 @@ def _pools() -> dict[str, int]:
     except ConfigError:
         whole = {}
     return pool_slots(whole.values())
-
-
-def _environment(
-    state: StackState, running: Collection[str], secret: Callable[[str], str] | None = None
-) -> dict[str, str]:
-    described = {
-        "FRAMEFERRY_HOME": str(home()),
-        "FRAMEFERRY_PIPELINES": str(pipelines_folder()),
-        "FRAMEFERRY_LEDGER_URL": ledger_url(),
-        **({"FRAMEFERRY_JARS": str(jars.jars("spark"))} if jars.are_there() else {}),
-    }
-    for name, (variable, describe) in _CONNECTIONS.items():
-        if name in running and name in state.servers:
-            described[variable] = json.dumps(describe(_setting(state, name, secret)))
-    return described
-
-
-def _kafka_connection(setting: Setting) -> dict[str, Any]:
-    servers_ = kafka.build(setting).bootstrap_servers
-    return {"conn_type": "kafka", "extra": {"bootstrap.servers": servers_}}
-
-
-def _ftp_connection(setting: Setting) -> dict[str, Any]:
-    door = _ftp_door(setting)
-    return {
-        "conn_type": "ftp",
-        "host": door["host"],
-        "port": door["port"],
-        "login": door["user"],
-        "password": door["password"],
-    }
-
-
-def _spark_connection(setting: Setting) -> dict[str, Any]:
-    server = spark.build(setting)
-    return {"conn_type": "spark_connect", "host": f"sc://{server.host}", "port": server.port}
-
-
-def _ftp_door(setting: Setting) -> dict[str, Any]:
-    server = ftp.build(setting)
-    return {
-        "host": server.host,
-        "port": server.port,
-        "user": server.user,
-        "password": server.password,
-        "root": str(server.root),
-    }
-
-
-def _airflow_door(setting: Setting) -> dict[str, Any]:
-    server = airflow.build(setting, {}, {})
-    return {"url": server.url, "user": airflow.USER, "password": server.password}
-
-
-_CONNECTIONS = {
-    "kafka": ("AIRFLOW_CONN_PLANT_KAFKA", _kafka_connection),
-    "ftp": ("AIRFLOW_CONN_ARCHIVE_FTP", _ftp_connection),
-    "spark": ("AIRFLOW_CONN_SPARK_DEFAULT", _spark_connection),
-}
-
-
-def _setting(state: StackState, name: str, secret: Callable[[str], str] | None = None) -> Setting:
-    """Describe a server; for looking only, without *secret*: no secret is made then."""
-    return Setting(
-        home(), state.server(name).ports, secret or (lambda key: state.secrets.get(key, ""))
-    )
 
 
 def _checked(only: Sequence[str] | None) -> tuple[str, ...]:
@@ -233,33 +245,20 @@ def _checked(only: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(only))
 
 
+def _want(state: StackState, name: str) -> None:
+    state.server(name).wanted = True
+
+
+def _pardon(state: StackState, names: Sequence[str]) -> None:
+    """Let servers be started again from the first try on: a person asks for them now."""
+    for record in (state.servers[name] for name in names if name in state.servers):
+        record.revived, record.given_up = [], ""
+
+
 def _forget(state: StackState, names: Sequence[str]) -> None:
-    for name in names:
-        if name in state.servers:
-            state.servers[name].processes = {}
-
-
-@contextmanager
-def _locked() -> Iterator[StateFile]:
-    """Hold the home against another start or stop; read its state once that is ours."""
-    home().mkdir(parents=True, exist_ok=True)
-    with (home() / "stack.lock").open("w") as lock:
-        _take(lock.fileno(), home())
-        yield StateFile(home())
-
-
-def _take(descriptor: int, where: Path) -> None:
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                msg = f"another start or stop of {where} does not end"
-                raise StackError(msg, remedy="Wait for it, or end it") from error
-            time.sleep(_POLL_SECONDS)
-        else:
-            return
+    _pardon(state, names)
+    for record in (state.servers[name] for name in names if name in state.servers):
+        record.processes, record.wanted = {}, False
 
 
 def _logged(line: str) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from frameferry.errors import StackError
 from frameferry.stack.processes import Spawned, is_alive
@@ -24,16 +25,26 @@ class ServerRecord:
     One server: its processes by name, and its ports by purpose, kept while it is down.
 
     The digest is that of the commands that were spawned: others mean that it must start anew.
+    It is wanted from the start that a person asked for until a person stops it. `revived` are the
+    times, in seconds since 1970, at which it was started again; `given_up` says why it is not.
     """
 
     processes: dict[str, Spawned] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     digest: str = ""
+    wanted: bool = False
+    revived: list[float] = field(default_factory=list)
+    given_up: str = ""
 
     @property
     def is_up(self) -> bool:
         """Say whether all its processes live; whether they answer is another question."""
         return bool(self.processes) and all(map(is_alive, self.processes.values()))
+
+    @property
+    def is_down(self) -> bool:
+        """Say whether it died: a person wants it, and not all of its processes live."""
+        return self.wanted and not self.is_up
 
 
 @dataclass(slots=True)
@@ -114,21 +125,28 @@ def _read(path: Path) -> StackState:
         raise _unreadable(path) from error
     try:
         return _parsed(content)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(path) from error
 
 
 def _parsed(content: Mapping[str, object]) -> StackState:
     state = StackState(**content)  # type: ignore[arg-type]
-    state.servers = {
-        name: ServerRecord(
-            {key: Spawned(**spawned) for key, spawned in record["processes"].items()},  # type: ignore[index]
-            dict(record["ports"]),  # type: ignore[index]
-            str(record["digest"]),  # type: ignore[index]
-        )
-        for name, record in state.servers.items()
-    }
+    records: Mapping[str, Any] = state.servers
+    state.servers = {name: _record(record) for name, record in records.items()}
     return state
+
+
+def _record(content: Mapping[str, Any]) -> ServerRecord:
+    """Read a record; one of before they said so is wanted if it had processes."""
+    spawned = {key: Spawned(**one) for key, one in content["processes"].items()}
+    return ServerRecord(
+        spawned,
+        dict(content["ports"]),
+        str(content["digest"]),
+        wanted=bool(content.get("wanted", spawned)),
+        revived=[float(moment) for moment in content.get("revived", [])],
+        given_up=str(content.get("given_up", "")),
+    )
 
 
 def _unreadable(path: Path) -> StackError:

@@ -1,0 +1,56 @@
+"""A job's ranges, cut into the shares of its tasks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from frameferry.domain.offsets import OffsetRange
+
+Share = tuple[OffsetRange, ...]
+
+TASKS_PER_CORE = 3
+TASK_SECONDS = 4.0
+"""A longer task lets those of other jobs wait for a core."""
+FEWEST_OFFSETS = 8
+"""Below this the start of a task costs more than it spreads."""
+_UNKNOWN_PACE_OFFSETS = 64
+
+
+def shares(
+    ranges: Sequence[OffsetRange], *, cores: int, seconds_per_offset: float | None = None
+) -> tuple[Share, ...]:
+    """
+    Cut ranges into shares that tile them, in their order.
+
+    Every core gets several, so that one with large pictures does not keep the others waiting; none
+    takes much longer than TASK_SECONDS, so that jobs of other pipelines get their turn, nor has it
+    fewer than FEWEST_OFFSETS if it can be helped. Lengths differ by at most one offset.
+
+    Args:
+        ranges: What to read; a partition may occur once.
+        cores: How many tasks run at once.
+        seconds_per_offset: What the last batches took, all cores together; None if unknown.
+    """
+    total = sum(wanted.length for wanted in ranges)
+    spread = min(TASKS_PER_CORE * cores, total // FEWEST_OFFSETS)
+    count = max(spread, -(-total // _longest(cores, seconds_per_offset)), 1)
+    ends = [total * (number + 1) // count for number in range(count)]
+    return tuple(_between(ranges, start, end) for start, end in zip([0, *ends], ends, strict=False))
+
+
+def _longest(cores: int, seconds_per_offset: float | None) -> int:
+    """Say how many offsets one core judges in TASK_SECONDS."""
+    if not seconds_per_offset:
+        return _UNKNOWN_PACE_OFFSETS
+    return max(int(TASK_SECONDS / (cores * seconds_per_offset)), FEWEST_OFFSETS)
+
+
+def _between(ranges: Sequence[OffsetRange], start: int, end: int) -> Share:
+    """Cut out the offsets number *start* to *end* of all, exclusive."""
+    share, passed = [], 0
+    for wanted in ranges:
+        first, last = max(start - passed, 0), min(end - passed, wanted.length)
+        if first < last:
+            share.append(OffsetRange(wanted.partition, wanted.start + first, wanted.start + last))
+        passed += wanted.length
+    return tuple(share)
