@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +23,13 @@ from typing import Any, Final
 
 from benchmarks.loads import MEGABYTE, live_heap_megabytes, take
 from benchmarks.pipeline import ledgers
-from benchmarks.pipeline.command import MODEL, Command
+from benchmarks.pipeline.command import Command
 from benchmarks.pipeline.connector import connector
 from benchmarks.pipeline.documents import write_between
 from benchmarks.pipeline.drawing import Drawing, Line
-from benchmarks.pipeline.loads import PARTITIONS, SIZES, grown_to
+from benchmarks.pipeline.loads import CNN, PARTITIONS, SIZES, grown_to
 from benchmarks.pipeline.memory import CLIENT, JVM, WORKER, Family, Peaks
+from benchmarks.pipeline.models import make_models
 from benchmarks.pipeline.pictures import heavy_pictures, pictures
 from benchmarks.pipeline.programs import Died, Program
 from benchmarks.pipeline.results import described
@@ -67,6 +69,7 @@ class Ground:
     home: Path
     site: FtpSite
     broker: Broker
+    models: Path
     picture_bytes: int
 
     def fill(self, topic: str, count: int) -> list[int]:
@@ -83,12 +86,13 @@ def main() -> None:
         for name in ("gigabytes", "batches", "batch_pictures", "picture_megabytes")
     }
     with (
+        tempfile.TemporaryDirectory() as models,
         embedded(options.folder, ["kafka", "spark"]) as home,
         ftp_server("vsftpd", options.ftp_folder) as site,
     ):
-        ground = Ground(
-            home, site, Broker(bootstrap()), round(options.picture_megabytes * MEGABYTE)
-        )
+        assert make_models(Path(models), [CNN]).wait() == 0, "the model could not be made"
+        weight = round(options.picture_megabytes * MEGABYTE)
+        ground = Ground(home, site, Broker(bootstrap()), Path(models), weight)
         by_batch = list(said(by_batches(ground, options.batches, options.batch_pictures)))
         by_size = list(said(by_sizes(ground, options.gigabytes)))
     points = {"by_batch": [*map(asdict, by_batch)], "by_size": [*map(asdict, by_size)]}
@@ -206,8 +210,8 @@ def old_sizes(ground: Ground, topic: str, most: float) -> Iterator[Point]:
 
 
 def old_batch(ground: Ground, topic: str, gigabytes: float) -> Point:
-    model = str(Path(MODEL).absolute() / "model.keras")
-    arguments = (ground.broker.bootstrap, model, str(10**6), str(connector()))
+    model = ground.models / CNN / "model.keras"
+    arguments = (ground.broker.bootstrap, str(model), str(10**6), str(connector()))
     log = ground.home / "logs" / f"old-{gigabytes:g}.log"
     program = Program("benchmarks.pipeline.old_design", *arguments, log=log)
     died = ""

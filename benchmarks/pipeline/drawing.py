@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-WIDTH, HEIGHT = 760, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 190, 40, 50
+WIDTH, HEIGHT = 820, 400
+LEFT, RIGHT, TOP, BOTTOM = 70, 250, 40, 50
 COLOURS: Final = ("#1f77b4", "#2ca02c", "#9467bd", "#d62728", "#ff7f0e", "#8c564b")
 CROSS: Final = "\u00d7"
 INK: Final = "#808080"
@@ -82,8 +82,9 @@ class Drawing:
         return list(placed.values())
 
     def _x(self, value: float) -> float:
-        low, high = self._place(min(self.x_marks)), self._place(max(self.x_marks))
-        share = (self._place(value) - low) / (high - low)
+        places = [*self.x_marks, *(x for line in self.lines for x, _ in line.points)]
+        low, high = self._place(min(places)), self._place(max(places))
+        share = (self._place(value) - low) / ((high - low) or 1)
         return LEFT + share * (WIDTH - RIGHT - LEFT)
 
     def _place(self, value: float) -> float:

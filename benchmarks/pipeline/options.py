@@ -74,7 +74,7 @@ def parse(argv: Sequence[str], what: str) -> Options:
     add("--batches", type=int, default=4, help="of Frameferry, in a round")
     add("--scheduled-pictures", type=int, default=12_000)
     add("--scheduled-batches", type=int, default=20)
-    add("--scheduled-rounds", type=int, default=2)
+    add("--scheduled-rounds", type=int, default=1)
     add(
         "--warm-up",
         type=int,

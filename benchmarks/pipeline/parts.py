@@ -48,7 +48,7 @@ from benchmarks.pipeline.servers import (
 from benchmarks.pipeline.topics import Backlog, Broker
 
 Fill = Callable[[int], Backlog]
-MOST_WARM_UP: Final = 2000
+MOST_WARM_UP: Final = 600
 GROWTHS: Final = 4
 
 
@@ -124,8 +124,9 @@ def _warm_up(ground: Ground, arena: Arena, fill: Fill) -> None:
     """Carry backlogs that are not measured: they load models, and show the planner the pace."""
     if not ground.options.warm_up:
         return
-    for count in (ground.options.warm_up, -(-min(arena.load.pictures, MOST_WARM_UP) // 2)):
-        arena.warm_up(fill(count))
+    arena.warm_up(fill(ground.options.warm_up))
+    if arena.load.part == NEAR:
+        arena.warm_up(fill(min(-(-arena.load.pictures // 2), MOST_WARM_UP)))
     for side in arena.sides:
         if isinstance(side, Ferry | Scheduled):
             _grow(ground, arena, fill, side)

@@ -12,14 +12,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmarks.pipeline.processor import families
+
 Errand = Mapping[str, Any]
 READY = "ready"
 _LAST_BYTES = 3000
+_PATIENCE_SECONDS = 20
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(Path(__file__).parents[2])}
 """The path is for what the process starts, such as Spark's workers."""
 
@@ -61,16 +65,21 @@ class Program:
         return self._answer()
 
     def stop(self) -> None:
-        """End the process and what it started; may be called twice."""
-        if self._process.poll() is None:
-            family = psutil.Process(self._process.pid).children(recursive=True)
+        """End the process, in good order if it can, and what it started; may be called twice."""
+        family = families(self.processes())
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            for child in family:
-                _kill(child)
-        for end in (self._process.stdin, self._process.stdout):
-            if end is not None and not end.closed:
-                end.close()
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -102,10 +111,3 @@ def claim_answers() -> Any:  # noqa: ANN401 - a text stream
 
 
 _answers: Any = None
-
-
-def _kill(process: psutil.Process) -> None:
-    try:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return
