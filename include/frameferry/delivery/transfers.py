@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
+from typing import NamedTuple
 
 from frameferry.config.connections import FtpConnection
 from frameferry.delivery.replies import Reply
@@ -20,6 +21,13 @@ PIECE_BYTES = 1 << 20
 SEALED_PIECE_BYTES = 1 << 16
 """As much, over TLS: it is sealed and sent as a whole within one time-out."""
 _READY_SECONDS = 2.0
+
+
+class Lines(NamedTuple):
+    """The lines of a list, and what the server said at its end: perhaps that it is not all."""
+
+    lines: list[str]
+    end: Reply
 
 
 class Transfers(Wire):
@@ -139,9 +147,9 @@ class Transfers(Wire):
             with self.translated("data connection"):
                 self._ready = (self.address_of(address), monotonic() + _READY_SECONDS)
 
-    def list_lines(self, line: str) -> list[str] | Reply:
+    def list_lines(self, line: str) -> Lines | Reply:
         """
-        Ask for a list of files and return its lines, or the server's refusal.
+        Ask for a list of files and return it, or the server's refusal.
 
         Raises:
             FtpUnavailable: Cut off or timed out, also while reading.
@@ -150,8 +158,9 @@ class Transfers(Wire):
         channel = self._open_data([line])
         if isinstance(channel, Reply):
             return channel
-        whole = b"".join(self._pieces(channel))
-        return [line.rstrip("\r") for line in whole.decode(self.encoding, "replace").split("\n")]
+        data, end = _gathered(self._pieces(channel))
+        text = data.decode(self.encoding, "replace")
+        return Lines([line.rstrip("\r") for line in text.split("\n")], end)
 
     def _open_data(self, lines: Sequence[str]) -> socket.socket | Reply:
         with self.translated("control"):
@@ -247,7 +256,7 @@ class Transfers(Wire):
             return ready[0]
         return self.makepasv()
 
-    def _pieces(self, channel: socket.socket) -> Iterator[bytes]:
+    def _pieces(self, channel: socket.socket) -> Generator[bytes, None, Reply]:
         try:
             with self.translated("data"):
                 while piece := channel.recv(PIECE_BYTES):
@@ -260,6 +269,7 @@ class Transfers(Wire):
             self.is_tainted = True
             msg = f"the server broke off: {reply.words!r}"
             raise self.unavailable(msg, "data")
+        return reply
 
     def _cause(self, error: FtpUnavailable) -> Reply:
         """
@@ -287,6 +297,16 @@ class Transfers(Wire):
             self.is_tainted = False
             self.sock.settimeout(self.seconds)
         return reply
+
+
+def _gathered(pieces: Generator[bytes, None, Reply]) -> tuple[bytes, Reply]:
+    """Read all pieces, and the reply behind them."""
+    data = bytearray()
+    while True:
+        try:
+            data += next(pieces)
+        except StopIteration as end:
+            return bytes(data), end.value
 
 
 def _send_whole(channel: socket.socket, data: bytes) -> None:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 UNJUDGED = "unjudged"
 """The label of a picture that is delivered although it could not be judged."""
+LOST_PART = ".lost-"
+"""How the part begins of a record whose file a recovery saw, or that was taken before it."""
+UNSEEN_PART = ".unseen-"
+"""As much, of a record whose file no list showed. Neither is ever uploaded."""
 
 
 def sha256_hex(value: bytes | memoryview) -> str:
@@ -117,6 +121,11 @@ class Intent:
     size_bytes: int
     sha256: str
     sidecar: bytes | None = None
+
+    @property
+    def is_unseen(self) -> bool:
+        """Say whether nothing speaks for a delivery but that nobody could see all files."""
+        return self.part_path.rpartition("/")[2].startswith(UNSEEN_PART)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,7 @@ progress = Table(
     _number("start_offset", nullable=True),
     _number("recovered_to", nullable=True),
     _number("taken_to", nullable=True),
+    _number("looked_to", nullable=True),
     _check("partition_valid", '"partition" >= 0'),
     _check(
         "committed_below_planned", "0 <= committed_offset AND committed_offset <= planned_offset"
