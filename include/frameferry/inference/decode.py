@@ -5,7 +5,9 @@ What is decided here, once:
 - JPEG, PNG and BMP only, told by their first bytes; the file name says nothing.
 - Size in bytes and pixels is looked at before anything is decoded.
 - A picture must be whole. libjpeg invents grey for what is missing, so the decoder never gets to
-  see the end marker of a JPEG: it then asks for more instead (see `jpeg.without_end`).
+  see the end marker of a JPEG: it then asks for more instead (see `jpeg.plain`).
+- What stands around the pixels (text, profiles, resolution, times, whole or broken) is not read,
+  and so condemns no picture: the decoder sees only what decides pixels. Of it, EXIF is read here.
 - EXIF orientation is honoured; colour profiles are not; alpha is dropped, not blended.
 - 16-bit pixels keep their upper 8 bits. Greyscale, palette and CMYK become RGB.
 - The picture is stretched to the input size (bilinear, antialiased), not cropped nor padded.
@@ -115,13 +117,14 @@ def _decoder(value: bytes) -> type[ImageFile.ImageFile] | None:
 
 
 def _pixels(decoder: type[ImageFile.ImageFile], value: bytes, spec: Spec) -> Pixels:
+    exif, frames = b"", 1
     if decoder is JpegImageFile:
-        value = jpeg.without_end(value)
+        value, exif = jpeg.plain(value)
     elif decoder is PngImageFile:
-        png.refuse_damaged(value)
+        value, exif, frames = png.plain(value)
     image = decoder(io.BytesIO(value))
-    _refuse_by_header(image, spec)
-    turn = _orientation(image.info.get("exif", b""))
+    _refuse_by_header(image, frames, spec)
+    turn = _orientation(exif)
     size = (spec.width_pixels, spec.height_pixels)
     if turn >= _FIRST_LYING_TURN:
         size = (spec.height_pixels, spec.width_pixels)
@@ -134,12 +137,11 @@ def _pixels(decoder: type[ImageFile.ImageFile], value: bytes, spec: Spec) -> Pix
     return np.asarray(upright.convert("RGB"))
 
 
-def _refuse_by_header(image: ImageFile.ImageFile, spec: Spec) -> None:
+def _refuse_by_header(image: ImageFile.ImageFile, frames: int, spec: Spec) -> None:
     width, height = image.size
     if width * height > spec.max_pixels:
         detail = f"{width} x {height} = {width * height:,} pixels, at most {spec.max_pixels:,}"
         raise BadPictureError(Reason.TOO_MANY_PIXELS, detail)
-    frames = getattr(image, "n_frames", 1)
     if frames != 1:
         raise BadPictureError(Reason.ANIMATED, f"{frames} frames")
 
