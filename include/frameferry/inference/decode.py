@@ -9,7 +9,8 @@ What is decided here, once:
 - What stands around the pixels (text, profiles, resolution, times, whole or broken) is not read,
   and so condemns no picture: the decoder sees only what decides pixels. Of it, EXIF is read here.
 - EXIF orientation is honoured; colour profiles are not; alpha is dropped, not blended.
-- 16-bit pixels keep their upper 8 bits. Greyscale, palette and CMYK become RGB.
+- 16-bit pixels keep their upper 8 bits; grey ones, with alpha or without, the upper 8 of those that
+  are used (`grey_bits`), and what is above is white. Greyscale, palette and CMYK become RGB.
 - The picture is stretched to the input size (bilinear, antialiased), not cropped nor padded.
 """
 
@@ -122,6 +123,9 @@ def _pixels(decoder: type[ImageFile.ImageFile], value: bytes, spec: Spec) -> Pix
         value, exif = jpeg.plain(value)
     elif decoder is PngImageFile:
         value, exif, frames = png.plain(value)
+    is_pair = decoder is PngImageFile and png.is_deep_grey_alpha(value)
+    if is_pair:
+        value = png.with_both_bytes(value)
     image = decoder(io.BytesIO(value))
     _refuse_by_header(image, frames, spec)
     turn = _orientation(exif)
@@ -132,7 +136,10 @@ def _pixels(decoder: type[ImageFile.ImageFile], value: bytes, spec: Spec) -> Pix
     image.draft("RGB", size)
     if decoder is PngImageFile:
         png.refuse_short(image, value)
-    small = _eight_bits(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2)
+    whole = _of_both_bytes(image) if is_pair else image
+    small = _eight_bits(whole, spec.grey_bits).resize(
+        size, Image.Resampling.BILINEAR, reducing_gap=2
+    )
     upright = small.transpose(_TURNS[turn]) if turn in _TURNS else small
     return np.asarray(upright.convert("RGB"))
 
@@ -146,7 +153,13 @@ def _refuse_by_header(image: ImageFile.ImageFile, frames: int, spec: Spec) -> No
         raise BadPictureError(Reason.ANIMATED, f"{frames} frames")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _of_both_bytes(image: Image.Image) -> Image.Image:
+    """Put grey together again whose two bytes were decoded as red and green."""
+    pixels = np.asarray(image).astype(np.uint16)
+    return Image.fromarray(pixels[..., 0] << 8 | pixels[..., 1])
+
+
+def _eight_bits(image: Image.Image, grey_bits: int) -> Image.Image:
     """Bring any mode to L or RGB, at full size, without Pillow's clipping of 16-bit pixels."""
     match image.mode:
         case "L" | "RGB":
@@ -154,7 +167,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         case "1" | "LA" | "La":
             return image.convert("L")
         case "I" | "I;16" | "I;16L" | "I;16B":
-            return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+            upper = np.asarray(image) >> (grey_bits - 8)
+            return Image.fromarray(upper.clip(0, 255).astype(np.uint8))
         case _:
             return image.convert("RGB")
 

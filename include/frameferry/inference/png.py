@@ -14,6 +14,7 @@ _SIGNATURE_BYTES: Final = 8
 _BLOCK_BYTES: Final = 1 << 20
 _MAX_CHUNKS: Final = 200_000
 """More than any camera writes; each costs a look, and one of the decoder's."""
+_IHDR, _DEPTH_AND_COLOUR = slice(12, 29), slice(24, 26)
 _COLOUR_TYPE, _INDEXED = slice(25, 26), b"\3"
 _TOLD: Final = frozenset({b"eXIf", b"acTL"})
 _ACTL_BYTES, _MOST_FRAMES = 8, 1 << 31
@@ -108,6 +109,18 @@ def _without_end(value: bytes, start: int, number: int) -> BadPictureError:
     if value.find(_END, start + 1) >= 0:
         return BadPictureError(Reason.DAMAGED, f"a chunk at {start} longer than the picture")
     return BadPictureError(Reason.TRUNCATED, "no whole IEND chunk")
+
+
+def is_deep_grey_alpha(value: bytes) -> bool:
+    """Say whether a PNG holds 16-bit grey with alpha, of which Pillow reads the upper bytes."""
+    return value[_DEPTH_AND_COLOUR] == b"\x10\4"
+
+
+def with_both_bytes(value: bytes) -> bytes:
+    """Call each pixel of 16-bit grey with alpha one of four bytes, which it is: nothing is lost."""
+    header = value[_IHDR.start : _DEPTH_AND_COLOUR.start] + b"\x08\6" + value[26 : _IHDR.stop]
+    crc = zlib.crc32(header).to_bytes(4)
+    return value[: _IHDR.start] + header + crc + value[_IHDR.stop + 4 :]
 
 
 def refuse_short(image: ImageFile.ImageFile, value: bytes) -> None:
