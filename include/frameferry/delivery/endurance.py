@@ -20,6 +20,7 @@ SMALL_FILES = 40
 ENOUGH_SECONDS = 10.0
 """No measurement goes on for longer, however slow the server."""
 _LOOKS = 5
+_ADDRESS_TRIES = 3
 USUAL_NAMES = 213
 """A little over the smallest limits: made and taken away again in a moment."""
 MAKING_SECONDS = 2.0
@@ -54,6 +55,46 @@ def speed(sandbox: Sandbox) -> Finding:
         "one connection"
     )
     return Finding("speed", "ok", seen)
+
+
+def data_addresses(sandbox: Sandbox) -> Finding:
+    """
+    See whether data addresses lead somewhere that are asked for with other things, as deliver does.
+
+    Raises:
+        FtpUnavailable: Those that are asked for alone lead nowhere either.
+    """
+    missed = sum(not _follows_ahead(sandbox, number) for number in range(_ADDRESS_TRIES))
+    if not missed:
+        how = "however they are asked for" if sandbox.ftp.asks_ahead else "asked alone, as is set"
+        return Finding("data addresses", "ok", f"open, {how}")
+    for number in range(_ADDRESS_TRIES):
+        sandbox.store(f"alone-{number}.bin", SMALL)
+    seen = (
+        f"{missed} of {_ADDRESS_TRIES} led nowhere that were asked for with other commands, and "
+        "all somewhere that were asked for alone: a firewall reads along"
+    )
+    return Finding("data addresses", "note", seen, "extra: pipelining=alone")
+
+
+def _follows_ahead(sandbox: Sandbox, number: int) -> bool:
+    """Store two files on a connection; the second one's address is asked for with the first."""
+    first, second = (sandbox.path(f"ahead-{number}-{at}.bin") for at in range(2))
+    try:
+        ftp = sandbox.another()
+    except FtpCrowded:
+        ftp = sandbox.ftp
+    try:
+        ftp.store_and_ask(first, SMALL, [f"SIZE {first}"], ahead=True)
+        ftp.store_and_ask(second, SMALL, [f"SIZE {second}"], ahead=False)
+    except FtpUnavailable:
+        if not ftp.missed_address:
+            raise
+        return False
+    finally:
+        if ftp is not sandbox.ftp:
+            ftp.farewell()
+    return True
 
 
 def list_limit(sandbox: Sandbox, most: int) -> Finding:

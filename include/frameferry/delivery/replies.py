@@ -111,6 +111,11 @@ class Reply(NamedTuple):
         return _TLS_WORDS.search(self.text) is not None
 
     @property
+    def is_no_data_connection(self) -> bool:
+        """Say whether the server saw nobody come to its data address."""
+        return self.code == _NO_DATA_CONNECTION
+
+    @property
     def speaks_of_cut(self) -> bool:
         """Say whether the server's words at the end of a list are that it is not all."""
         return _CUT_WORDS.search(self.text) is not None

@@ -417,6 +417,7 @@ login = Table(
     _text("owner", nullable=True),
     _time("until"),
     _text("reason", nullable=True),
+    Column("asks_alone", Boolean(), nullable=False, server_default=false()),
     _check("state_known", "state IN ('free', 'trying', 'refused')"),
     _check(
         "trying_has_owner",

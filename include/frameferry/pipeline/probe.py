@@ -11,7 +11,13 @@ from time import perf_counter
 
 from frameferry.config.connections import FtpConnection
 from frameferry.delivery.client import FerryFTP, connect
-from frameferry.delivery.endurance import USUAL_NAMES, connection_limit, list_limit, speed
+from frameferry.delivery.endurance import (
+    USUAL_NAMES,
+    connection_limit,
+    data_addresses,
+    list_limit,
+    speed,
+)
 from frameferry.delivery.fitness import Finding, examine
 from frameferry.delivery.sandbox import Sandbox
 from frameferry.errors import FrameferryError
@@ -100,7 +106,10 @@ def _checks(sandbox: Sandbox, connections: int, names: int) -> Iterator[Finding]
         yield last
     if last is None or last.verdict == "fail":
         return
-    questions: dict[str, Callable[[], Finding]] = {"speed": lambda: speed(sandbox)}
+    questions: dict[str, Callable[[], Finding]] = {
+        "data addresses": lambda: data_addresses(sandbox),
+        "speed": lambda: speed(sandbox),
+    }
     if names:
         questions["list"] = lambda: list_limit(sandbox, names)
     if connections:
