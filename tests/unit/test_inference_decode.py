@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from frameferry.inference.card import Spec
-from frameferry.inference.decode import decode
+from frameferry.inference.decode import NEARLY_BLACK, decode, look
 from frameferry.inference.surfaces import encode, picture
 from frameferry.inference.undecodable import Reason, Undecodable
 
@@ -347,6 +347,23 @@ def test_grey_that_uses_a_part_of_its_bits_is_seen_in_full(bits: int, has_alpha:
         assert shown(value).max() < 16, "the upper bits alone are nearly black"
         too_few = shown(value, replace(SPEC, grey_bits=10))
         assert {255} == set(too_few[expected >= 70].tolist())
+
+
+@pytest.mark.parametrize(
+    ("brightest", "is_remarkable"),
+    [(0, False), (255, False), (300, True), (4095, True), (4096, False), (65_535, False)],
+)
+@pytest.mark.parametrize("has_alpha", [False, True])
+def test_grey_that_is_nearly_black_so_is_remarked(
+    brightest: int, is_remarkable: bool, has_alpha: bool
+) -> None:
+    pixels = np.zeros((20, 30), np.uint16)
+    pixels[3, 4] = brightest
+    value = deep_png(pixels, has_alpha=has_alpha)
+    assert (NEARLY_BLACK if is_remarkable else "") == look(value, SPEC)[1]
+    assert look(value, replace(SPEC, grey_bits=12))[1] == ""
+    for other in (JPEG, PNG, as_bytes(Image.new("L", (9, 9), 3), "PNG"), PNG[:99]):
+        assert look(other, SPEC)[1] == ""
 
 
 @pytest.mark.parametrize("grey_bits", [8, 12])

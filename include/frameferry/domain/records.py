@@ -41,6 +41,7 @@ class Prediction:
 
     `score` is in [0, 1]. `outputs` is the model's whole answer as JSON text. `reason` is set
     exactly when the image could not be judged (`detail` then says more); `label` is None then.
+    Beside a label `detail` is a remark on the picture, which is kept where most of a batch have it.
     `timestamp_ms` is Kafka's, -1 where the record has none. `headers` are those that a name is
     made of; they are not stored, since the name is.
     """

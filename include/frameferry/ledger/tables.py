@@ -180,6 +180,7 @@ batch = Table(
     Column("is_suspect", Boolean(), nullable=False, server_default=false()),
     _text("last_failure", nullable=True),
     _text("last_error", nullable=True),
+    _text("remark", nullable=True),
     _time("retry_at"),
     Column("is_tallied", Boolean(), nullable=False, server_default=false()),
     _time("pruned_at"),

@@ -37,6 +37,7 @@ def advice(
             if leaf.last_error
         ),
         *_alone(ctx),
+        *_remarked(ctx),
         *_lost(ctx),
         *_truncated(ctx, known, seen),
         *_held_back(known, seen),
@@ -80,6 +81,11 @@ def _alone(ctx: Context) -> list[str]:
         "them else. Nothing is lost by it. Once its extra pipelining is alone, this is said no more"
     )
     return [line]
+
+
+def _remarked(ctx: Context) -> list[str]:
+    remark = ctx.ledger.remark(ctx.pipeline)
+    return [] if remark is None else ["Batch {}: {}".format(*remark)]
 
 
 def _lost(ctx: Context) -> list[str]:
