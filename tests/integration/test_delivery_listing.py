@@ -9,7 +9,7 @@ from fixtures.odd_ftp import odd_server
 
 from frameferry.delivery import listing
 from frameferry.delivery.client import connect
-from frameferry.delivery.listing import list_tree, read_sha256
+from frameferry.delivery.listing import list_tree, read_folder, read_sha256
 from frameferry.domain.records import sha256_hex
 from frameferry.errors import DeliveryRefused, FtpUnavailable
 
@@ -72,3 +72,36 @@ def test_a_folder_that_may_not_be_listed_is_said(tmp_path):
         (running.root / "base").mkdir()
         with closing(connect(running.connection())) as ftp, pytest.raises(DeliveryRefused):
             list(list_tree(ftp, "/base"))
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "flaw"),
+    [
+        (99, {}, ""),
+        (100, {}, "its list ends at exactly 100 names, perhaps a limit"),
+        (98, {"list_end": "98 matches total"}, "its list ends at exactly 100 names"),
+        (7, {"list_end": "Transfer complete; only the first 7 shown"}, "the server said"),
+        (7, {"list_end": "7 matches total"}, ""),
+    ],
+)
+def test_it_is_said_what_speaks_for_there_being_more(tmp_path, names, options, flaw):
+    with odd_server(tmp_path / "root", **options) as running:
+        for number in range(names):
+            (running.root / f"{number}.bin").write_bytes(b"")
+        with closing(connect(running.connection())) as ftp:
+            found = read_folder(ftp, "/")
+    assert names == len(found.entries)
+    assert found.flaw.startswith(flaw)
+    assert bool(flaw) == bool(found.flaw)
+
+
+def test_a_folder_below_that_may_not_be_listed_is_told_and_passed_over(tmp_path):
+    told = []
+    with odd_server(tmp_path / "root", list_refuses="locked") as running:
+        for name in ("base/locked/a.jpg", "base/open/b.jpg", "base/c.jpg"):
+            (running.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (running.root / name).write_bytes(b"x")
+        with closing(connect(running.connection())) as ftp:
+            found = list(list_tree(ftp, "/base", on_flaw=lambda *flaw: told.append(flaw)))
+    assert ["/base/c.jpg", "/base/open/b.jpg"] == sorted(file.path for file in found)
+    assert [("/base/locked", True)] == [(where, "does not list" in why) for where, why in told]

@@ -22,6 +22,7 @@ from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
 from frameferry.inference import judge as judging
 from frameferry.inference.card import find_model
+from frameferry.inference.decode import NEARLY_BLACK
 from frameferry.inference.digest import judge_digest
 from frameferry.inference.judge import MOST_MODELS, Verdict, load_judge, read_judge
 from frameferry.inference.surfaces import samples
@@ -413,3 +414,14 @@ if not tf.config.list_physical_devices("GPU"):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_grey_that_is_nearly_black_is_judged_and_remarked() -> None:
+    target = io.BytesIO()
+    Image.fromarray(np.full((20, 30), 2976, np.uint16)).save(target, "PNG")
+    dark = target.getvalue()
+    usual, remarked = load_judge(ModelSettings(path=str(SURFACE))).judge([plain(90), dark])
+    assert remarked.label is not None
+    assert (None, NEARLY_BLACK) == (usual.detail, remarked.detail)
+    [seen] = read_judge(ModelSettings(path=str(SURFACE), grey_bits=12)).judge([dark])
+    assert seen.detail is None

@@ -271,7 +271,14 @@ def test_ids_are_never_used_twice(full: Ledger, ledger_url: str, tmp_path: Path)
 
 def recovered(ledger: Ledger) -> None:
     ledger.record_recovery(
-        PIPELINE, recovered_to={}, taken_to={}, destination="d", seen=[], who="anna", detail=""
+        PIPELINE,
+        recovered_to={},
+        taken_to={},
+        looked_to={},
+        destination="d",
+        seen=[],
+        who="anna",
+        detail="",
     )
 
 

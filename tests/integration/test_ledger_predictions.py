@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
@@ -340,3 +341,30 @@ def test_two_batches_that_want_one_name_at_once_do_not_both_get_it(
         list(pool.map(judge, [0, 1]))
     counts = press.counts(PIPELINE)
     assert (counts.records, counts.reasons) == (100, {"name taken": 50})
+
+
+def remarked(ledger: Ledger, start: int, details: list[str | None]) -> int:
+    """Judge a batch with these remarks; return its id."""
+    wanted = OffsetRange(0, start, start + len(details))
+    said = [
+        replace(one, prediction=replace(one.prediction, detail=detail))
+        for one, detail in zip(rows([wanted]), details, strict=True)
+    ]
+    return judged(ledger, wanted, said=said).id
+
+
+def test_a_remark_on_most_pictures_is_kept_with_the_batch(press: Ledger) -> None:
+    assert press.remark(PIPELINE) is press.remark("nobody") is None
+    first = remarked(press, 0, ["dark", "dark", "dark", None])
+    assert (first, "3 of 4 pictures: dark") == press.remark(PIPELINE)
+    remarked(press, 4, ["dark", "dark", None, None])
+    assert press.remark(PIPELINE) is None, "half is not most, and the last batch tells"
+
+
+def test_why_pictures_cannot_be_judged_is_no_remark(press: Ledger) -> None:
+    said = [
+        replace(one, prediction=replace(one.prediction, label=None, reason="damaged", detail="x"))
+        for one in rows([WANTED])
+    ]
+    judged(press, WANTED, said=said)
+    assert press.remark(PIPELINE) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fixtures.ftp_proxy import Fault, FaultProxy
 from fixtures.ftp_site import FtpSite
 from fixtures.odd_ftp import odd_server
 from fixtures.polling import poll
+from fixtures.real_ftp import real_server
 from fixtures.scripted_ftp import scripted_ftp
 
 from frameferry.config.connections import FtpConnection
@@ -94,6 +95,9 @@ def test_what_was_there_before_stays(tmp_path, book):
         ({"refuse": r"도장"}, "names", "note", "not kept as sent"),
         ({"without": ["EPSV"]}, "upload", "ok", "PASV"),
         ({"max_connections": 1}, "atomic replace", "note", "no further connection"),
+        ({"list_cut": 150, "list_end": "Truncated."}, "list", "note", "said '226 Truncated.'"),
+        ({"list_cut": 150}, "list", "note", "leaves out"),
+        ({"list_hides": r"crowd-7$"}, "list", "note", "leaves out 1: without a word"),
     ],
 )
 def test_what_is_found_on_odd_servers(tried, options, check, verdict, said):
@@ -111,6 +115,26 @@ def test_without_the_right_to_delete_it_says_what_is_left(tried):
     assert "note" == finding(found, "delete").verdict
     assert found.folder in found.left
     assert server.visible()
+
+
+def test_the_limit_of_lists_is_met_where_there_is_one(book, server_kind, tmp_path):
+    """Pure-FTPd ends a list at 10,000 names, and says so in a reply that is a success."""
+    is_pure = server_kind == "pureftpd"
+    with ExitStack() as stack:
+        if server_kind == "pyftpdlib":
+            site = stack.enter_context(odd_server(tmp_path / "root", list_cut=1_000))
+        else:
+            site = stack.enter_context(real_server(server_kind))
+        usual = finding(probe(book, site.connection(), base="/"), "list")
+        assert ("note" if is_pure else "ok") == usual.verdict
+        assert is_pure == ("Pure-FTPd ends a list at 10,000" in usual.seen)
+        most = {"pyftpdlib": 1_050, "pureftpd": 10_050}.get(server_kind, 2_000)
+        found = probe(book, site.connection(), base="/", names=most)
+        assert [] == list(site.root.iterdir())
+    many = finding(found, "list")
+    assert ("ok" if server_kind in {"vsftpd", "proftpd"} else "note") == many.verdict
+    assert is_pure == ("Output truncated to 10000 matches" in many.seen)
+    assert (many.verdict == "note") == any("{hour}" in one for one in found.settings)
 
 
 def test_over_tls(tmp_path, tried):

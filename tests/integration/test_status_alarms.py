@@ -12,6 +12,7 @@ from fixtures.kafka import KafkaServer
 from fixtures.polling import poll
 
 from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import NamedPrediction, Prediction, sha256_hex
 from frameferry.page.survey import unknown
 from frameferry.pipeline import steps
 from frameferry.pipeline.run import run_until_caught_up
@@ -216,3 +217,23 @@ def test_people_read_the_sentences_of_open_batches_and_of_the_last_one(
     assert "last batch 3: " in shown
     assert "a minute can be carried" in shown
     assert first < second
+
+
+def test_what_the_judge_remarks_on_most_pictures_is_said(tmp_path, kafka_server, ftp_server):
+    ferry = ferry_of(tmp_path, kafka_server, ftp_server)
+    kafka_server.produce(ferry.content["kafka"]["topic"], [b"x"] * 3)
+    with ferry.context() as ctx:
+        [batch] = steps.plan(ctx).batch_ids
+        token = ctx.ledger.claim(batch, owner="me", lease_seconds=60).token
+        rows = [
+            NamedPrediction(
+                Prediction(0, at, -1, None, 1, sha256_hex(b"x"), label="good", detail="dark"),
+                f"/x/{at}.png",
+            )
+            for at in range(3)
+        ]
+        ctx.ledger.record_predictions(
+            token, rows, destination="d", judge_digest="j" * 64, seconds=1
+        )
+        told = status(ctx)
+    assert f"Batch {batch}: 3 of 3 pictures: dark" in told["advice"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from frameferry.inference.card import Spec
-from frameferry.inference.decode import decode
+from frameferry.inference.decode import NEARLY_BLACK, decode, look
 from frameferry.inference.surfaces import encode, picture
 from frameferry.inference.undecodable import Reason, Undecodable
 
@@ -318,6 +318,58 @@ def test_a_palette_with_transparency_is_decoded() -> None:
 )
 def test_grey_modes_become_grey_rgb(image: Image.Image, grey: int) -> None:
     assert {grey} == set(shown(as_bytes(image, "PNG")).flatten().tolist())
+
+
+def deep_png(pixels: NDArray[np.uint16], *, has_alpha: bool, is_filtered: bool = True) -> bytes:
+    """Write 16-bit grey; its rows are filtered by what is on the left, as encoders do."""
+    rows = pixels.astype(">u2")
+    if has_alpha:
+        rows = np.stack([rows, np.full_like(rows, 0x0102)], axis=-1).astype(">u2")
+    flat = rows.view(np.uint8).reshape(len(pixels), -1)
+    if is_filtered:
+        step = 4 if has_alpha else 2
+        flat = np.concatenate([flat[:, :step], flat[:, step:] - flat[:, :-step]], axis=1)
+    data = b"".join(bytes([is_filtered]) + row.tobytes() for row in flat)
+    header = struct.pack(">IIBBBBB", *pixels.shape[::-1], 16, 4 if has_alpha else 0, 0, 0, 0)
+    chunks = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(data))
+    return b"\x89PNG\r\n\x1a\n" + chunks + png_chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("has_alpha", [False, True])
+@pytest.mark.parametrize("bits", [8, 9, 10, 12, 14, 16])
+def test_grey_that_uses_a_part_of_its_bits_is_seen_in_full(bits: int, has_alpha: bool) -> None:
+    scene = np.asarray(SCENE.convert("L")).astype(np.uint16)
+    noise = np.random.default_rng(5).integers(0, 1 << (bits - 8), scene.shape, np.uint16)
+    value = deep_png((scene << (bits - 8)) | noise, has_alpha=has_alpha)
+    expected = shown(as_bytes(SCENE.convert("L"), "PNG"))
+    assert np.array_equal(expected, shown(value, replace(SPEC, grey_bits=bits)))
+    if bits == 12:
+        assert shown(value).max() < 16, "the upper bits alone are nearly black"
+        too_few = shown(value, replace(SPEC, grey_bits=10))
+        assert {255} == set(too_few[expected >= 70].tolist())
+
+
+@pytest.mark.parametrize(
+    ("brightest", "is_remarkable"),
+    [(0, False), (255, False), (300, True), (4095, True), (4096, False), (65_535, False)],
+)
+@pytest.mark.parametrize("has_alpha", [False, True])
+def test_grey_that_is_nearly_black_so_is_remarked(
+    brightest: int, is_remarkable: bool, has_alpha: bool
+) -> None:
+    pixels = np.zeros((20, 30), np.uint16)
+    pixels[3, 4] = brightest
+    value = deep_png(pixels, has_alpha=has_alpha)
+    assert (NEARLY_BLACK if is_remarkable else "") == look(value, SPEC)[1]
+    assert look(value, replace(SPEC, grey_bits=12))[1] == ""
+    for other in (JPEG, PNG, as_bytes(Image.new("L", (9, 9), 3), "PNG"), PNG[:99]):
+        assert look(other, SPEC)[1] == ""
+
+
+@pytest.mark.parametrize("grey_bits", [8, 12])
+def test_other_pictures_do_not_mind_how_many_bits_grey_uses(grey_bits: int) -> None:
+    for value in (JPEG, PNG, BMP, as_bytes(SCENE.convert("L"), "PNG")):
+        assert np.array_equal(shown(value), shown(value, replace(SPEC, grey_bits=grey_bits)))
 
 
 def test_cmyk_becomes_rgb() -> None:

@@ -62,6 +62,7 @@ def test_what_only_people_read_does_not_count(folder: Path) -> None:
         {"input_width_pixels": 9},
         {"max_pixels": 100},
         {"max_image_bytes": 100},
+        {"grey_bits": 12},
     ],
 )
 def test_whatever_decides_a_verdict_counts(folder: Path, settings: dict[str, object]) -> None:

@@ -37,6 +37,7 @@ _RECOVERED = {
     "expired": "of them expired",
     "taken_to": "taken up to",
 }
+_FOLDERS_SHOWN = 20
 _PRUNED = {"pipeline": "pipeline", "batches": "batches", "records": "records"}
 
 
@@ -172,6 +173,14 @@ def prune(
 def _show_recovery(found: Recovery) -> None:
     title = f"{found.pipeline}: {'dry run, ' if found.dry_run else ''}{found.sentence}"
     show_table(title, found.partitions, _RECOVERED)
+    for folder, flaw in found.unlisted[:_FOLDERS_SHOWN]:
+        out.print(f"  not listed whole: {folder}: {flaw}", highlight=False, markup=False)
+    if found.unlisted:
+        out.print(
+            "  what no list shows is looked for by its name before it is sent; parts of the lost "
+            "ledger may lie there too: see that none of its processes runs any more",
+            highlight=False,
+        )
     for path in found.strange:
         out.print(f"  nobody's: {path}", highlight=False, markup=False)
     if any(one.expired for one in found.partitions):

@@ -15,6 +15,7 @@ from frameferry.cli.terminal import err, out, show_json, show_table
 from frameferry.config.connections import ftp_connection
 from frameferry.config.folder import load_all
 from frameferry.config.home import ledger_url, pipelines_folder
+from frameferry.delivery.endurance import USUAL_NAMES
 from frameferry.delivery.fitness import Finding
 from frameferry.errors import ConfigError
 from frameferry.ledger.database import open_ledger
@@ -23,6 +24,7 @@ from frameferry.pipeline.probe import probe as probe_server
 
 _COLUMNS = {"check": "check", "verdict": "verdict", "seen": "what was seen", "setting": "to do"}
 MOST_CONNECTIONS = 32
+MOST_NAMES = 110_000
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +48,15 @@ def probe(
             "be turned away meanwhile.",
         ),
     ] = 0,
+    names: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_NAMES,
+            help="Fill a folder of our own with so many names, to see where the server's lists "
+            "end; 0 leaves that out.",
+        ),
+    ] = USUAL_NAMES,
     again: Annotated[
         bool, typer.Option("--again", help="Try a password that was refused before once more.")
     ] = False,
@@ -61,6 +72,7 @@ def probe(
             server,
             base=_base(folder, connection),
             connections=connections,
+            names=names,
             on_finding=_tell,
         )
     _show(found, as_json=as_json)

@@ -90,7 +90,7 @@ class FtpConnection(_Connection):
     verify: bool = True
     ca_cert: str | None = None
     tls_minimum: Literal["1.2", "1.3"] = "1.2"
-    pipelining: Literal["auto", "deep", "safe", "off"] = "auto"
+    pipelining: Literal["auto", "deep", "safe", "alone", "off"] = "auto"
     passive: bool = True
     epsv: bool = True
     encoding: str = "utf-8"

@@ -112,6 +112,13 @@ class ModelSettings(_Frozen):
         ge=1,
         description="A larger picture is quarantined, undecoded.",
     )
+    grey_bits: int = Field(
+        default=16,
+        ge=8,
+        le=16,
+        description="How many of their 16 bits grey pixels use, from the lowest on: 12 for a "
+        "camera that writes 0 to 4095; see [Grey of more than 8 bits](#grey-of-more-than-8-bits).",
+    )
 
 
 class DeliverSettings(_Frozen):

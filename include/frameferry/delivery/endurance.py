@@ -1,4 +1,4 @@
-"""How fast a server is, and how many connections it takes: for what a pipeline should set."""
+"""How fast a server is, how many connections and names it takes: for what to set."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from time import perf_counter
 
 from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.fitness import SMALL, Finding
+from frameferry.delivery.listing import read_folder
 from frameferry.delivery.sandbox import Sandbox
 from frameferry.delivery.verifying import measure
 from frameferry.errors import FrameferryError, FtpCrowded, FtpUnavailable
@@ -19,6 +20,15 @@ SMALL_FILES = 40
 ENOUGH_SECONDS = 10.0
 """No measurement goes on for longer, however slow the server."""
 _LOOKS = 5
+_ADDRESS_TRIES = 3
+USUAL_NAMES = 213
+"""A little over the smallest limits: made and taken away again in a moment."""
+MAKING_SECONDS = 2.0
+_USUAL_LIMITS = {"Pure-FTPd": 10_000}
+"""Where a greeting names the server: at how many names it ends a list unless told otherwise."""
+_SMALL_FOLDERS = (
+    "keep folders small: deliver.name with {date}/{hour}/ in it (docs/operations.md, Restoring)"
+)
 
 
 def speed(sandbox: Sandbox) -> Finding:
@@ -45,6 +55,73 @@ def speed(sandbox: Sandbox) -> Finding:
         "one connection"
     )
     return Finding("speed", "ok", seen)
+
+
+def data_addresses(sandbox: Sandbox) -> Finding:
+    """
+    See whether data addresses lead somewhere that are asked for with other things, as deliver does.
+
+    Raises:
+        FtpUnavailable: Those that are asked for alone lead nowhere either.
+    """
+    missed = sum(not _follows_ahead(sandbox, number) for number in range(_ADDRESS_TRIES))
+    if not missed:
+        how = "however they are asked for" if sandbox.ftp.asks_ahead else "asked alone, as is set"
+        return Finding("data addresses", "ok", f"open, {how}")
+    for number in range(_ADDRESS_TRIES):
+        sandbox.store(f"alone-{number}.bin", SMALL)
+    seen = (
+        f"{missed} of {_ADDRESS_TRIES} led nowhere that were asked for with other commands, and "
+        "all somewhere that were asked for alone: a firewall reads along"
+    )
+    return Finding("data addresses", "note", seen, "extra: pipelining=alone")
+
+
+def _follows_ahead(sandbox: Sandbox, number: int) -> bool:
+    """Store two files on a connection; the second one's address is asked for with the first."""
+    first, second = (sandbox.path(f"ahead-{number}-{at}.bin") for at in range(2))
+    try:
+        ftp = sandbox.another()
+    except FtpCrowded:
+        ftp = sandbox.ftp
+    try:
+        ftp.store_and_ask(first, SMALL, [f"SIZE {first}"], ahead=True)
+        ftp.store_and_ask(second, SMALL, [f"SIZE {second}"], ahead=False)
+    except FtpUnavailable:
+        if not ftp.missed_address:
+            raise
+        return False
+    finally:
+        if ftp is not sandbox.ftp:
+            ftp.farewell()
+    return True
+
+
+def list_limit(sandbox: Sandbox, most: int) -> Finding:
+    """
+    Fill the folder with up to *most* empty folders, and see whether a list shows all of them.
+
+    With more than the usual number it takes as long as it takes.
+
+    Raises:
+        FtpUnavailable: Cut off on the way.
+        DeliveryRefused: The server does not list.
+    """
+    seconds = MAKING_SECONDS if most <= USUAL_NAMES else ENOUGH_SECONDS * 6
+    made = sandbox.make_crowd(most, seconds=seconds)
+    listing = read_folder(sandbox.ftp, sandbox.folder)
+    shown = {name for name, _ in listing.entries}
+    missing = set(made) - shown
+    if missing:
+        why = listing.flaw or "without a word"
+        seen = f"a list shows {len(shown):,} names and leaves out {len(missing):,}: {why}"
+        return Finding("list", "note", seen, _SMALL_FOLDERS)
+    seen = f"{len(shown):,} names are shown, more were not tried"
+    for server, limit in _USUAL_LIMITS.items():
+        if server in (sandbox.ftp.welcome or "") and limit >= len(shown):
+            seen += f"; {server} ends a list at {limit:,} unless told otherwise"
+            return Finding("list", "note", seen, _SMALL_FOLDERS)
+    return Finding("list", "ok", seen)
 
 
 def connection_limit(sandbox: Sandbox, most: int) -> Finding:

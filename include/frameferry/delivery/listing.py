@@ -1,20 +1,34 @@
-"""List what lies below a folder, by MLSD, or by LIST where a server has only that."""
+"""
+List what lies below a folder, by MLSD, or by LIST where a server has only that.
+
+A list may end early, say so or not, hide names, or hold lines that nobody can read: so nothing is
+concluded from a name that it does not show. `Listing.flaw` says what speaks against it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.parts import PART_SUFFIX
 from frameferry.delivery.replies import Reply, raise_unless_absent
-from frameferry.errors import DeliveryRefused, FtpUnavailable
+from frameferry.delivery.transfers import Lines
+from frameferry.errors import DeliveryRefused, FtpUnavailable, UnsafePath
 
 MAX_DEPTH: Final = 12
 """Folders below the base: more than any name has, and an end to loops of links."""
+_ROUND: Final = frozenset(
+    [figure * 10**power for power in range(2, 7) for figure in range(1, 10)]
+    + [figure * 10**power for power in range(1, 6) for figure in (15, 25)]
+    + [2**power for power in range(7, 20)]
+)
+"""Numbers at which a server may end a list without a word, and chance seldom does."""
+_DOTS: Final = frozenset({".", ".."})
 _UNIX: Final = re.compile(
     r"(?P<kind>[-d])[-\w+.@]{9,11}\s+\d+\s+\S+(?:\s+\S+)?\s+(?P<size>\d+)\s+"
     r"\w{3}\s+\d{1,2}\s+(?:\d{4}|\d{1,2}:\d{2}) (?P<name>.+)"
@@ -38,9 +52,26 @@ class RemoteFile:
         return self.path.endswith(PART_SUFFIX)
 
 
-def list_tree(ftp: FerryFTP, base: str) -> Iterator[RemoteFile]:
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """
+    What a server shows of one folder: names with sizes, None for a folder.
+
+    `flaw` says why there may be more; empty where nothing speaks for it, which proves nothing.
+    """
+
+    entries: list[tuple[str, int | None]]
+    flaw: str = ""
+
+
+def list_tree(
+    ftp: FerryFTP, base: str, *, on_flaw: Callable[[str, str], None] = lambda *_: None
+) -> Iterator[RemoteFile]:
     """
     Yield every file at or below *base*, hidden ones too, folder by folder; links are not followed.
+
+    *on_flaw* is told each folder of which there may be more, and why: a list that ends early, or
+    none, below the base.
 
     Raises:
         FtpUnavailable: Cut off, or the base is not there: perhaps only its volume is not mounted.
@@ -50,7 +81,7 @@ def list_tree(ftp: FerryFTP, base: str) -> Iterator[RemoteFile]:
         msg = f"the base folder {base} is not there"
         remedy = "See that the server's volume is mounted; if nothing was ever delivered, make it"
         raise FtpUnavailable(msg, remedy=remedy)
-    yield from _below(ftp, base, MAX_DEPTH)
+    yield from _below(ftp, base, MAX_DEPTH, on_flaw)
 
 
 def read_sha256(ftp: FerryFTP, path: str) -> str | None:
@@ -70,22 +101,44 @@ def read_sha256(ftp: FerryFTP, path: str) -> str | None:
     return digest.hexdigest()
 
 
-def _below(ftp: FerryFTP, folder: str, depth: int) -> Iterator[RemoteFile]:
+def _below(
+    ftp: FerryFTP, folder: str, depth: int, on_flaw: Callable[[str, str], None]
+) -> Iterator[RemoteFile]:
+    try:
+        listing = read_folder(ftp, folder)
+    except (DeliveryRefused, UnsafePath) as refusal:
+        if depth == MAX_DEPTH:
+            raise
+        return on_flaw(folder, refusal.what)
+    if listing.flaw:
+        on_flaw(folder, listing.flaw)
     folders = []
-    for name, size in list_folder(ftp, folder):
+    for name, size in listing.entries:
         path = f"{folder.rstrip('/')}/{name}"
         if size is None:
             folders.append(path)
         else:
             yield RemoteFile(path, size)
-    if depth:
-        for path in folders:
-            yield from _below(ftp, path, depth - 1)
+    if folders and not depth:
+        return on_flaw(folder, f"it holds folders more than {MAX_DEPTH} levels down")
+    for path in folders:
+        yield from _below(ftp, path, depth - 1, on_flaw)
+    return None
 
 
 def list_folder(ftp: FerryFTP, folder: str) -> list[tuple[str, int | None]]:
     """
-    List one folder, hidden names too: names with sizes, None for a folder.
+    List one folder as far as the server shows it: names with sizes, None for a folder.
+
+    Raises:
+        As `read_folder`.
+    """
+    return read_folder(ftp, folder).entries
+
+
+def read_folder(ftp: FerryFTP, folder: str) -> Listing:
+    """
+    List one folder, hidden names too, and say what speaks for there being more.
 
     Raises:
         FtpUnavailable: Cut off, or refused for now.
@@ -94,8 +147,9 @@ def list_folder(ftp: FerryFTP, folder: str) -> list[tuple[str, int | None]]:
     if "MLST" in ftp.features or "MLSD" in ftp.features:
         lines = ftp.list_lines(f"MLSD {folder}")
         if not isinstance(lines, Reply):
-            return [entry for line in lines if (entry := _by_facts(line)) is not None]
-        if not lines.is_unknown_command:
+            with suppress(DeliveryRefused):
+                return _read(lines, _by_facts)
+        elif not lines.is_unknown_command:
             raise _unlisted(folder, lines)
     return _by_list(ftp, folder)
 
@@ -112,7 +166,40 @@ def shown_names(ftp: FerryFTP, folder: str) -> frozenset[str]:
     lines = ftp.list_lines("NLST") if entered.is_success else entered
     if isinstance(lines, Reply):
         raise _unlisted(folder, lines)
-    return frozenset(line.rpartition("/")[2] for line in lines if line)
+    return frozenset(line.rpartition("/")[2] for line in lines.lines if line)
+
+
+def _read(lines: Lines, entry_of: Callable[[str], tuple[str, int | None] | None]) -> Listing:
+    """
+    Read each line that can be read; one that cannot may be a name with a newline in it.
+
+    Raises:
+        DeliveryRefused: Not one can be read.
+    """
+    entries, strange, first = [], 0, None
+    full = [line for line in lines.lines if line]
+    for line in full:
+        try:
+            entry = entry_of(line)
+        except DeliveryRefused as refusal:
+            strange, first = strange + 1, first or refusal
+            continue
+        if entry is not None and entry[0] not in _DOTS:
+            entries.append(entry)
+    if first is not None and strange == len(full):
+        raise first
+    return Listing(entries, _flaw(lines.end, len(full), len(entries), strange))
+
+
+def _flaw(end: Reply, lines: int, entries: int, strange: int) -> str:
+    if end.speaks_of_cut:
+        return f"the server said {end.words!r}"
+    if strange:
+        return f"{strange} lines of its list cannot be read"
+    counts = {lines, lines - 1, entries, entries + len(_DOTS)}
+    if _ROUND & counts:
+        return f"its list ends at exactly {max(_ROUND & counts):,} names, perhaps a limit"
+    return ""
 
 
 def _by_facts(line: str) -> tuple[str, int | None] | None:
@@ -123,11 +210,13 @@ def _by_facts(line: str) -> tuple[str, int | None] | None:
             return name, int(known["size"])
         case "dir":
             return name, None
+        case None | "file":
+            raise _unreadable(line)
         case _:
             return None
 
 
-def _by_list(ftp: FerryFTP, folder: str) -> list[tuple[str, int | None]]:
+def _by_list(ftp: FerryFTP, folder: str) -> Listing:
     """List by LIST, from within the folder: a name with a space or a dash is no option then."""
     entered = ftp.ask("CWD", folder)
     if not entered.is_success:
@@ -135,19 +224,22 @@ def _by_list(ftp: FerryFTP, folder: str) -> list[tuple[str, int | None]]:
     lines = ftp.list_lines("LIST -a")
     if isinstance(lines, Reply):
         raise _unlisted(folder, lines)
-    entries = [_by_columns(line) for line in lines if line and not line.startswith("total ")]
-    return [(name, size) for name, size in entries if name not in {"", ".", ".."}]
+    return _read(lines, _by_columns)
 
 
-def _by_columns(line: str) -> tuple[str, int | None]:
-    if line.startswith("l"):
-        return "", None
+def _by_columns(line: str) -> tuple[str, int | None] | None:
+    if line.startswith(("l", "total ")):
+        return None
     if (unix := _UNIX.fullmatch(line)) is not None:
         return unix["name"], None if unix["kind"] == "d" else int(unix["size"])
     if (dos := _DOS.fullmatch(line)) is not None:
         return dos["name"], None if dos["folder"] else int(dos["size"])
+    raise _unreadable(line)
+
+
+def _unreadable(line: str) -> DeliveryRefused:
     msg = f"the server's list of files cannot be read: {line[:100]!r}"
-    raise DeliveryRefused(msg, remedy="A server with MLSD can be read")
+    return DeliveryRefused(msg, remedy="A server with MLSD can be read")
 
 
 def _unlisted(folder: str, reply: Reply) -> FtpUnavailable | DeliveryRefused:

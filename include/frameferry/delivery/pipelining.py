@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Pipelining = Literal["auto", "deep", "safe", "off"]
+Pipelining = Literal["auto", "deep", "safe", "alone", "off"]
 Depth = Literal["deep", "safe", "off"]
-"""deep: questions run with the upload they are about; safe: no command runs with a transfer."""
+"""
+deep: questions run with the upload they are about; safe: no command runs with a transfer. With
+`alone` it is as by itself, but no data address is asked for together with anything else.
+"""
 
 _TAKES_ALL = re.compile(r"vsFTPd|ProFTPD|Pure-FTPd")
 _TAKES_ONE = re.compile(r"icrosoft FTP Service|MadGoat|MikroTik")
@@ -15,7 +18,7 @@ _TAKES_ONE = re.compile(r"icrosoft FTP Service|MadGoat|MikroTik")
 
 def depth_of(pipelining: Pipelining, greeting: str) -> Depth:
     """Choose as the connection says; by itself deep only where servers are known to take it."""
-    if pipelining != "auto":
+    if pipelining in ("deep", "safe", "off"):
         return pipelining
     if _TAKES_ONE.search(greeting):
         return "off"

@@ -11,6 +11,7 @@ from posixpath import dirname
 from types import TracebackType
 from typing import Self, TypeVar
 
+from frameferry.delivery.addresses import Addresses
 from frameferry.delivery.caution import Caution
 from frameferry.delivery.client import FerryFTP, Learnt
 from frameferry.delivery.folders import Folders, StandingFolders
@@ -92,6 +93,7 @@ class Publisher:
         after: What becomes of files: they are kept, or a consumer takes them at once.
         replace: What to do where a rename may not replace a file: refuse, or delete it first.
         retry: How transient trouble is met; None for the standard.
+        addresses: What data addresses led to here before; learns on.
     """
 
     def __init__(
@@ -106,7 +108,9 @@ class Publisher:
         after: After = "kept",
         replace: Replace = "rename",
         retry: RetryPolicy | None = None,
+        addresses: Addresses | None = None,
     ) -> None:
+        addresses = addresses or Addresses()
         self._base = base
         self._after: After = after
         self._part_tag = part_tag
@@ -124,6 +128,7 @@ class Publisher:
             ftp = open_connection()
             ftp.confine(base)
             ftp.learnt = learnt
+            ftp.addresses = addresses
             return ftp
 
         self._pool = Pool(open_confined, connections=connections, retry=retry)

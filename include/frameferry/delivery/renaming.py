@@ -142,6 +142,8 @@ def look(ftp: FerryFTP, intent: Intent, *, base: str, after: After) -> Staged | 
     Raises:
         FtpUnavailable: No clear answer; nothing is concluded from silence.
     """
+    if intent.is_unseen:
+        return _look_by_name(ftp, intent)
     part = measure(ftp, intent.part_path)
     if part is not None:
         if part.flaw(intent.size_bytes, intent.sha256):
@@ -155,6 +157,14 @@ def look(ftp: FerryFTP, intent: Intent, *, base: str, after: After) -> Staged | 
         return Receipt(intent.record_id, final.how)
     if _was_taken(ftp, intent, base=base, after=after):
         return Receipt(intent.record_id, "size")
+    return Resend(intent.record_id)
+
+
+def _look_by_name(ftp: FerryFTP, intent: Intent) -> Receipt | Resend:
+    """Look for a file that no list showed: there was never a part that could tell of it."""
+    final = measure(ftp, intent.remote_path)
+    if final is not None and not final.flaw(intent.size_bytes, intent.sha256):
+        return Receipt(intent.record_id, final.how)
     return Resend(intent.record_id)
 
 

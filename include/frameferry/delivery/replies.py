@@ -43,6 +43,11 @@ _WRONG_WORDS = re.compile(
 """These speak of user or password, though they be tried again later."""
 _TLS_WORDS = re.compile(r"\b(tls|ssl|encrypt\w*|cleartext)\b", re.IGNORECASE)
 _SPACE_WORDS = re.compile(r"no space|disk (is )?full|not enough space", re.IGNORECASE)
+_CUT_WORDS = re.compile(
+    r"truncat|incomplete|partial|too many|only the first|omitted|not all\b|cut (off|short)"
+    r"|(limit|maximum)\b.*\b(reached|exceeded)",
+    re.IGNORECASE,
+)
 
 _FOLDER_WORDS = re.compile(r"\bis a directory\b", re.IGNORECASE)
 """A folder has the file's name. Pure-FTPd says so by 451, though no other try will change it."""
@@ -104,6 +109,16 @@ class Reply(NamedTuple):
     def speaks_of_tls(self) -> bool:
         """Say whether the server's words are about encryption."""
         return _TLS_WORDS.search(self.text) is not None
+
+    @property
+    def is_no_data_connection(self) -> bool:
+        """Say whether the server saw nobody come to its data address."""
+        return self.code == _NO_DATA_CONNECTION
+
+    @property
+    def speaks_of_cut(self) -> bool:
+        """Say whether the server's words at the end of a list are that it is not all."""
+        return _CUT_WORDS.search(self.text) is not None
 
     @property
     def blames_user(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,7 @@ from frameferry.delivery.replies import Reply
 from frameferry.errors import FrameferryError
 
 _CLEANING_TRIES = 2
+_BURST = 100
 
 
 class Sandbox:
@@ -31,6 +33,7 @@ class Sandbox:
         self.left: tuple[str, ...] = ()
         self._files: set[str] = set()
         self._folders: list[str] = []
+        self._crowd: list[str] = []
         self._opened: list[FerryFTP] = []
 
     def __enter__(self) -> Self:
@@ -90,6 +93,25 @@ class Sandbox:
             self._folders.append(folder)
         return reply
 
+    def make_crowd(self, most: int, *, seconds: float) -> list[str]:
+        """
+        Make up to *most* empty folders within the folder, in so many seconds; return their names.
+
+        Raises:
+            FtpUnavailable: Cut off.
+        """
+        ends = monotonic() + seconds
+        made: list[str] = []
+        while len(made) < most and monotonic() < ends:
+            names = [f"crowd-{len(made) + at}" for at in range(min(_BURST, most - len(made)))]
+            self._crowd += [f"{self.folder}/{name}" for name in names]
+            replies = self.ftp.burst([f"MKD {self.folder}/{name}" for name in names])
+            stand = [name for name, reply in zip(names, replies, strict=True) if reply.is_success]
+            made += stand
+            if len(stand) < len(names):
+                break
+        return made
+
     def path(self, name: str) -> str:
         """Give a path in the folder; whatever comes to lie there is deleted in the end."""
         path = f"{self.folder}/{name}"
@@ -109,7 +131,8 @@ class Sandbox:
         if not self._folders:
             return []
         ftp = self.ftp
-        list(ftp.burst([f"DELE {path}" for path in sorted(self._files)]))
+        self._say_in_bursts([f"DELE {path}" for path in sorted(self._files)])
+        self._say_in_bursts([f"RMD {path}" for path in self._crowd])
         left = []
         for folder in reversed(self._folders):
             # The confinement ends at the sandbox itself; the others were missing above it.
@@ -117,3 +140,7 @@ class Sandbox:
             if not ftp.ask("RMD", folder).is_success:
                 left.append(folder)
         return left
+
+    def _say_in_bursts(self, lines: list[str]) -> None:
+        for start in range(0, len(lines), _BURST):
+            list(self.ftp.burst(lines[start : start + _BURST]))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
+from typing import NamedTuple
 
 from frameferry.config.connections import FtpConnection
+from frameferry.delivery.addresses import SLOW_SECONDS, Addresses
 from frameferry.delivery.replies import Reply
 from frameferry.delivery.wire import Wire
 from frameferry.errors import FtpUnavailable
@@ -22,12 +24,27 @@ SEALED_PIECE_BYTES = 1 << 16
 _READY_SECONDS = 2.0
 
 
+class Lines(NamedTuple):
+    """The lines of a list, and what the server said at its end: perhaps that it is not all."""
+
+    lines: list[str]
+    end: Reply
+
+
 class Transfers(Wire):
-    """A connection that stores and fetches whole files."""
+    """
+    A connection that stores and fetches whole files.
+
+    `addresses` may be shared with other connections to the same server. `missed_address` says that
+    one that was asked for ahead led nowhere.
+    """
 
     def __init__(self, connection: FtpConnection) -> None:
         super().__init__(connection)
+        self.addresses = Addresses()
+        self.missed_address = False
         self._ready: tuple[tuple[str, int], float] | None = None
+        self._is_ahead = False
         self._channel: socket.socket | None = None
         self._is_announced = True
 
@@ -41,6 +58,12 @@ class Transfers(Wire):
         """The time-out of what only politeness or curiosity asks for."""
         return min(QUIT_SECONDS, self.seconds)
 
+    @property
+    def asks_ahead(self) -> bool:
+        """Say whether a data address is asked for together with other things, before its time."""
+        is_alone = self.connection.pipelining == "alone" or self.addresses.is_alone
+        return self.depth != "off" and not is_alone
+
     def ask_all(self, lines: Sequence[str], *, ahead: bool) -> list[Reply]:
         """
         Ask all lines in one burst and, where *ahead*, for the next transfer's address too.
@@ -49,7 +72,7 @@ class Transfers(Wire):
             FtpUnavailable: As for `ask`.
             UnsafePath: A line must not be sent; none was.
         """
-        if not (ahead and self.passiveserver and self.depth != "off"):
+        if not (ahead and self.passiveserver and self.asks_ahead):
             return list(self.burst(lines))
         *replies, address = self.burst([*lines, self.passive_verb])
         self._remember(address)
@@ -84,6 +107,7 @@ class Transfers(Wire):
         if self.depth != "deep" or not self.passiveserver:
             reply = self.store(path, data)
             return reply, self.ask_all(questions, ahead=ahead) if reply.is_success else []
+        ahead = ahead and self.asks_ahead
         following = [*questions, self.passive_verb] if ahead else questions
         reply = self._send([f"STOR {path}", *following], data)
         answers = self._owed_replies()
@@ -139,9 +163,9 @@ class Transfers(Wire):
             with self.translated("data connection"):
                 self._ready = (self.address_of(address), monotonic() + _READY_SECONDS)
 
-    def list_lines(self, line: str) -> list[str] | Reply:
+    def list_lines(self, line: str) -> Lines | Reply:
         """
-        Ask for a list of files and return its lines, or the server's refusal.
+        Ask for a list of files and return it, or the server's refusal.
 
         Raises:
             FtpUnavailable: Cut off or timed out, also while reading.
@@ -150,8 +174,9 @@ class Transfers(Wire):
         channel = self._open_data([line])
         if isinstance(channel, Reply):
             return channel
-        whole = b"".join(self._pieces(channel))
-        return [line.rstrip("\r") for line in whole.decode(self.encoding, "replace").split("\n")]
+        data, end = _gathered(self._pieces(channel))
+        text = data.decode(self.encoding, "replace")
+        return Lines([line.rstrip("\r") for line in text.split("\n")], end)
 
     def _open_data(self, lines: Sequence[str]) -> socket.socket | Reply:
         with self.translated("control"):
@@ -173,10 +198,12 @@ class Transfers(Wire):
         with self.translated("control"):
             address = self._next_address()
             self.write_lines(lines)
+        began = monotonic()
         try:
             channel = self._reach(address)
         except OSError as error:
             return self._why_no_data(error)
+        self._note_address(is_missed=monotonic() - began > SLOW_SECONDS)
         self._is_announced = self.depth != "deep" or not lines[0].startswith("STOR")
         if not self._is_announced:
             return channel
@@ -210,7 +237,10 @@ class Transfers(Wire):
             reply = self.reply("data connection")
             self.sock.settimeout(self.seconds)
             if reply.is_transient or reply.is_refusal:
+                if reply.is_no_data_connection:
+                    self._note_address(is_missed=True)
                 return reply
+        self._note_address(is_missed=True)
         with self.translated("data connection"):
             raise error
 
@@ -243,11 +273,16 @@ class Transfers(Wire):
 
     def _next_address(self) -> tuple[str, int]:
         ready, self._ready = self._ready, None
-        if ready is not None and monotonic() < ready[1]:
+        self._is_ahead = ready is not None and monotonic() < ready[1] and self.asks_ahead
+        if ready is not None and self._is_ahead:
             return ready[0]
         return self.makepasv()
 
-    def _pieces(self, channel: socket.socket) -> Iterator[bytes]:
+    def _note_address(self, *, is_missed: bool) -> None:
+        self.missed_address = is_missed and self._is_ahead
+        self.addresses.note(ahead=self._is_ahead, is_missed=is_missed)
+
+    def _pieces(self, channel: socket.socket) -> Generator[bytes, None, Reply]:
         try:
             with self.translated("data"):
                 while piece := channel.recv(PIECE_BYTES):
@@ -260,6 +295,7 @@ class Transfers(Wire):
             self.is_tainted = True
             msg = f"the server broke off: {reply.words!r}"
             raise self.unavailable(msg, "data")
+        return reply
 
     def _cause(self, error: FtpUnavailable) -> Reply:
         """
@@ -287,6 +323,16 @@ class Transfers(Wire):
             self.is_tainted = False
             self.sock.settimeout(self.seconds)
         return reply
+
+
+def _gathered(pieces: Generator[bytes, None, Reply]) -> tuple[bytes, Reply]:
+    """Read all pieces, and the reply behind them."""
+    data = bytearray()
+    while True:
+        try:
+            data += next(pieces)
+        except StopIteration as end:
+            return bytes(data), end.value
 
 
 def _send_whole(channel: socket.socket, data: bytes) -> None:

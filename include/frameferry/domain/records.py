@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 UNJUDGED = "unjudged"
 """The label of a picture that is delivered although it could not be judged."""
+LOST_PART = ".lost-"
+"""How the part begins of a record whose file a recovery saw, or that was taken before it."""
+UNSEEN_PART = ".unseen-"
+"""As much, of a record whose file no list showed. Neither is ever uploaded."""
 
 
 def sha256_hex(value: bytes | memoryview) -> str:
@@ -37,6 +41,7 @@ class Prediction:
 
     `score` is in [0, 1]. `outputs` is the model's whole answer as JSON text. `reason` is set
     exactly when the image could not be judged (`detail` then says more); `label` is None then.
+    Beside a label `detail` is a remark on the picture, which is kept where most of a batch have it.
     `timestamp_ms` is Kafka's, -1 where the record has none. `headers` are those that a name is
     made of; they are not stored, since the name is.
     """
@@ -123,6 +128,11 @@ class Intent:
     size_bytes: int
     sha256: str
     sidecar: bytes | None = None
+
+    @property
+    def is_unseen(self) -> bool:
+        """Say whether nothing speaks for a delivery but that nobody could see all files."""
+        return self.part_path.rpartition("/")[2].startswith(UNSEEN_PART)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,8 @@ class Spec:
     """
     All that decides a verdict besides the model's own bytes.
 
-    A score under `threshold` is labelled `unsure`, where that is set; else the label stands.
+    A score under `threshold` is labelled `unsure`, where that is set; else the label stands. Of
+    16-bit grey the lowest `grey_bits` are used, and of these the upper 8 are seen.
     """
 
     height_pixels: int
@@ -111,6 +112,7 @@ class Spec:
     threshold: float
     max_pixels: int
     max_image_bytes: int
+    grey_bits: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ def effective(found: FoundModel, settings: ModelSettings) -> Spec:
         threshold=settings.threshold,
         max_pixels=settings.max_pixels,
         max_image_bytes=int(settings.max_image_bytes),
+        grey_bits=settings.grey_bits,
     )
 
 

@@ -5,9 +5,12 @@ What is decided here, once:
 - JPEG, PNG and BMP only, told by their first bytes; the file name says nothing.
 - Size in bytes and pixels is looked at before anything is decoded.
 - A picture must be whole. libjpeg invents grey for what is missing, so the decoder never gets to
-  see the end marker of a JPEG: it then asks for more instead (see `jpeg.without_end`).
+  see the end marker of a JPEG: it then asks for more instead (see `jpeg.plain`).
+- What stands around the pixels (text, profiles, resolution, times, whole or broken) is not read,
+  and so condemns no picture: the decoder sees only what decides pixels. Of it, EXIF is read here.
 - EXIF orientation is honoured; colour profiles are not; alpha is dropped, not blended.
-- 16-bit pixels keep their upper 8 bits. Greyscale, palette and CMYK become RGB.
+- 16-bit pixels keep their upper 8 bits; grey ones, with alpha or without, the upper 8 of those that
+  are used (`grey_bits`), and what is above is white. Greyscale, palette and CMYK become RGB.
 - The picture is stretched to the input size (bilinear, antialiased), not cropped nor padded.
 """
 
@@ -52,6 +55,13 @@ _REFUSED: Final = {
     b"P5\n": "PGM",
     b"P6\n": "PPM",
 }
+NEARLY_BLACK: Final = (
+    "their 16-bit grey stays within its lower 12 bits, and is nearly black to the model: see "
+    "model.grey_bits"
+)
+"""What is said of such pictures."""
+_DEEP_GREY: Final = frozenset({"I", "I;16", "I;16L", "I;16B"})
+_ALL_BITS, _EIGHT_BITS, _TWELVE_BITS = 16, 255, 4096
 _DETAIL_CHARACTERS = 200
 _ORIENTATION_TAG = 0x0112
 _TURNS: Final = {
@@ -80,31 +90,37 @@ _DECODER_ERRORS = (
 
 
 def decode(value: bytes, spec: Spec) -> Pixels | Undecodable:
+    """Decode one picture as `look` does, whatever is remarkable about it."""
+    return look(value, spec)[0]
+
+
+def look(value: bytes, spec: Spec) -> tuple[Pixels | Undecodable, str]:
     """
-    Decode one picture to the model's input size.
+    Decode one picture to the model's input size, and say what a person should know of it.
 
     Never raises on a picture's content. Not for two threads at once: it silences Pillow's
     warnings, which is process-wide.
 
     Returns:
-        (height, width, 3), RGB, 0 to 255, as in *spec*; or why there is none.
+        (height, width, 3), RGB, 0 to 255, as in *spec*, or why there is none; and a remark, which
+        is mostly empty.
     """
     if not value:
-        return Undecodable(Reason.EMPTY, "0 bytes")
+        return Undecodable(Reason.EMPTY, "0 bytes"), ""
     if len(value) > spec.max_image_bytes:
         detail = f"{len(value):,} bytes, at most {spec.max_image_bytes:,}"
-        return Undecodable(Reason.TOO_LARGE, detail)
+        return Undecodable(Reason.TOO_LARGE, detail), ""
     decoder = _decoder(value)
     if decoder is None:
-        return _stranger(value)
+        return _stranger(value), ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return _pixels(decoder, value, spec)
         except BadPictureError as bad:
-            return bad.why
+            return bad.why, ""
         except _DECODER_ERRORS as error:
-            return _as_reason(error)
+            return _as_reason(error), ""
 
 
 def _decoder(value: bytes) -> type[ImageFile.ImageFile] | None:
@@ -114,14 +130,18 @@ def _decoder(value: bytes) -> type[ImageFile.ImageFile] | None:
     return kind
 
 
-def _pixels(decoder: type[ImageFile.ImageFile], value: bytes, spec: Spec) -> Pixels:
+def _pixels(decoder: type[ImageFile.ImageFile], value: bytes, spec: Spec) -> tuple[Pixels, str]:
+    exif, frames = b"", 1
     if decoder is JpegImageFile:
-        value = jpeg.without_end(value)
+        value, exif = jpeg.plain(value)
     elif decoder is PngImageFile:
-        png.refuse_damaged(value)
+        value, exif, frames = png.plain(value)
+    is_pair = decoder is PngImageFile and png.is_deep_grey_alpha(value)
+    if is_pair:
+        value = png.with_both_bytes(value)
     image = decoder(io.BytesIO(value))
-    _refuse_by_header(image, spec)
-    turn = _orientation(image.info.get("exif", b""))
+    _refuse_by_header(image, frames, spec)
+    turn = _orientation(exif)
     size = (spec.width_pixels, spec.height_pixels)
     if turn >= _FIRST_LYING_TURN:
         size = (spec.height_pixels, spec.width_pixels)
@@ -129,30 +149,47 @@ def _pixels(decoder: type[ImageFile.ImageFile], value: bytes, spec: Spec) -> Pix
     image.draft("RGB", size)
     if decoder is PngImageFile:
         png.refuse_short(image, value)
-    small = _eight_bits(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2)
+    whole = _of_both_bytes(image) if is_pair else image
+    small = _eight_bits(whole, spec.grey_bits).resize(
+        size, Image.Resampling.BILINEAR, reducing_gap=2
+    )
     upright = small.transpose(_TURNS[turn]) if turn in _TURNS else small
-    return np.asarray(upright.convert("RGB"))
+    return np.asarray(upright.convert("RGB")), _remark(whole, spec)
 
 
-def _refuse_by_header(image: ImageFile.ImageFile, spec: Spec) -> None:
+def _refuse_by_header(image: ImageFile.ImageFile, frames: int, spec: Spec) -> None:
     width, height = image.size
     if width * height > spec.max_pixels:
         detail = f"{width} x {height} = {width * height:,} pixels, at most {spec.max_pixels:,}"
         raise BadPictureError(Reason.TOO_MANY_PIXELS, detail)
-    frames = getattr(image, "n_frames", 1)
     if frames != 1:
         raise BadPictureError(Reason.ANIMATED, f"{frames} frames")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _of_both_bytes(image: Image.Image) -> Image.Image:
+    """Put grey together again whose two bytes were decoded as red and green."""
+    pixels = np.asarray(image).astype(np.uint16)
+    return Image.fromarray(pixels[..., 0] << 8 | pixels[..., 1])
+
+
+def _remark(image: Image.Image, spec: Spec) -> str:
+    """Say where grey may use a part of its bits; black, or noise in the dark, says nothing."""
+    if image.mode not in _DEEP_GREY or spec.grey_bits < _ALL_BITS:
+        return ""
+    brightest = int(np.asarray(image).max())
+    return NEARLY_BLACK if _EIGHT_BITS < brightest < _TWELVE_BITS else ""
+
+
+def _eight_bits(image: Image.Image, grey_bits: int) -> Image.Image:
     """Bring any mode to L or RGB, at full size, without Pillow's clipping of 16-bit pixels."""
     match image.mode:
         case "L" | "RGB":
             return image
         case "1" | "LA" | "La":
             return image.convert("L")
-        case "I" | "I;16" | "I;16L" | "I;16B":
-            return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
+        case mode if mode in _DEEP_GREY:
+            upper = np.asarray(image) >> (grey_bits - 8)
+            return Image.fromarray(upper.clip(0, 255).astype(np.uint8))
         case _:
             return image.convert("RGB")
 

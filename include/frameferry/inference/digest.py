@@ -17,7 +17,7 @@ from typing import Final
 from frameferry.config.settings import ModelSettings
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
 
-DECODER: Final = 1
+DECODER: Final = 2
 """Raise by one when decode.py makes other pixels, or another reason, of the same bytes."""
 _SAVED_MODEL_PARTS: Final = (
     "saved_model.pb",

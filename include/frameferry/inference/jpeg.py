@@ -1,4 +1,4 @@
-"""Is a JPEG whole? libjpeg does not say. The bytes are not trusted."""
+"""Is a JPEG whole, and what of it is the picture? libjpeg does not say. It is not trusted."""
 
 from __future__ import annotations
 
@@ -9,39 +9,83 @@ from frameferry.inference.undecodable import BadPictureError, Reason
 
 _MAX_SCANS = 64
 """More scans than any camera writes; each costs a pass over the whole picture."""
+_MAX_SEGMENTS = 20_000
+"""More than metadata of 1 GB has; each costs a look."""
+_MAX_EXIF_BYTES = 1 << 20
 _MARKER, _SOI, _EOI, _SOS, _FIRST_RESTART = 0xFF, 0xD8, 0xD9, 0xDA, 0xD0
+_APP0, _APP1, _APP14, _COMMENT = 0xE0, 0xE1, 0xEE, 0xFE
+_BESIDE = frozenset({*range(_APP0, _APP0 + 16), _COMMENT})
+"""Segments that are for programs other than the decoder."""
+_JFIF_BYTES, _ADOBE_BYTES = 14, 12
+_EXIF = b"Exif\0\0"
+_END = b"\xff\xd9"
+_NOWHERE = int(np.iinfo(np.intp).max)
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _NO_DATA = b"\xff\x00" * 8
 """Eight bytes of ones, which are no Huffman code: the decoder's look-ahead, and no more."""
 
 
-def without_end(value: bytes) -> bytes:
+def plain(value: bytes) -> tuple[bytes, bytes]:
     """
-    Check that a JPEG's segments are whole, and take away its end marker where that is safe.
+    Keep of a JPEG what decides its pixels, check that this is whole, and return its EXIF beside it.
+
+    Application segments and comments say nothing of the pixels, whole or broken, and so are left
+    out; but the two by which libjpeg tells how colours are stored.
 
     libjpeg fills up with grey when it meets the end too early, and Pillow tells nobody. Without
-    the marker it must ask for more, and Pillow reports the picture as truncated. A progressive
-    picture is decoded after its last scan only and needs the marker: there only a missing end is
-    noticed. Restart markers must count on, else a stretch between them is lost.
+    the marker it must ask for more, and Pillow reports the picture as truncated: so the end marker
+    is left out as well, where that is safe. A progressive picture is decoded after its last scan
+    only and needs the marker: there only a missing end is noticed. Restart markers must count on,
+    else a stretch between them is lost.
 
     Raises:
         BadPictureError: It ends early, or a stretch is missing.
     """
     places, codes = _markers(value)
-    scans, progressive, position = 0, False, 2
+    kept, exif = [value[:2]], b""
+    scans, progressive, position, number = 0, False, 2, 0
     while (index := int(np.searchsorted(places, position))) < len(places):
-        code, position = int(codes[index]), int(places[index])
+        code, start = int(codes[index]), int(places[index])
         if code == _EOI and scans:
             single = scans == 1 and not progressive
-            return value[:position] + _NO_DATA if single else value[: position + 2]
+            return b"".join([*kept, _NO_DATA if single else _END]), exif
         if code in {_SOI, _EOI} or scans > _MAX_SCANS:
             raise BadPictureError(Reason.DAMAGED, f"marker {code:02x} out of place")
+        if (number := number + 1) > _MAX_SEGMENTS:
+            raise BadPictureError(Reason.DAMAGED, f"more than {_MAX_SEGMENTS:,} segments")
         progressive = progressive or code in _PROGRESSIVE
-        position += 2 + int.from_bytes(value[position + 2 : position + 4], "big")
+        position = start + 2 + int.from_bytes(value[start + 2 : start + 4], "big")
+        if code == _APP1 and len(exif) < _MAX_EXIF_BYTES:
+            exif += _exif(value[start:position], goes_on=bool(exif))
         if code == _SOS:
             scans += 1
             position = _end_of_scan(places, codes, position)
-    raise BadPictureError(Reason.TRUNCATED, "no end-of-image marker")
+        if code not in _BESIDE or _tells_colours(value[start:position], code):
+            kept.append(value[start:position])
+    raise _without_end(value, position)
+
+
+def _exif(segment: bytes, *, goes_on: bool) -> bytes:
+    """Return what a segment holds of the EXIF, which may go on over several."""
+    content = segment[4:]
+    if not content.startswith(_EXIF):
+        return b""
+    return content[len(_EXIF) :] if goes_on else content
+
+
+def _tells_colours(segment: bytes, code: int) -> bool:
+    """Say whether libjpeg goes by a segment. Source: libjpeg, jdmarker.c, examine_app0 and 14."""
+    content = segment[4:]
+    if code == _APP0:
+        return content.startswith(b"JFIF\0") and len(content) >= _JFIF_BYTES
+    return code == _APP14 and content.startswith(b"Adobe") and len(content) >= _ADOBE_BYTES
+
+
+def _without_end(value: bytes, position: int) -> BadPictureError:
+    """Tell a picture that ends early from one that has its end, behind a length that is wrong."""
+    if len(value) < position < _NOWHERE and value.endswith(_END):
+        return BadPictureError(Reason.DAMAGED, "a segment longer than the picture")
+    return BadPictureError(Reason.TRUNCATED, "no end-of-image marker")
 
 
 def _markers(value: bytes) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
@@ -60,4 +104,4 @@ def _end_of_scan(places: NDArray[np.intp], codes: NDArray[np.uint8], start: int)
     count = int(others[0]) if len(others) else len(codes) - first
     if np.any(codes[first : first + count] != _FIRST_RESTART + np.arange(count) % 8):
         raise BadPictureError(Reason.DAMAGED, "a stretch between two restart markers is lost")
-    return int(places[first + count]) if len(others) else int(np.iinfo(np.intp).max)
+    return int(places[first + count]) if len(others) else _NOWHERE

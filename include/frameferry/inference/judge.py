@@ -20,7 +20,7 @@ from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
 from frameferry.inference.answer import Answer, NoAnswer, answers
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
-from frameferry.inference.decode import Pixels, decode
+from frameferry.inference.decode import Pixels, look
 from frameferry.inference.digest import (
     combined_digest,
     content_digest,
@@ -40,7 +40,8 @@ class Verdict:
     What the judge says of one picture: a label and score, or a reason why not.
 
     `score` is in [0, 1]; `outputs` is JSON text, label → share, shorter than 300 bytes. `reason`
-    (one of `decode.Reason`) and `detail` are set exactly when the other three are None.
+    (one of `decode.Reason`) is set exactly when these three are None, and `detail` says more then;
+    beside a label it is a remark on the picture, which is None mostly.
     """
 
     label: str | None = None
@@ -65,13 +66,13 @@ class Judge:
         All of *values* are held decoded at once (height x width x 3 bytes each): hand over an
         Arrow batch, not a topic.
         """
-        decoded = [decode(value, self.spec) for value in values]
-        answered = self._answers([each for each in decoded if not isinstance(each, Undecodable)])
+        seen = [look(value, self.spec) for value in values]
+        answered = self._answers([each for each, _ in seen if not isinstance(each, Undecodable)])
         return [
             Verdict(reason=each.reason.value, detail=each.detail)
             if isinstance(each, Undecodable)
-            else _verdict(next(answered))
-            for each in decoded
+            else _verdict(next(answered), remark)
+            for each, remark in seen
         ]
 
     def _answers(self, pictures: Sequence[Pixels]) -> Iterator[Answer | NoAnswer]:
@@ -228,7 +229,9 @@ def _keras_input(path: Path) -> list[int | None] | None:
     return shapes[0] if len(shapes) == 1 else None
 
 
-def _verdict(answer: Answer | NoAnswer) -> Verdict:
+def _verdict(answer: Answer | NoAnswer, remark: str) -> Verdict:
     if isinstance(answer, NoAnswer):
         return Verdict(reason=Reason.NO_ANSWER.value, detail=answer.why)
-    return Verdict(label=answer.label, score=answer.score, outputs=answer.outputs)
+    return Verdict(
+        label=answer.label, score=answer.score, outputs=answer.outputs, detail=remark or None
+    )

@@ -1,10 +1,10 @@
-"""Is a PNG whole? Pillow does not say everything. The bytes are not trusted."""
+"""Is a PNG whole, and what of it is the picture? The bytes are not trusted."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from PIL import ImageFile
 
@@ -12,6 +12,13 @@ from frameferry.inference.undecodable import BadPictureError, Reason
 
 _SIGNATURE_BYTES: Final = 8
 _BLOCK_BYTES: Final = 1 << 20
+_MAX_CHUNKS: Final = 200_000
+"""More than any camera writes; each costs a look, and one of the decoder's."""
+_IHDR, _DEPTH_AND_COLOUR = slice(12, 29), slice(24, 26)
+_COLOUR_TYPE, _INDEXED = slice(25, 26), b"\3"
+_TOLD: Final = frozenset({b"eXIf", b"acTL"})
+_ACTL_BYTES, _MOST_FRAMES = 8, 1 << 31
+_END: Final = b"IEND\xae\x42\x60\x82"
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Numbers a pixel, by colour type. Source: PNG (W3C, third edition), 11.2.1 IHDR."""
 _WHOLE: Final = ((0, 0, 1, 1),)
@@ -27,22 +34,93 @@ _ADAM7: Final = (
 """First column and row of each pass, and its steps. Source: same, 8.1 Interlace methods."""
 
 
-def refuse_damaged(value: bytes) -> None:
-    """
-    Hold each critical chunk against its CRC: Pillow does not, for the pixels.
+class Plain(NamedTuple):
+    """What of a PNG decides its pixels: the bytes to decode, its EXIF, and how many frames."""
 
-    What stands behind the last one is no part of the picture.
+    value: bytes
+    exif: bytes
+    frames: int
+
+
+def plain(value: bytes) -> Plain:
     """
-    kind, start = b"", _SIGNATURE_BYTES
+    Keep of a PNG the critical chunks, each held against its CRC: Pillow does not, for the pixels.
+
+    Text, profiles, times and all else that ancillary chunks hold is never unpacked, whole or
+    broken; nor is a palette that only proposes colours. Of two the content is told: how the
+    picture is turned, and whether it moves. What stands behind the last critical one is no part
+    of the picture.
+
+    Raises:
+        BadPictureError: It ends early, or a critical chunk is damaged.
+    """
+    kept, beside, start, number = [value[:_SIGNATURE_BYTES]], _Beside(), _SIGNATURE_BYTES, 0
+    kind, unkept, has_palette = b"", start, value[_COLOUR_TYPE] == _INDEXED
     while kind != b"IEND":
         length, kind = int.from_bytes(value[start : start + 4]), value[start + 4 : start + 8]
-        end = start + 8 + length
-        if end + 4 > len(value):
-            raise BadPictureError(Reason.TRUNCATED, "no whole IEND chunk")
-        crc = int.from_bytes(value[end : end + 4])
-        if kind[:1].isupper() and zlib.crc32(value[start + 4 : end]) != crc:
+        end, number = start + 12 + length, number + 1
+        if end > len(value) or number > _MAX_CHUNKS:
+            raise _without_end(value, start, number)
+        if (kind[:1].islower() and kind.isalpha()) or (kind == b"PLTE" and not has_palette):
+            if unkept < start:
+                kept.append(value[unkept:start])
+            unkept = end
+            if kind in _TOLD and _is_whole(value, start, end):
+                beside.note(kind, value[start + 8 : end - 4])
+        elif not _is_whole(value, start, end):
             raise BadPictureError(Reason.DAMAGED, f"wrong CRC of chunk {kind!r} at {start}")
-        start = end + 4
+        beside.is_open = beside.is_open and kind != b"IDAT"
+        start = end
+    kept.append(value[unkept:start])
+    return Plain(b"".join(kept), beside.exif, beside.frames)
+
+
+class _Beside:
+    """What ancillary chunks tell of the picture. `is_open` before its pixels."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.exif = b""
+        self._frames: list[int] = []
+
+    @property
+    def frames(self) -> int:
+        """Frames, as the one chunk says that may; else it is a still, as for any other viewer."""
+        return self._frames[0] if len(self._frames) == 1 else 1
+
+    def note(self, kind: bytes, content: bytes) -> None:
+        """Note a chunk whose CRC fits."""
+        if kind == b"eXIf":
+            self.exif = self.exif or content
+        elif self.is_open and len(content) >= _ACTL_BYTES:
+            frames = int.from_bytes(content[:4])
+            self._frames += [frames] if 0 < frames <= _MOST_FRAMES else []
+
+
+def _is_whole(value: bytes, start: int, end: int) -> bool:
+    crc = int.from_bytes(value[end - 4 : end])
+    return zlib.crc32(memoryview(value)[start + 4 : end - 4]) == crc
+
+
+def _without_end(value: bytes, start: int, number: int) -> BadPictureError:
+    """Tell a picture that ends early from one that has its end, behind a length that is wrong."""
+    if number > _MAX_CHUNKS:
+        return BadPictureError(Reason.DAMAGED, f"more than {_MAX_CHUNKS:,} chunks")
+    if value.find(_END, start + 1) >= 0:
+        return BadPictureError(Reason.DAMAGED, f"a chunk at {start} longer than the picture")
+    return BadPictureError(Reason.TRUNCATED, "no whole IEND chunk")
+
+
+def is_deep_grey_alpha(value: bytes) -> bool:
+    """Say whether a PNG holds 16-bit grey with alpha, of which Pillow reads the upper bytes."""
+    return value[_DEPTH_AND_COLOUR] == b"\x10\4"
+
+
+def with_both_bytes(value: bytes) -> bytes:
+    """Call each pixel of 16-bit grey with alpha one of four bytes, which it is: nothing is lost."""
+    header = value[_IHDR.start : _DEPTH_AND_COLOUR.start] + b"\x08\6" + value[26 : _IHDR.stop]
+    crc = zlib.crc32(header).to_bytes(4)
+    return value[: _IHDR.start] + header + crc + value[_IHDR.stop + 4 :]
 
 
 def refuse_short(image: ImageFile.ImageFile, value: bytes) -> None:
@@ -54,7 +132,7 @@ def refuse_short(image: ImageFile.ImageFile, value: bytes) -> None:
 
     Args:
         image: The picture, not loaded yet or loaded.
-        value: Its bytes, which passed `refuse_damaged`.
+        value: Its bytes, as `plain` left them.
     """
     image.load()
     width, height = image.size

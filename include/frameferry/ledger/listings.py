@@ -260,3 +260,15 @@ def _batch_row(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> BatchRow:
         byte_count=row.byte_count,
         last_error=row.last_error,
     )
+
+
+def remark(connection: Connection, name: str) -> tuple[int, str] | None:
+    """Read the last judged batch's remark; see `Ledger.remark`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return None
+    query = select(batch.c.id, batch.c.remark).where(
+        batch.c.pipeline_id == known.id, batch.c.kind == "live", batch.c.inferred_at.is_not(None)
+    )
+    row = connection.execute(query.order_by(batch.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None or row.remark is None else (row.id, row.remark)

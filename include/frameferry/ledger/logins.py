@@ -86,3 +86,18 @@ def login_refusal(connection: Connection, digest: str) -> str | None:
     """Read why a log-in was refused; see `Ledger.login_refusal`."""
     query = select(login.c.reason).where(login.c.digest == digest, login.c.state == "refused")
     return connection.scalar(query)
+
+
+def note_alone(connection: Connection, digest: str) -> None:
+    """Note how data addresses are asked for; see `Ledger.note_alone`."""
+    connection.execute(
+        upsert(connection, login).values(digest=digest, state="free").on_conflict_do_nothing()
+    )
+    connection.execute(update(login).where(login.c.digest == digest).values(asks_alone=True))
+
+
+def asks_alone(connection: Connection, digest: str | None) -> bool:
+    """Read how data addresses are asked for; see `Ledger.asks_alone`."""
+    mine = [] if digest is None else [login.c.digest == digest]
+    query = select(login.c.digest).where(login.c.asks_alone, *mine).limit(1)
+    return connection.scalar(query) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -57,6 +58,7 @@ def record_predictions(
         loading_seconds=loading_seconds,
         record_count=len(rows),
         byte_count=sum(row.prediction.size_bytes for row in rows),
+        remark=storable(_remark(rows)),
         last_error=None,
         retry_at=None,
     )
@@ -75,6 +77,14 @@ def record_predictions(
         leave_in_doubt(connection, held.id)
     if max_quarantine is not None:
         trip(connection, held, max_quarantine)
+
+
+def _remark(rows: Sequence[NamedPrediction]) -> str | None:
+    """Put into words what the judge remarks on at least half of the pictures."""
+    remarks = Counter(row.prediction.detail for row in rows if row.prediction.reason is None)
+    del remarks[None]
+    [(remark, number)] = remarks.most_common(1) or [(None, 0)]
+    return f"{number:,} of {len(rows):,} pictures: {remark}" if number * 2 > len(rows) else None
 
 
 def _refuse_strays(

@@ -83,6 +83,16 @@ class Reading:
         with self._transactions.read() as connection:
             return logins.login_refusal(connection, digest)
 
+    def remark(self, pipeline: str) -> tuple[int, str] | None:
+        """Read what was remarked on most pictures of the last judged batch: (batch, words)."""
+        with self._transactions.read() as connection:
+            return listings.remark(connection, pipeline)
+
+    def asks_alone(self, digest: str | None = None) -> bool:
+        """Say whether a connection's, or any's, data addresses turned out to be had alone only."""
+        with self._transactions.read() as connection:
+            return logins.asks_alone(connection, digest)
+
     def counts(self, pipeline: str) -> Counts:
         """Count the rows that stand; all zero if the pipeline is not registered."""
         with self._transactions.read() as connection:

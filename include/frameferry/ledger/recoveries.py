@@ -35,6 +35,7 @@ def record_recovery(
     *,
     recovered_to: Mapping[int, int],
     taken_to: Mapping[int, int],
+    looked_to: Mapping[int, int],
     destination: str,
     seen: Sequence[Sighting],
     who: str,
@@ -44,7 +45,12 @@ def record_recovery(
     known = need_pipeline(connection, name)
     _refuse_in_use(connection, known, name)
     for partition in lock_progress(connection, known):
-        _mark(connection, known, partition, recovered_to.get(partition), taken_to.get(partition))
+        marks = {
+            "recovered_to": recovered_to.get(partition),
+            "taken_to": taken_to.get(partition),
+            "looked_to": looked_to.get(partition),
+        }
+        _mark(connection, known, partition, marks)
     replace_sightings(connection, known, destination, seen)
     judged = open_judged(connection, known)
     rename_sighted(connection, known, judged)
@@ -67,7 +73,7 @@ def _refuse_in_use(connection: Connection, known: Known, name: str) -> None:
 
 
 def _mark(
-    connection: Connection, known: Known, partition: int, recovered: int | None, taken: int | None
+    connection: Connection, known: Known, partition: int, marks: Mapping[str, int | None]
 ) -> None:
     connection.execute(
         update(progress)
@@ -76,5 +82,5 @@ def _mark(
             progress.c.generation == known.generation,
             progress.c.partition == partition,
         )
-        .values(recovered_to=recovered, taken_to=taken)
+        .values(marks)
     )

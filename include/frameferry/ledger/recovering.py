@@ -29,6 +29,7 @@ class Recovering:
         *,
         recovered_to: Mapping[int, int],
         taken_to: Mapping[int, int],
+        looked_to: Mapping[int, int],
         destination: str,
         seen: Sequence[Sighting],
         who: str,
@@ -41,6 +42,8 @@ class Recovering:
             pipeline: The pipeline.
             recovered_to: Per partition, the mirrored offset that was looked into.
             taken_to: Per partition, the offset below which a file that is not there was taken.
+            looked_to: Per partition, the offset below which a file that was not seen is looked
+                for by its name before it is sent: the list may not have been whole.
             destination: The server and account on which *seen* are.
             seen: Files of records beyond the committed offsets.
             who: The person, for the record.
@@ -57,6 +60,7 @@ class Recovering:
                 pipeline,
                 recovered_to=recovered_to,
                 taken_to=taken_to,
+                looked_to=looked_to,
                 destination=destination,
                 seen=seen,
                 who=who,

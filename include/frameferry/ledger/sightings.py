@@ -4,6 +4,9 @@ What a recovery saw on the server, brought to bear on the rows of records that w
 A file that was seen is a rename in doubt: its row gets an intent whose part nobody has, and the
 next delivery settles it as any other. So a file that is still there, whole, is the delivery; and
 nothing is believed without looking again.
+
+A file that was not seen may be there all the same: no list is known to be whole. Its row gets an
+intent as well, whose part says that nobody has seen a file: it is looked for by its name.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, or_, select, update
 
-from frameferry.domain.records import NamedPrediction
+from frameferry.domain.records import LOST_PART, UNSEEN_PART, NamedPrediction
 from frameferry.domain.sightings import Sighting
 from frameferry.ledger.bulk import as_pairs
 from frameferry.ledger.clock import from_now
@@ -65,13 +68,19 @@ def under_sighted_names(
 
 def leave_in_doubt(connection: Connection, batch_id: int) -> int:
     """
-    Leave a judged batch's rows in doubt whose files were seen, or were taken before a recovery.
+    Leave a judged batch's rows in doubt whose files a recovery saw, or may not have seen.
 
     Returns:
         How many there are.
     """
     rows = connection.execute(
-        select(record.c.id, record.c.partition, record.c.offset, record.c.remote_path)
+        select(
+            record.c.id,
+            record.c.partition,
+            record.c.offset,
+            record.c.remote_path,
+            or_(_was_seen(), _was_taken()).label("is_known"),
+        )
         .outerjoin(sighting, _same_file())
         .join(progress, _progress_of_record())
         .where(
@@ -79,7 +88,7 @@ def leave_in_doubt(connection: Connection, batch_id: int) -> int:
             record.c.outcome.is_(None),
             record.c.part_path.is_(None),
             record.c.name_key.is_not(None),
-            or_(sighting.c.offset.is_not(None), record.c.offset < progress.c.taken_to),
+            or_(_was_seen(), _was_taken(), _may_be_unseen()),
         )
     ).all()
     if rows:
@@ -182,6 +191,26 @@ def _same_file() -> ColumnElement[bool]:
     return and_(_same_record(), sighting.c.remote_path == record.c.remote_path)
 
 
+def _was_seen() -> ColumnElement[bool]:
+    return sighting.c.offset.is_not(None)
+
+
+def _was_taken() -> ColumnElement[bool]:
+    return and_(progress.c.taken_to.is_not(None), record.c.offset < progress.c.taken_to)
+
+
+def _may_be_unseen() -> ColumnElement[bool]:
+    """Ask for records of which no file was seen, also none that turned out to be another's."""
+    position = and_(
+        sighting.c.pipeline_id == record.c.pipeline_id,
+        sighting.c.generation == record.c.generation,
+        sighting.c.partition == record.c.partition,
+        sighting.c.offset == record.c.offset,
+    )
+    seen = exists(select(sighting.c.offset).where(position).correlate(record))
+    return and_(record.c.offset < progress.c.looked_to, ~seen)
+
+
 def _progress_of_record() -> ColumnElement[bool]:
     return and_(
         progress.c.pipeline_id == record.c.pipeline_id,
@@ -193,4 +222,5 @@ def _progress_of_record() -> ColumnElement[bool]:
 def _lost_part(row: AnyRow) -> str:
     """Name a part that no attempt has ever uploaded: it is gone, as one that was renamed is."""
     folder = row.remote_path.rpartition("/")[0]
-    return f"{folder}/.lost-{row.partition}-{row.offset}.part"
+    kind = LOST_PART if row.is_known else UNSEEN_PART
+    return f"{folder}/{kind}{row.partition}-{row.offset}.part"

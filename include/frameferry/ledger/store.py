@@ -310,6 +310,11 @@ class Ledger(Reading, Judging, Delivering, Recovering):
         with self._transactions.write() as connection:
             logins.forget_refusal(connection, digest)
 
+    def note_alone(self, digest: str) -> None:
+        """Note that a connection's data addresses are asked for alone; a second time is nothing."""
+        with self._transactions.write() as connection:
+            logins.note_alone(connection, digest)
+
     # Replay
 
     def add_replay(

@@ -131,6 +131,7 @@ progress = Table(
     _number("start_offset", nullable=True),
     _number("recovered_to", nullable=True),
     _number("taken_to", nullable=True),
+    _number("looked_to", nullable=True),
     _check("partition_valid", '"partition" >= 0'),
     _check(
         "committed_below_planned", "0 <= committed_offset AND committed_offset <= planned_offset"
@@ -180,6 +181,7 @@ batch = Table(
     Column("is_suspect", Boolean(), nullable=False, server_default=false()),
     _text("last_failure", nullable=True),
     _text("last_error", nullable=True),
+    _text("remark", nullable=True),
     _time("retry_at"),
     Column("is_tallied", Boolean(), nullable=False, server_default=false()),
     _time("pruned_at"),
@@ -417,6 +419,7 @@ login = Table(
     _text("owner", nullable=True),
     _time("until"),
     _text("reason", nullable=True),
+    Column("asks_alone", Boolean(), nullable=False, server_default=false()),
     _check("state_known", "state IN ('free', 'trying', 'refused')"),
     _check(
         "trying_has_owner",

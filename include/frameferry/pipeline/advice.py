@@ -36,6 +36,8 @@ def advice(
             for leaf in known.open_batches
             if leaf.last_error
         ),
+        *_alone(ctx),
+        *_remarked(ctx),
         *_lost(ctx),
         *_truncated(ctx, known, seen),
         *_held_back(known, seen),
@@ -62,6 +64,28 @@ def _blocked(ctx: Context, known: PipelineState) -> list[str]:
         return []
     remedy = f"Put it right, then run: frameferry unblock {ctx.pipeline}"
     return [f"Blocked: {known.blocked.reason}. {remedy}"]
+
+
+def _alone(ctx: Context) -> list[str]:
+    """Say what was learnt of the way to the server, until the connection says it by itself."""
+    if not ctx.ledger.asks_alone():
+        return []
+    try:
+        connection = ctx.ftp()
+    except FrameferryError:
+        return []
+    if connection.pipelining != "auto" or not ctx.ledger.asks_alone(connection.digest):
+        return []
+    line = (
+        f"Data addresses of connection {connection.conn_id} are asked for alone: a firewall misses "
+        "them else. Nothing is lost by it. Once its extra pipelining is alone, this is said no more"
+    )
+    return [line]
+
+
+def _remarked(ctx: Context) -> list[str]:
+    remark = ctx.ledger.remark(ctx.pipeline)
+    return [] if remark is None else ["Batch {}: {}".format(*remark)]
 
 
 def _lost(ctx: Context) -> list[str]:

@@ -23,11 +23,15 @@ class Found:
     What lies on the server, sorted by whose it is.
 
     `seen` are files of records beyond the committed offset; `strange` are files of nobody's.
+    `unlisted` are folders of which there may be more, with the reason. `looked_to` is, per
+    partition, the offset below which there may be a file that no list shows.
     """
 
     seen: list[Sighting] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    unlisted: list[tuple[str, str]] = field(default_factory=list)
+    looked_to: dict[int, int] = field(default_factory=dict)
     files: int = 0
 
 
@@ -41,12 +45,18 @@ def look(
     """
     List the base, and know each record's file by its name.
 
+    A file that no list shows is looked for by its name, by whoever delivers.
+
     Raises:
         FtpUnavailable, DeliveryRefused: The base cannot be listed.
     """
     base = ctx.settings.deliver.base
-    found = Found()
-    for file in list_tree(ftp, base):
+    found = Found(looked_to={partition: mark.high for partition, mark in marks.items()})
+
+    def note(folder: str, flaw: str) -> None:
+        found.unlisted.append((folder, flaw))
+
+    for file in list_tree(ftp, base, on_flaw=note):
         if not _is_sidecar(ctx, file, reader):
             _sort(file, base, known, marks, reader, found)
     return found

@@ -11,7 +11,13 @@ from time import perf_counter
 
 from frameferry.config.connections import FtpConnection
 from frameferry.delivery.client import FerryFTP, connect
-from frameferry.delivery.endurance import connection_limit, speed
+from frameferry.delivery.endurance import (
+    USUAL_NAMES,
+    connection_limit,
+    data_addresses,
+    list_limit,
+    speed,
+)
 from frameferry.delivery.fitness import Finding, examine
 from frameferry.delivery.sandbox import Sandbox
 from frameferry.errors import FrameferryError
@@ -45,6 +51,7 @@ def probe(
     *,
     base: str,
     connections: int = 0,
+    names: int = USUAL_NAMES,
     open_ftp: Callable[[FtpConnection], FerryFTP] = connect,
     on_finding: Callable[[Finding], None] = lambda _: None,
 ) -> Probe:
@@ -58,6 +65,7 @@ def probe(
         connection: The server.
         base: Where the folder is made.
         connections: Open up to so many at once, to meet the server's limit; 0 leaves that out.
+        names: Fill a folder with up to so many names, to meet the limit of its list.
         open_ftp: Opens one connection.
         on_finding: Told each finding as it comes.
 
@@ -76,7 +84,7 @@ def probe(
     began = perf_counter()
     with sandbox:
         for finding in chain(
-            [_login(sandbox, perf_counter() - began)], _checks(sandbox, connections)
+            [_login(sandbox, perf_counter() - began)], _checks(sandbox, connections, names)
         ):
             findings.append(finding)
             on_finding(finding)
@@ -92,13 +100,18 @@ def _login(sandbox: Sandbox, seconds: float) -> Finding:
     return Finding("log-in", "ok", seen)
 
 
-def _checks(sandbox: Sandbox, connections: int) -> Iterator[Finding]:
+def _checks(sandbox: Sandbox, connections: int, names: int) -> Iterator[Finding]:
     last = None
     for last in examine(sandbox):
         yield last
     if last is None or last.verdict == "fail":
         return
-    questions: dict[str, Callable[[], Finding]] = {"speed": lambda: speed(sandbox)}
+    questions: dict[str, Callable[[], Finding]] = {
+        "data addresses": lambda: data_addresses(sandbox),
+        "speed": lambda: speed(sandbox),
+    }
+    if names:
+        questions["list"] = lambda: list_limit(sandbox, names)
     if connections:
         questions["connections"] = lambda: connection_limit(sandbox, connections)
     for name, question in questions.items():

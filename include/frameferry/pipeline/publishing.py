@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import structlog
+
+from frameferry.config.connections import FtpConnection
+from frameferry.delivery.addresses import Addresses
 from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.folders import Folders, StandingFolders
 from frameferry.delivery.publisher import Publisher
@@ -12,6 +16,8 @@ from frameferry.domain.batch import Batch
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.login import blocking, one_login, refuse_elsewhere
 from frameferry.pipeline.sweeping import sweep_after
+
+log = structlog.get_logger()
 
 
 class LazyPublisher:
@@ -49,6 +55,8 @@ def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
     def open_connection() -> FerryFTP:
         return ctx.open_ftp(connection)
 
+    addresses = Addresses()
+    addresses.is_alone = was_alone = ctx.ledger.asks_alone(connection.digest)
     publisher = Publisher(
         open_connection,
         base=ctx.settings.deliver.base,
@@ -58,9 +66,26 @@ def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
         folders=Folders() if ctx.settings.deliver.create_folders else StandingFolders(),
         after=ctx.settings.deliver.after,
         replace=ctx.settings.deliver.replace,
+        addresses=addresses,
     )
     with ExitStack() as stack, blocking(ctx, connection.digest):
         refuse_elsewhere(ctx, batch)
         with one_login(ctx.ledger, connection.digest, owner=ctx.owner):
             stack.enter_context(publisher)
-        yield publisher
+        try:
+            yield publisher
+        finally:
+            if addresses.is_alone and not was_alone:
+                _tell_alone(ctx, connection)
+
+
+def _tell_alone(ctx: Context, connection: FtpConnection) -> None:
+    """Say once how data addresses are asked for here from now on, and remember it."""
+    ctx.ledger.note_alone(connection.digest)
+    log.warning(
+        "addresses.asked_for_alone",
+        pipeline=ctx.pipeline,
+        why="data ports were closed whose addresses came together with other replies, and open "
+        "where they came alone: so does a firewall that reads along",
+        remedy=f"Set the extra pipelining of connection {connection.conn_id!r} to alone",
+    )

@@ -54,7 +54,11 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A recovery: what was found, by partition, and on the server as a whole."""
+    """
+    A recovery: what was found, by partition, and on the server as a whole.
+
+    `unlisted` are folders of which the server may not have shown all, each with the reason.
+    """
 
     pipeline: str
     dry_run: bool
@@ -62,6 +66,7 @@ class Recovery:
     files: int
     parts: int
     strange: tuple[str, ...]
+    unlisted: tuple[tuple[str, str], ...]
     in_doubt: int
     epoch: str
 
@@ -72,10 +77,12 @@ class Recovery:
         return (
             f"{self.files:,} files looked at, {seen:,} of them of records that the ledger forgot; "
             f"{self.parts:,} parts, {len(self.strange):,} files of nobody's"
+            + (f"; {len(self.unlisted):,} folders not listed whole" if self.unlisted else "")
         )
 
 
 _STRANGE_SHOWN = 20
+_UNLISTED_TOLD = 1_000
 
 
 def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, who: str) -> Recovery:
@@ -84,9 +91,10 @@ def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, wh
 
     1. Ask Kafka and the witness. 2. Fence whatever still works by the ledger's epoch, where the
     mirror bears the same. 3. List the base, and know each record's file by its name; delete the
-    parts of the lost life. 4. Write down what was seen. Nothing is delivered here: the next runs
-    judge again what was forgotten, and settle each file that was seen as they settle a rename in
-    doubt.
+    parts of the lost life. 4. Write down what was seen, and up to where there may be more: a list
+    need not be whole. Nothing is delivered here: the next runs judge again what was forgotten,
+    settle each file that was seen as they settle a rename in doubt, and look for each that was
+    not seen by its name before they send it.
 
     Args:
         ctx: The pipeline.
@@ -120,6 +128,7 @@ def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, wh
         files=found.files,
         parts=len(found.parts),
         strange=tuple(found.strange[:_STRANGE_SHOWN]),
+        unlisted=tuple(found.unlisted[:_UNLISTED_TOLD]),
         in_doubt=0,
         epoch=ctx.ledger.epoch(),
     )
@@ -246,10 +255,13 @@ def _written(
         ctx.pipeline,
         recovered_to={partition: one.offset for partition, one in said.items()},
         taken_to=taken_to,
+        looked_to=found.looked_to,
         destination=ctx.ftp().destination,
         seen=list(seen.values()),
         who=who,
         detail=recovery.sentence,
     )
+    for folder, flaw in recovery.unlisted[:_STRANGE_SHOWN]:
+        log.warning("folder.not_listed_whole", pipeline=ctx.pipeline, folder=folder, why=flaw)
     log.info("pipeline.recovered", pipeline=ctx.pipeline, found=recovery.sentence)
     return replace(recovery, in_doubt=in_doubt, epoch=ctx.ledger.epoch())
