@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -121,7 +122,10 @@ def test_both_routes_give_identical_rows_and_neither_shows_a_secret(
     assert not [line for line in seen if SECRET in line]
     warm = judge(job, spark_server.connection, deadline_seconds=DEADLINE_SECONDS)
     assert len(warm.predictions) == 26
-    assert answers == [warm]
+    # How long its workers took to load differs, and is no row.
+    assert [replace(one, loading_seconds=0) for one in answers] == [
+        replace(warm, loading_seconds=0)
+    ]
 
 
 def test_past_its_deadline_the_whole_application_ends(
