@@ -1,6 +1,6 @@
 """
 ASK and READ: watermarks of a topic; one offset range, read to its end by position; group mirror.
 
-In: KafkaConnection, topic, OffsetRange. Out: TopicView, ImageRecord, Census, Spark's options.
+In: KafkaConnection, topic, OffsetRange. Out: TopicView, ImageRecord, Census.
 Can fail: KafkaUnavailable (says what really happened), TopicMissing, TopicCompacted, OffsetsLost.
 """
