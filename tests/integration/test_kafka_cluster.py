@@ -131,6 +131,31 @@ def test_a_time_before_1970_is_before_every_record(
     assert cluster.offsets_at(topic, (0,), before) == {0: 0}
 
 
+def test_a_start_at_a_time_is_a_record_and_no_marker(
+    kafka_server: KafkaServer, cluster: Cluster
+) -> None:
+    """Five pictures of an hour ago, a minute apart, each with its transaction's marker of now."""
+    topic = kafka_server.create_topic()
+    first = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    for minute in range(5):
+        moment = first + timedelta(minutes=minute)
+        kafka_server.produce_transaction(
+            topic, [b"x"], timestamp_ms=round(moment.timestamp() * 1000)
+        )
+    poll(lambda: cluster.look(topic, None).watermarks[0].end == 10, "the last marker")
+
+    def begins(minutes: float) -> int:
+        return start(first + timedelta(minutes=minutes), topic, cluster)[0]
+
+    assert [0, 2, 4, 6, 8] == [begins(minute) for minute in range(5)]
+    assert [0, 2, 8] == [begins(-30), begins(0.5), begins(3.5)]
+    assert 10 == begins(30)  # after all records, before the markers
+    assert 10 == begins(120)  # after everything
+    # Times need not rise: what is older behind the first of then is carried.
+    kafka_server.produce(topic, [b"x"], timestamp_ms=round(first.timestamp() * 1000))
+    assert (6, 11) == (begins(3), begins(30))
+
+
 def start(given: Start, topic: str, cluster: Cluster) -> dict[int, int]:
     settings = KafkaSettings(connection="plant_kafka", topic=topic, start=given)
     return start_offsets(settings, cluster, cluster.look(topic, None))

@@ -49,7 +49,8 @@ class KafkaSettings(_Frozen):
     start: Start = Field(
         default="earliest",
         description="Where to begin when the ledger has no progress: `earliest`, a time with "
-        "zone, or an offset for every partition. Used once.",
+        "zone, or an offset for every partition. Used once. A time is the first record of then or "
+        "later, in the log's order; what lies behind it is carried, whatever its time.",
     )
     filename_header: str = Field(
         default="filename",

@@ -20,7 +20,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType, TopicDescription
 
 from frameferry.config.connections import KafkaConnection
-from frameferry.domain.offsets import Retention, Watermarks
+from frameferry.domain.offsets import OffsetRange, Retention, Watermarks
 from frameferry.kafka import codes
 from frameferry.kafka.client import (
     RETRY_SECONDS,
@@ -32,9 +32,12 @@ from frameferry.kafka.client import (
     open_consumer,
 )
 from frameferry.kafka.glimpse import Isolation, first_timestamps
+from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.topics import identified, kept, refuse_compacted, wanted_partitions
 
 _LISTEN_SECONDS: Final = 0.05
+_NO_NAME: Final = ""
+"""No header has it: names are not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class Cluster:
 
     def offsets_at(self, topic: str, partitions: Iterable[int], moment: datetime) -> dict[int, int]:
         """
-        Find each partition's first offset whose record is of *moment* or later.
+        Find each partition's first position of *moment* or later: of a record, or of a marker.
 
         Where there is none, it is the last stable offset: the next record to come. A moment before
         1970 is taken as its beginning: a negative timestamp is no time in Kafka's protocol.
@@ -129,6 +132,30 @@ class Cluster:
             partition: offset if offset >= 0 else stable[partition]
             for partition, offset in found.items()
         }
+
+    def first_since(self, topic: str, wanted: OffsetRange, moment: datetime) -> int:
+        """
+        Find the first record of a range that is of *moment* or later by its own timestamp.
+
+        Kafka's search by time answers positions, not records: it also finds a transaction's marker,
+        which carries the broker's clock. So its answer is where to begin to look.
+
+        Returns:
+            Its offset; the range's end if there is none; the range's start if that was not found
+            out in time, so that nothing is left out.
+
+        Raises:
+            KafkaUnavailable, TopicMissing, ConfigError: As `look`.
+        """
+        deadline = Deadline(self._timeout_seconds)
+        since_ms = moment.timestamp() * 1000
+        reader = RangeReader(self._connection, topic, wanted, filename_header=_NO_NAME)
+        for record in reader:
+            if record.timestamp_ms >= since_ms:
+                return record.offset
+            if deadline.has_passed:
+                return wanted.start
+        return wanted.end
 
     def first_timestamps(
         self,

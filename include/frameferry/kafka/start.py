@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from frameferry.config.settings import KafkaSettings
+from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError
 from frameferry.kafka.cluster import Cluster, TopicView
 
@@ -14,8 +15,9 @@ def start_offsets(settings: KafkaSettings, cluster: Cluster, view: TopicView) ->
     """
     Resolve `kafka.start` for every partition of *view*.
 
-    `earliest` is the low watermark; a mapping is taken as it is; a time is the first offset whose
-    record is of that time or later, the end of the log where there is none.
+    `earliest` is the low watermark; a mapping is taken as it is; a time is the first record of
+    then or later by its own timestamp, the end of the log if there is none. Records of an earlier
+    time behind it are not left out: timestamps need not rise.
 
     Raises:
         ConfigError: A mapping leaves out a partition, names another, or lies outside the log.
@@ -25,7 +27,16 @@ def start_offsets(settings: KafkaSettings, cluster: Cluster, view: TopicView) ->
         case "earliest":
             return {partition: marks.low for partition, marks in view.watermarks.items()}
         case datetime() as moment:
-            return cluster.offsets_at(settings.topic, tuple(view.watermarks), moment)
+            found = cluster.offsets_at(settings.topic, tuple(view.watermarks), moment)
+            ends = {partition: marks.end for partition, marks in view.watermarks.items()}
+            return {
+                partition: cluster.first_since(
+                    settings.topic, OffsetRange(partition, offset, ends[partition]), moment
+                )
+                if offset < ends[partition]
+                else offset
+                for partition, offset in found.items()
+            }
         case given:
             return _checked(given, view)
 
