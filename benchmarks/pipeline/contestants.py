@@ -14,7 +14,7 @@ import yaml
 from benchmarks.pipeline import ledgers
 from benchmarks.pipeline.connector import connector
 from benchmarks.pipeline.loads import Load
-from benchmarks.pipeline.loop import reduction
+from benchmarks.pipeline.loop import REDUCED, reduction
 from benchmarks.pipeline.processor import of_server
 from benchmarks.pipeline.programs import Program
 from benchmarks.pipeline.servers import SCHEDULED_PIPELINES, FtpSite
@@ -39,6 +39,7 @@ class Stage:
     models: Path
     site: FtpSite
     load: Load
+    loop_decoding: str = REDUCED
 
     @property
     def model(self) -> Path:
@@ -87,7 +88,8 @@ class Warm:
 
 
 def start_loop(stage: Stage) -> Warm:
-    ratio = reduction(stage.load.size.width, stage.load.size.height)
+    size = stage.load.size
+    ratio = reduction(size.width, size.height) if stage.loop_decoding == REDUCED else 1
     arguments = (stage.bootstrap, str(stage.model / "model.keras"), str(ratio))
     log = stage.home / "logs" / "loop.log"
     return Warm(LOOP, stage, Program("benchmarks.pipeline.loop", *arguments, log=log))

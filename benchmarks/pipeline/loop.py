@@ -27,6 +27,8 @@ from benchmarks.pipeline.programs import Errand, claim_answers, serve
 BATCH = 32
 DECODERS = 2
 UPLOADERS = 4
+REDUCED, FULL = "reduced", "full"
+"""How it decodes: at the smallest scale that will do, or whole, as a first draft would."""
 WAITING = 64
 """Judged pictures that may wait for an uploader."""
 TIMEOUT_SECONDS = 60

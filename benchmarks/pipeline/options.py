@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.pipeline.loads import CNN, MODELS, NEAR, PARTS, SCHEDULER, SIZES
+from benchmarks.pipeline.loop import FULL, REDUCED
 from benchmarks.pipeline.servers import ROOT
 
 KEPT: Final = ROOT / "docs" / "measurements" / "benchmark.json"
@@ -30,6 +31,7 @@ class Options:
     scheduled_rounds: int
     warm_up: int
     """Pictures of the first backlog; 0: nothing is warmed up, and Airflow is up from the start."""
+    loop_decoding: str
     ftp: str
     folder: Path
     ftp_folder: Path
@@ -81,6 +83,7 @@ def parse(argv: Sequence[str], what: str) -> Options:
         default=64,
         help="pictures of the first backlog, which is not measured; 0: none",
     )
+    add("--loop-decoding", default=REDUCED, choices=[REDUCED, FULL])
     add("--ftp", default="vsftpd", choices=["vsftpd", "proftpd", "pureftpd", "embedded"])
     add("--folder", type=Path, default=Path("/tmp"), help="for Kafka's log: 10 GB")
     add("--ftp-folder", type=Path, default=Path("/dev/shm"), help="for the delivered files: 2 GB")

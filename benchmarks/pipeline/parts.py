@@ -63,7 +63,8 @@ class Ground:
     say: Say
 
     def stage(self, load: Load, site: FtpSite) -> Stage:
-        return Stage(self.home, self.broker.bootstrap, self.models, site, load)
+        decoding = self.options.loop_decoding
+        return Stage(self.home, self.broker.bootstrap, self.models, site, load, decoding)
 
 
 def run_parts(options: Options, say: Say) -> list[Round]:

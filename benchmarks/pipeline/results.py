@@ -29,6 +29,7 @@ _SETTINGS: Final = (
     "scheduled_pictures",
     "scheduled_batches",
     "scheduled_rounds",
+    "loop_decoding",
     "ftp",
     "note",
 )

@@ -8,6 +8,7 @@ from typing import Final
 from benchmarks.pipeline.contestants import FERRY, LOOP, OLD, SCHEDULED
 from benchmarks.pipeline.goals import GOALS, judged, processor, speed
 from benchmarks.pipeline.loads import FAR, MODELS, NEAR, PARTS, SCHEDULER
+from benchmarks.pipeline.loop import FULL
 from benchmarks.pipeline.results import Results
 
 PLACES: Final = {NEAR: "loopback", FAR: "20 ms away", SCHEDULER: "loopback, many batches"}
@@ -28,13 +29,15 @@ def table(results: Results) -> str:
 def _sentence(results: Results) -> str:
     run = results.run
     changed = " and changes" if run["changed_since_commit"] else ""
+    whole = run["settings"].get("loop_decoding") == FULL
+    decoding = " The loop decoded pictures at full size." if whole else ""
     note = f" {run['settings']['note']}" if run["settings"].get("note") else ""
     machine, versions = run["machine"], run["versions"]
     return (
         f"Commit `{run['commit']}`{changed}, {run['when'][:10]}; {machine['cores']} cores "
         f"({machine['processor']}), TensorFlow {versions['tensorflow']}, Spark "
         f"{versions['pyspark']}, Kafka {versions['kafka']}, Airflow {versions['apache-airflow']}."
-        f"{note}"
+        f"{decoding}{note}"
     )
 
 
