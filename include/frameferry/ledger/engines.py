@@ -163,22 +163,24 @@ def _postgresql(url: URL) -> Engine:
             "connect_timeout": CONNECT_SECONDS,
             "keepalives_idle": BUSY_SECONDS,
             "tcp_user_timeout": 2 * BUSY_SECONDS * 1000,
+            # A pooler (PgBouncer, by transactions) gives each transaction another session.
+            "prepare_threshold": None,
         },
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         pool_timeout=BUSY_SECONDS,
         hide_parameters=True,
     )
-    event.listen(engine, "connect", _postgresql_session)
+    event.listen(engine, "begin", _postgresql_begin)
     return engine
 
 
-def _postgresql_session(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
-    dbapi_connection.execute(
-        f"SET search_path TO {SCHEMA};"
-        "SET TIME ZONE 'UTC';"
-        f"SET lock_timeout TO '{BUSY_SECONDS}s';"
-        f"SET statement_timeout TO '{4 * BUSY_SECONDS}s';"
-        f"SET idle_in_transaction_session_timeout TO '{4 * BUSY_SECONDS}s'"
+def _postgresql_begin(connection: Connection) -> None:
+    """Set what holds for one transaction: behind a pooler the session is another client's next."""
+    connection.exec_driver_sql(
+        f"SET LOCAL search_path TO {SCHEMA};"
+        "SET LOCAL TIME ZONE 'UTC';"
+        f"SET LOCAL lock_timeout TO '{BUSY_SECONDS}s';"
+        f"SET LOCAL statement_timeout TO '{4 * BUSY_SECONDS}s';"
+        f"SET LOCAL idle_in_transaction_session_timeout TO '{4 * BUSY_SECONDS}s'"
     )
-    dbapi_connection.commit()
