@@ -81,6 +81,30 @@ def test_what_holds_a_backlog_is_no_work_however_often_one_asks(
             assert () == steps.plan(ctx).batch_ids
 
 
+@pytest.mark.parametrize(
+    ("bring", "status", "says"),
+    [
+        (nothing_left, 0, "0 batches carried (no lag)"),
+        (back_off, 1, "NOT caught up: 0 batches carried (lag 7, but 1 open batch held back"),
+        (leave_to_another, 1, "is leased for"),
+        (wait_for_a_gap, 1, "waits for a gap"),
+    ],
+)
+def test_a_command_that_should_catch_up_tells_by_its_status_whether_it_did(
+    ferry: FerryBench,
+    kafka_server: KafkaServer,
+    bring: Callable[[Context, KafkaServer], None],
+    status: int,
+    says: str,
+) -> None:
+    with ferry.context() as ctx:
+        bring(ctx, kafka_server)
+    done = ferry.run("run", ferry.name, "--until-caught-up")
+    assert status == done.returncode, done.stderr
+    assert says in done.stdout
+    assert (status == 0) == ("no lag" in done.stdout)
+
+
 def test_a_block_holds_everything_until_a_person_frees_it(
     ferry: FerryBench, kafka_server: KafkaServer
 ) -> None:

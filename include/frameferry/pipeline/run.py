@@ -12,6 +12,7 @@ import structlog
 
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
+from frameferry.planning.readiness import Readiness
 
 OnBatch = Callable[[int, str], None]
 _POLL_SECONDS = 1.0
@@ -117,10 +118,16 @@ def _run_on(
             deadline = time.monotonic() + stalled_seconds
             continue
         readiness = steps.wait(ctx)
-        waits = readiness.now or readiness.retry_in_seconds is not None
-        if not waits or time.monotonic() > deadline:
+        if not _is_worth_waiting(readiness, deadline):
             return Carried(carried, _is_caught_up(ctx), readiness.reason)
         time.sleep(min(readiness.retry_in_seconds or 0.0, _POLL_SECONDS))
+
+
+def _is_worth_waiting(readiness: Readiness, deadline: float) -> bool:
+    """Say whether there will be work before the deadline, as far as anybody knows."""
+    if readiness.retry_in_seconds is None:
+        return readiness.now
+    return time.monotonic() + readiness.retry_in_seconds <= deadline
 
 
 def _is_caught_up(ctx: Context) -> bool:
