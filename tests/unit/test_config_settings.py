@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -372,6 +373,26 @@ def test_only_yaml_files_that_are_not_hidden_are_pipelines(tmp_path: Path) -> No
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="FRAMEFERRY_PIPELINES"):
         pipeline_files(tmp_path / "none")
+
+
+def test_files_are_read_again_exactly_when_one_has_changed(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    first, _ = load_all(tmp_path)
+    again, _ = load_all(tmp_path)
+    assert again[path] is first[path]
+    before = path.stat()
+    # As long, and dated as before: what an editor or a copy may leave.
+    path.write_text(path.read_text().replace("press", "prezz"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    changed, _ = load_all(tmp_path)
+    assert changed[path] != first[path]
+    path.write_text("pipeline: [")
+    whole, broken = load_all(tmp_path)
+    assert ({}, [path]) == (whole, list(broken))
+    broken.clear()
+    assert load_all(tmp_path)[1]
+    path.unlink()
+    assert ({}, {}) == load_all(tmp_path)
 
 
 def test_a_broken_file_does_not_take_the_others_down(tmp_path: Path) -> None:

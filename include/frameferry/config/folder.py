@@ -40,33 +40,41 @@ def load_all(folder: Path) -> tuple[dict[Path, PipelineSettings], dict[Path, Con
     """
     Read every pipeline's file: the whole ones, and why the others are broken.
 
-    Two files with one pipeline name, or with one destination and base, break the later one.
+    Two files with one pipeline name, or with one destination and base, break the later one. Files
+    are read again only once one of them has changed: whoever waits asks every few seconds.
     """
+    whole, broken = _loaded(tuple((path, _stamp(path)) for path in pipeline_files(folder)))
+    return dict(whole), dict(broken)
+
+
+Stamp = tuple[int, ...] | None
+
+
+def _stamp(path: Path) -> Stamp:
+    """What changes with a file's content, as far as its folder tells; None of one that is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    # The time of a file's last change of any kind can be set by nobody.
+    return found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino
+
+
+@lru_cache(maxsize=4)
+def _loaded(
+    files: tuple[tuple[Path, Stamp], ...],
+) -> tuple[Mapping[Path, PipelineSettings], Mapping[Path, ConfigError]]:
     whole: dict[Path, PipelineSettings] = {}
     broken: dict[Path, ConfigError] = {}
-    for path in pipeline_files(folder):
+    for path, _ in files:
         try:
-            settings = _loaded(path)
+            settings = load_pipeline(path)
             _refuse_clash(path, settings, whole)
         except ConfigError as error:
             broken[path] = error
         else:
             whole[path] = settings
     return whole, broken
-
-
-def _loaded(path: Path) -> PipelineSettings:
-    """Read a file again only once it has changed: whoever waits asks every few seconds."""
-    try:
-        stamp = path.stat()
-    except OSError:
-        return load_pipeline(path)
-    return _read_once(path, (stamp.st_mtime_ns, stamp.st_size, stamp.st_ino))
-
-
-@lru_cache(maxsize=4096)
-def _read_once(path: Path, _stamp: tuple[int, int, int]) -> PipelineSettings:
-    return load_pipeline(path)
 
 
 def broken_names(
