@@ -27,6 +27,7 @@ from frameferry.errors import (
 )
 from frameferry.spark.failures import TRACEBACK, failure
 from frameferry.spark.job import ControlJob, JudgeJob
+from frameferry.spark.server import DAEMON
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,6 +44,7 @@ _CONF = {
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "WARN",
     "spark.submit.deployMode": "client",
+    "spark.python.daemon.module": DAEMON,
 }
 _LOCAL_CONF = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 """A driver that has no executors elsewhere listens to nobody else."""
