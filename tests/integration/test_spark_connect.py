@@ -418,6 +418,20 @@ def test_the_control_passes_on_a_sound_model(
     control(job, spark_server.connection, deadline_seconds=COLD_SECONDS)
 
 
+def test_a_relative_path_of_the_model_begins_where_the_client_is(
+    kafka_server: KafkaServer,
+    spark_server: SparkServer,
+    one_picture: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the demo's files have it; the workers are in a folder of their own."""
+    monkeypatch.chdir(MODEL.parents[1])
+    model = ModelSettings(path="surface/1")
+    job = make_job(kafka_server, one_picture, OffsetRange(0, 0, 1), model=model)
+    assert 1 == len(judged(job, spark_server).predictions)
+    control(ControlJob(job), spark_server.connection, deadline_seconds=COLD_SECONDS)
+
+
 def test_the_control_meets_the_trouble_of_reading_that_the_batch_meets(
     kafka_server: KafkaServer, spark_server: SparkServer
 ) -> None:

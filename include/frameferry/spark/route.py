@@ -37,7 +37,7 @@ def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
         ModelMismatch: The model does not fit its card, or the workers judged with another one.
     """
     expected = expected_digest(job)
-    asked = replace(job, judge_digest=expected, asked_at=time.time())
+    asked = replace(job, model=job.placed_model, judge_digest=expected, asked_at=time.time())
     return judged(_table(asked, connection, deadline_seconds), expected=expected)
 
 
@@ -52,7 +52,7 @@ def control(job: ControlJob, connection: SparkConnection, *, deadline_seconds: f
         ControlFailed: The answers are not those of the card.
         SparkUnavailable, JudgingFailed, ModelMismatch, ConfigError: What the job met.
     """
-    asked = replace(job.of, judge_digest=expected_digest(job.of))
+    asked = replace(job.of, model=job.of.placed_model, judge_digest=expected_digest(job.of))
     table = _table(ControlJob(asked), connection, deadline_seconds)
     wrong = [row for row in table.to_pylist() if not row["as_expected"]]
     if wrong or not table.num_rows:

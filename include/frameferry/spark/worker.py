@@ -78,7 +78,7 @@ def _judge_batches(
 
 def _judged_share(job: JudgeJob, share: Share) -> Iterator[pa.RecordBatch]:
     started = time.monotonic()
-    judge = load_judge(job.placed_model, expected=job.judge_digest)
+    judge = load_judge(job.model, expected=job.judge_digest)
     loading_seconds = time.monotonic() - started
     ready_seconds = max(time.time() - job.asked_at, 0.0) if job.asked_at else 0.0
     for images in _groups(_bounded(_records(job, share), job.max_bytes)):
@@ -132,8 +132,8 @@ def _control_batches(
 
 def _controlled(job: JudgeJob) -> pa.RecordBatch:
     deque(_records(job, _first_records(job)), maxlen=0)
-    judge = load_judge(job.placed_model, expected=job.judge_digest)
-    known = control_pictures(job.placed_model)
+    judge = load_judge(job.model, expected=job.judge_digest)
+    known = control_pictures(job.model)
     verdicts = judge.judge([picture for _, picture in known])
     pairs = [(label, verdict) for (label, _), verdict in zip(known, verdicts, strict=True)]
     columns = {
