@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -29,13 +28,12 @@ SETTINGS = (
 
 
 @pytest.fixture(scope="module")
-def pooled(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pooled(postgres: PostgresServer) -> Iterator[str]:
     """A database behind the pooler that another program uses, too."""
     database = postgres.empty_database()
     with psycopg.connect(database, autocommit=True) as neighbour:
         neighbour.execute("CREATE TABLE public.dag_run (id int)")
-    folder: Path = tmp_path_factory.mktemp("pooler") / "bouncer"
-    with pooler(postgres, folder) as port:
+    with pooler(postgres) as port:
         yield f"postgresql://postgres@127.0.0.1:{port}/{database.rpartition('/')[2]}"
 
 
