@@ -35,7 +35,7 @@ LOAD = {40 * MEGABYTE: 2, 7 * MEGABYTE: 50, 460_000: 100, 74_000: 900}
 HEAP_MB = 512
 LIVE_MB = 120
 WORKER_MB = 600
-CLIENT_MB = 650
+CLIENT_MB = 450
 _COLLECTED = re.compile(r"Pause \w+ .*->(\d+)M\(")
 
 

@@ -20,6 +20,7 @@ from frameferry.cli import (
 )
 from frameferry.cli.session import use_stack_connections
 from frameferry.cli.terminal import show_error
+from frameferry.config.memory import bound_arenas
 from frameferry.errors import FrameferryError
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ demo.register(app)
 
 def main() -> None:
     """Run the command line; exit 1 with one line for anything a person can put right."""
+    bound_arenas()
     _configure_logging()
     try:
         use_stack_connections()

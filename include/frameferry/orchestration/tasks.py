@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from frameferry.config.connections import FtpConnection
 from frameferry.config.folder import find_pipeline
 from frameferry.config.home import pipelines_folder
+from frameferry.config.memory import bound_arenas
 from frameferry.delivery.client import FerryFTP
 from frameferry.errors import FrameferryError, TransientError
 from frameferry.orchestration.connections import resolve_through_airflow
@@ -40,6 +41,7 @@ def call_step(pipeline: str, step: Callable[[Context], ResultT]) -> ResultT:
         AirflowException: A transient error: Airflow tries again.
         AirflowFailException: A terminal one: the task fails at once and says what to do.
     """
+    bound_arenas()
     with airflow_errors():
         settings = find_pipeline(pipelines_folder(), pipeline)
         with open_context(settings, resolve_through_airflow, _open_through_hook) as ctx:

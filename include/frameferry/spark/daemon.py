@@ -20,6 +20,7 @@ import sys
 import psutil
 from pyspark import daemon  # noqa: TID253 - this file runs under Spark only
 
+from frameferry.config.memory import bound_arenas
 from frameferry.inference.network import preload
 
 LIMIT_VARIABLE = "FRAMEFERRY_WORKER_BYTES"
@@ -30,6 +31,7 @@ _serve_task = daemon.worker
 
 def main() -> None:
     """Import what workers need, then serve as pyspark's own daemon does."""
+    bound_arenas()
     preload()
     import frameferry.spark.worker  # noqa: F401, PLC0415 - for the workers
 
