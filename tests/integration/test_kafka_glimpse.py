@@ -96,4 +96,6 @@ def test_a_look_tells_how_long_a_topic_keeps_its_records(
     kept = {"retention.ms": "-1", "retention.bytes": "-1"}
     topic = kafka_server.create_topic(config=kept)
     assert cluster.look(topic, None).retention == Retention()
-    assert cluster.look(kafka_server.create_topic(), None).retention == Retention(7 * 86_400.0)
+    assert cluster.look(kafka_server.create_topic(config={}), None).retention == Retention(
+        7 * 86_400.0
+    )
