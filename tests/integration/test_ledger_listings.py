@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 
 import pytest
 from fixtures.ledgers import PIPELINE, carried, claim, deliver, judged, plan, record, row
@@ -63,6 +64,77 @@ def test_records_are_found_by_position_and_label(press: Ledger) -> None:
     assert [line.batch for line in press.records(PIPELINE, label="hole")] == [other.id]
     assert [line.offset for line in press.records(PIPELINE, limit=2)] == [0, 1]
     assert press.records(PIPELINE, partition=7) == []
+
+
+def test_records_of_a_label_come_by_position_and_only_where_they_stand(press: Ledger) -> None:
+    said = [row(0, at, label="hole" if at % 2 else "good") for at in range(6)]
+    first = judged(press, OffsetRange(0, 0, 6), OffsetRange(1, 0, 1), said=[row(1, 0), *said])
+    deliver(press, first)
+    press.commit(first.id)
+    holes = press.records(PIPELINE, label="hole")
+    assert [(0, 1), (0, 3), (0, 5)] == [(one.partition, one.offset) for one in holes]
+    goods = press.records(PIPELINE, label="good", limit=4)
+    assert [(0, 0), (0, 2), (0, 4), (1, 0)] == [(one.partition, one.offset) for one in goods]
+    assert [3] == [one.offset for one in press.records(PIPELINE, label="hole", offset=3)]
+    again = press.add_replay(
+        PIPELINE,
+        ranges=[OffsetRange(0, 3, 4)],
+        mode="reinfer",
+        sentence="",
+        config_digest="",
+        who="anna",
+    )
+    replay = claim(press, again)
+    path = "/press-a/again/3.jpg"
+    record(press, replay.token, [row(0, 3, label="stain", path=path)])
+    deliver(press, replay)
+    press.commit(replay.id)
+    assert [1, 5] == [one.offset for one in press.records(PIPELINE, label="hole")]
+    assert [3] == [one.offset for one in press.records(PIPELINE, label="stain")]
+
+
+LONG = "x" * 63
+BOUNDS = [
+    "a",
+    "a\ud7ff!",
+    "a\ue000",
+    "a\U0010ffff",
+    "a\U0010ffff\U0010ffff",
+    "b",
+    "A",
+    "\U0010ffff",
+    f"{LONG}yz",
+    f"{LONG}yZ",
+    f"{LONG}y",
+    LONG,
+]
+
+
+@pytest.mark.parametrize("glob", [*BOUNDS, *(f"{name}*" for name in BOUNDS), f"{LONG}?[zZ]"])
+def test_a_beginning_finds_what_looking_at_every_name_finds(press: Ledger, glob: str) -> None:
+    batch = claim(press, plan(press, OffsetRange(0, 0, 99)))
+    record(press, batch.token, [_named(at, name) for at, name in enumerate(BOUNDS)])
+    assert [at for at, name in enumerate(BOUNDS) if fnmatchcase(name, glob)] == _offsets(
+        press, glob
+    )
+
+
+def test_where_more_begin_so_than_are_wanted_the_first_by_name_are_listed(press: Ledger) -> None:
+    names = ["c", "a", "b", "a2", "ab"]
+    batch = claim(press, plan(press, OffsetRange(0, 0, 9)))
+    record(press, batch.token, [_named(at, f"cam{name}") for at, name in enumerate(names)])
+    assert [1, 3] == _offsets(press, "cam*", limit=2)
+    assert [1, 3, 4] == _offsets(press, "cama*")
+
+
+def test_a_path_is_found_also_of_what_holds_no_name(press: Ledger) -> None:
+    refused = row(0, 1, path="/press-a/refused.jpg", quarantine=("empty", ""))
+    deliver(
+        press, judged(press, OffsetRange(0, 0, 2), said=[row(0, 0, path="/press-a/A.jpg"), refused])
+    )
+    assert [0] == _offsets(press, "/press-a/A.jpg")
+    assert [] == _offsets(press, "/press-a/a.jpg")
+    assert [1] == _offsets(press, "/press-a/refused.jpg")
 
 
 def test_records_are_found_by_a_glob_on_name_or_path(press: Ledger) -> None:

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+from fixtures.large_ledger import EACH, analyse, fill
 from fixtures.ledgers import (
     DATABASES,
     DESTINATION,
@@ -28,16 +29,13 @@ from sqlalchemy import Connection, event, text
 from frameferry.domain.offsets import OffsetRange
 from frameferry.ledger import copying, replays
 from frameferry.ledger.database import open_ledger
-from frameferry.ledger.epochs import set_last_id
 from frameferry.ledger.names import find_holders, name_key
 from frameferry.ledger.pipelines import Known
 from frameferry.ledger.store import Ledger
-from frameferry.ledger.tables import batch as batch_table
 from frameferry.ledger.tables import record as record_table
 
-BATCHES, EACH = 500, 2_000
+BATCHES = 500
 RECORDS = BATCHES * EACH
-PRUNED = 20_000
 STATUS_SECONDS = 0.5
 """Generous: on two busy cores the questions of `status` take 10 to 30 ms; a scan takes seconds."""
 _LARGE = "record|current|quarantine|kept_name"
@@ -56,19 +54,6 @@ quarantines holds what is asked for and nothing else.
 """
 _WALKS = {"sqlite": re.compile(r"SEARCH batch USING .*INDEX ix_batch_pipeline \(pipeline_id=\?\)")}
 """All batches of a pipeline that there ever were: nothing where a LIMIT ends it after a few."""
-_SERIES = {
-    "sqlite": "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < {last}) "
-    "{insert} {select} FROM s",
-    "postgresql": "{insert} {select} FROM generate_series(0, {last}) AS s(n)",
-}
-_NOW = {
-    "sqlite": "'2026-11-25T00:00:00.000Z'",
-    "postgresql": "CAST('2026-11-25 00:00:00+00' AS timestamptz)",
-}
-_DIGEST = {
-    "sqlite": "printf('%064d', n)",
-    "postgresql": "lpad(CAST(n AS text), 64, '0')",
-}
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -78,94 +63,10 @@ def million(request, tmp_path_factory) -> Iterator[Ledger]:
         closing(open_ledger(url)) as ledger,
     ):
         register(ledger)
-        fill(ledger)
+        fill(ledger, BATCHES)
+        ledger.commit(carry(ledger, OffsetRange(1, 0, 5)))
+        analyse(ledger)
         yield ledger
-
-
-def fill(ledger: Ledger) -> None:
-    """Make a million delivered records in five hundred committed batches, by the database."""
-    with without_foreign_keys(ledger) as connection:
-        dialect = connection.dialect.name
-        digest, now = _DIGEST[dialect], _NOW[dialect]
-        yes = "1" if dialect == "sqlite" else "true"
-
-        def series(last: int, insert: str, select: str) -> None:
-            template = _SERIES[dialect]
-            connection.execute(text(template.format(last=last - 1, insert=insert, select=select)))
-
-        series(
-            BATCHES,
-            "INSERT INTO batch (id, pipeline_id, generation, kind, attempt, config_digest,"
-            " sentence, planned_at, inferred_at, delivered_at, committed_at, charges,"
-            " record_count, byte_count, infer_seconds, deliver_seconds)",
-            f"SELECT n + 1, 1, 1, 'live', 1, '', '', {now}, {now}, {now}, {now}, 0, {EACH},"
-            f" {EACH * 1000}, 1.0, 1.0",
-        )
-        series(
-            BATCHES,
-            'INSERT INTO batch_range (batch_id, "partition", start_offset, end_offset,'
-            " pipeline_id, generation, is_live_root, seen_to, record_count, offsets_digest)",
-            f"SELECT n + 1, 0, n * {EACH}, (n + 1) * {EACH}, 1, 1, {yes}, (n + 1) * {EACH},"
-            f" {EACH}, 'd'",
-        )
-        series(
-            RECORDS,
-            'INSERT INTO record (id, batch_id, pipeline_id, generation, "partition", "offset",'
-            " timestamp_ms, source_name, destination, remote_path, name_key, size_bytes, sha256,"
-            " label, score, outcome, receipt_how, delivered_at, part_path, intent_attempt,"
-            " intended_at)",
-            f"SELECT n + 1, n / {EACH} + 1, 1, 1, 0, n, 1763000000000 + n, 'cam', '{DESTINATION}',"
-            f" '/press-a/' || n, {digest}, 1000, {digest}, 'good', 0.9, 'delivered', 'size', {now},"
-            f" 'p', 1, {now}",
-        )
-        series(RECORDS, "INSERT INTO current", "SELECT 1, 1, 0, n, n + 1")
-        series(
-            PRUNED,
-            "INSERT INTO kept_name (destination, name_key, pipeline_id, generation,"
-            ' "partition", "offset", sha256)',
-            f"SELECT 'pruned', {digest}, 1, 1, 2, n, {digest}",
-        )
-        series(
-            PRUNED,
-            "INSERT INTO quarantine (record_id, stage, reason, detail, found_at, resolved_at,"
-            " resolved_how, resolved_by)",
-            f"SELECT n + 1, 'infer', 'damaged', '', {now}, {now}, 'replayed', 'anna'",
-        )
-        connection.execute(
-            text(
-                f"UPDATE progress SET planned_offset = {RECORDS}, committed_offset = {RECORDS}"
-                ' WHERE "partition" = 0'
-            )
-        )
-        set_last_id(connection, record_table, RECORDS)
-        set_last_id(connection, batch_table, BATCHES)
-    ledger.commit(carry(ledger, OffsetRange(1, 0, 5)))
-    analyse(ledger)
-
-
-@contextmanager
-def without_foreign_keys(ledger: Ledger) -> Iterator[Connection]:
-    """Write a million rows without looking each one's parents up."""
-    engine = ledger._transactions._writers
-    with engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            raw = connection.connection.driver_connection
-            assert raw is not None
-            raw.execute("PRAGMA foreign_keys = OFF")
-        with connection.begin():
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SET LOCAL session_replication_role = replica"))
-                connection.execute(text("SET LOCAL statement_timeout = 0"))
-            yield connection
-        if connection.dialect.name == "sqlite":
-            raw.execute("PRAGMA foreign_keys = ON")
-
-
-def analyse(ledger: Ledger) -> None:
-    with ledger._transactions.write() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("ANALYZE record, current, batch, batch_range, quarantine"))
-            connection.execute(text("ANALYZE kept_name, tally, progress"))
 
 
 def carry(ledger: Ledger, wanted: OffsetRange) -> int:
@@ -221,6 +122,15 @@ ASKED: dict[str, Callable[[Ledger], object]] = {
     "committed offsets": lambda ledger: ledger.committed_offsets(PIPELINE),
     "one record": lambda ledger: ledger.records(PIPELINE, partition=0, offset=777_777),
     "first records": lambda ledger: ledger.records(PIPELINE, limit=50),
+    "records of a label": lambda ledger: ledger.records(PIPELINE, label="hole", limit=9),
+    "records of no label": lambda ledger: ledger.records(PIPELINE, label="none", limit=9),
+    "records of a name": lambda ledger: ledger.records(PIPELINE, name_glob="cam_4711.jpg"),
+    "records of a name's beginning": lambda ledger: ledger.records(
+        PIPELINE, name_glob="cam_47*", limit=50
+    ),
+    "a record by its path": lambda ledger: ledger.records(
+        PIPELINE, name_glob="/press-a/cam_1-0.jpg"
+    ),
     "quarantine": lambda ledger: ledger.quarantined(PIPELINE),
     "gaps": lambda ledger: ledger.gaps(PIPELINE),
     "last batches": lambda ledger: ledger.last_batches(PIPELINE),

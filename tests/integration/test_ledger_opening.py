@@ -23,10 +23,18 @@ from frameferry.ledger.store import Ledger
 from frameferry.ledger.tables import metadata
 
 
+@pytest.mark.filterwarnings("ignore:.*skipping metadata-specified expression-based:UserWarning")
 def test_the_migrations_make_exactly_the_tables(ledger: Ledger) -> None:
     with ledger._transactions.read() as connection:
         context = MigrationContext.configure(
-            connection, opts={"version_table": schema.VERSION_TABLE, "compare_type": True}
+            connection,
+            opts={
+                "version_table": schema.VERSION_TABLE,
+                "compare_type": True,
+                # Alembic heeds no ddl_if; `test_ledger_million.py` sees that the index is used.
+                "include_name": lambda name, *_: name != "ix_record_source_name",
+                "include_object": lambda _, name, *__: name != "ix_record_source_name",
+            },
         )
         assert compare_metadata(context, metadata) == []
 

@@ -13,8 +13,8 @@ from pyarrow import parquet
 from frameferry.errors import ConfigError
 from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.files import give_name
-from frameferry.ledger.listings import moment
 from frameferry.ledger.pruning import Export
+from frameferry.ledger.searching import moment
 
 SCHEMA: Final = pa.schema(
     [

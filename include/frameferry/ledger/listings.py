@@ -1,19 +1,16 @@
-"""What people ask of the ledger: counts, records, quarantine, the last batches."""
+"""What people ask of the ledger: counts, quarantine, the last batches; records: `searching`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
-from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, func, select
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import UNJUDGED
-from frameferry.domain.state import BatchRow, Counts, QuarantineRow, RecordRow
+from frameferry.domain.state import BatchRow, Counts, QuarantineRow
 from frameferry.ledger.bulk import as_set
 from frameferry.ledger.claims import ranges_of
 from frameferry.ledger.dialects import AnyRow
@@ -22,7 +19,6 @@ from frameferry.ledger.tables import batch, current, gap, quarantine, record
 from frameferry.ledger.tallies import totals
 
 _HAS_A_FILE = ("delivered", "duplicate")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = Counts(
     records=0,
     delivered=0,
@@ -56,42 +52,6 @@ def counts(connection: Connection, name: str) -> Counts:
         labels=dict(sorted(labels.items())),
         reasons=_reasons(connection, known),
     )
-
-
-def list_records(
-    connection: Connection,
-    name: str,
-    *,
-    partition: int | None,
-    offset: int | None,
-    name_glob: str | None,
-    label: str | None,
-    limit: int,
-) -> list[RecordRow]:
-    """List standing rows by partition and offset; see `Ledger.records`."""
-    known = find_pipeline(connection, name)
-    if known is None:
-        return []
-    query = _standing(known, record).order_by(
-        current.c.generation, current.c.partition, current.c.offset
-    )
-    if partition is not None:
-        query = query.where(current.c.partition == partition)
-    if offset is not None:
-        query = query.where(current.c.offset == offset)
-    if label is not None:
-        query = query.where(record.c.label == label)
-    if name_glob is None:
-        return [_record_row(row) for row in connection.execute(query.limit(limit))]
-    pattern = _like(name_glob)
-    likely = or_(
-        record.c.source_name.like(pattern, escape="\\"),
-        record.c.remote_path.like(pattern, escape="\\"),
-    )
-    streaming = connection.execution_options(yield_per=1000)
-    with streaming.execute(query.where(likely)) as rows:
-        matching = (row for row in rows if _matches(row, name_glob))
-        return [_record_row(row) for row in islice(matching, limit)]
 
 
 def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
@@ -158,7 +118,7 @@ def unfinished(connection: Connection, name: str, batch_ids: Sequence[int]) -> l
     return [batch_id for batch_id in batch_ids if batch_id not in done]
 
 
-def _standing(known: Known, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
+def standing(known: Known, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
     """Select from the rows that stand for a pipeline's offsets, of all its generations."""
     generations = range(1, known.generation + 1)
     return (
@@ -186,7 +146,7 @@ def _quarantined(known: Known, *columns: Any) -> Select[Any]:  # noqa: ANN401 - 
 
 def _by_outcome_and_label(known: Known) -> Select[Any]:
     by = (record.c.outcome, record.c.label)
-    return _standing(known, *by, func.count()).group_by(*by)
+    return standing(known, *by, func.count()).group_by(*by)
 
 
 def _reasons(connection: Connection, known: Known) -> dict[str, int]:
@@ -205,44 +165,6 @@ def _lost(connection: Connection, known: Known) -> int:
 def _leaves(connection: Connection, known: Known) -> int:
     query = select(func.count()).where(batch.c.pipeline_id == known.id, batch.c.split_at.is_(None))
     return connection.execute(query).scalar_one()
-
-
-def _record_row(row: AnyRow) -> RecordRow:
-    return RecordRow(
-        partition=row.partition,
-        offset=row.offset,
-        timestamp=moment(row.timestamp_ms),
-        name=row.source_name,
-        size_bytes=row.size_bytes,
-        sha256=row.sha256,
-        label=row.label,
-        score=row.score,
-        model_digest=row.judge_digest,
-        remote_path=row.remote_path,
-        batch=row.batch_id,
-        delivered_at=row.delivered_at,
-    )
-
-
-def moment(timestamp_ms: int) -> datetime | None:
-    """Read Kafka's timestamp; None for none, and for one that no calendar has."""
-    if timestamp_ms < 0:
-        return None
-    try:
-        return _EPOCH + timedelta(milliseconds=timestamp_ms)
-    except OverflowError:
-        return None
-
-
-def _like(glob: str) -> str:
-    """Widen a glob to a LIKE pattern that finds at least as much."""
-    head, bracket, _ = glob.partition("[")
-    escaped = "".join(f"\\{char}" if char in "%_\\" else char for char in head)
-    return escaped.replace("*", "%").replace("?", "_") + ("%" if bracket else "")
-
-
-def _matches(row: AnyRow, glob: str) -> bool:
-    return fnmatchcase(row.source_name or "", glob) or fnmatchcase(row.remote_path, glob)
 
 
 def _batch_row(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> BatchRow:

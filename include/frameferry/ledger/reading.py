@@ -26,6 +26,7 @@ from frameferry.ledger import (
     orphans,
     pipelines,
     replays,
+    searching,
     states,
     topics,
 )
@@ -112,10 +113,12 @@ class Reading:
         List the rows that stand, by partition and offset.
 
         *name_glob* (`*`, `?`, `[…]`, with case) is matched with the source name and with the
-        whole remote path.
+        whole remote path. A whole path and the beginning of a name are found at once, all else
+        takes as long as there are records. Where more names begin so than *limit*, the first by
+        name are listed.
         """
         with self._transactions.read() as connection:
-            return listings.list_records(
+            return searching.list_records(
                 connection,
                 pipeline,
                 partition=partition,

@@ -11,7 +11,7 @@ from frameferry.errors import LedgerConflict
 from frameferry.ledger.engines import SCHEMA
 from frameferry.ledger.transactions import Transactions
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest migration; a test compares it with the scripts."""
 VERSION_TABLE: Final = "frameferry_alembic_version"
 SCRIPTS: Final = Path(__file__).parent / "migrations"

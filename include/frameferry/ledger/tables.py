@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
@@ -23,7 +24,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    collate,
     false,
+    func,
     text,
 )
 from sqlalchemy.types import TypeEngine
@@ -41,6 +44,8 @@ metadata = MetaData(
 
 NAME_INDEX: Final = "uq_record_name"
 """One holder a name: the one index that rivals may run into without a mistake."""
+NAME_HEAD_CHARACTERS: Final = 64
+"""How far PostgreSQL's index of source names looks: a name may be longer than an index entry."""
 RECORD_FILL_PERCENT: Final = 60
 """A record is written once and changed twice: with room in its page, no index is touched again."""
 _ID: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
@@ -349,6 +354,25 @@ Index(
     sqlite_where=record.c.name_key.is_not(None),
     postgresql_where=record.c.name_key.is_not(None),
 )
+Index(
+    "ix_record_label",
+    record.c.pipeline_id,
+    record.c.label,
+    record.c.generation,
+    record.c.partition,
+    record.c.offset,
+    sqlite_where=record.c.label.is_not(None),
+    postgresql_where=record.c.label.is_not(None),
+)
+
+
+def name_head() -> ColumnElement[str]:
+    """Take the beginning of a source name, compared by its bytes, as SQLite does by itself."""
+    return collate(func.substr(record.c.source_name, 1, NAME_HEAD_CHARACTERS), "C")
+
+
+Index("ix_record_source_name", record.c.pipeline_id, record.c.source_name).ddl_if(dialect="sqlite")
+Index("ix_record_source_name", record.c.pipeline_id, name_head()).ddl_if(dialect="postgresql")
 Index(
     "ix_record_duplicate_of",
     record.c.duplicate_of,

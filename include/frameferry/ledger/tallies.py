@@ -83,7 +83,11 @@ def totals(connection: Connection, known: Known) -> list[Total]:
         (outcome, label or None, int(number))
         for outcome, label, number in connection.execute(query)
     ]
-    standing = _standing(record.c.batch_id.in_(_untallied(known))).subquery()
+    # Their numbers first: without fresh statistics PostgreSQL would count all rows there are.
+    open_ids = list(connection.scalars(_untallied(known)))
+    if not open_ids:
+        return found
+    standing = _standing(record.c.batch_id.in_(as_set(connection, open_ids))).subquery()
     rows = select(standing.c.outcome, standing.c.label, func.sum(standing.c.number))
     found += [
         (outcome, label or None, int(number))
