@@ -34,17 +34,18 @@ from benchmarks.pipeline.pictures import heavy_pictures, pictures
 from benchmarks.pipeline.programs import Died, Program
 from benchmarks.pipeline.results import described
 from benchmarks.pipeline.servers import ROOT, FtpSite, bootstrap, embedded, ftp_server
+from benchmarks.pipeline.summary import MEMORY as KEPT
+from benchmarks.pipeline.summary import OLD_DESIGN as OLD
+from benchmarks.pipeline.summary import OURS, renew
 from benchmarks.pipeline.topics import Broker
 from frameferry.stack import stack
 
-KEPT: Final = ROOT / "docs" / "measurements" / "memory.json"
 IMAGES: Final = ROOT / "docs" / "images"
 SHOWN: Final = """\
 ![Peak memory against the size of one batch](images/memory-batch.svg)
 
 ![Peak memory against the batches one server has carried](images/memory-server.svg)"""
 HEAP: Final = "live heap"
-OURS, OLD = "Frameferry", "old design"
 FIRST_PICTURES: Final = 31
 """Of a pipeline that it does not know, the planner dares no more in one batch."""
 OLD_GIGABYTES: Final = (0.1, 0.3, 1.0, 1.5, 2.0, 3.0, 10.0)
@@ -254,6 +255,7 @@ def keep(out: Path | None, content: dict[str, Any]) -> None:
     print(f"written: {points}", flush=True)
     if out is None:
         write_between("memory", SHOWN)
+        renew()
 
 
 def drawn(content: dict[str, Any]) -> dict[str, Drawing]:

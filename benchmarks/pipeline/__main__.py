@@ -19,6 +19,7 @@ from benchmarks.pipeline.documents import write_between
 from benchmarks.pipeline.options import Options, parse
 from benchmarks.pipeline.parts import run_parts
 from benchmarks.pipeline.results import Results, described, settings_of, write
+from benchmarks.pipeline.summary import renew
 from benchmarks.pipeline.table import table
 
 
@@ -38,6 +39,7 @@ def keep(options: Options, results: Results) -> None:
     say(f"written: {options.out}")
     if options.document:
         write_between("benchmark", table(results))
+        renew()
 
 
 def say(text: str) -> None:

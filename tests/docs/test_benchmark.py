@@ -6,10 +6,11 @@ import json
 from xml.etree import ElementTree as ET
 
 from benchmarks import loads, memory
-from benchmarks.pipeline.documents import between
+from benchmarks.pipeline.documents import README, between
 from benchmarks.pipeline.goals import GOALS, judged
 from benchmarks.pipeline.options import KEPT
 from benchmarks.pipeline.results import read
+from benchmarks.pipeline.summary import MARKER, summary
 from benchmarks.pipeline.table import table
 
 
@@ -48,3 +49,8 @@ def test_the_drawings_of_memory_are_made_from_the_kept_points():
         image = (memory.IMAGES / name).read_text(encoding="utf-8")
         assert drawing.svg() == image
         ET.fromstring(image)
+
+
+def test_the_readmes_figures_are_those_that_were_measured():
+    memories = json.loads(memory.KEPT.read_text())
+    assert summary(read(KEPT), memories) == between(MARKER, README)
