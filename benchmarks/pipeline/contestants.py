@@ -13,12 +13,13 @@ import yaml
 
 from benchmarks.pipeline import ledgers
 from benchmarks.pipeline.connector import connector
-from benchmarks.pipeline.loads import Load
+from benchmarks.pipeline.loads import FAR, Load
 from benchmarks.pipeline.loop import REDUCED, reduction
 from benchmarks.pipeline.processor import of_server
 from benchmarks.pipeline.programs import Program
 from benchmarks.pipeline.servers import SCHEDULED_PIPELINES, FtpSite
 from benchmarks.pipeline.topics import Backlog
+from frameferry.delivery.endurance import FAR_CONNECTIONS
 from frameferry.stack import stack
 
 FERRY: Final = "frameferry"
@@ -187,8 +188,12 @@ def folder_of(name: str, load: Load) -> str:
 
 
 def write_pipeline(folder: Path, stage: Stage, pipeline: str, side: str) -> None:
-    """Write a pipeline's file as a user would: defaults, but for the size of a batch."""
+    """
+    Write a pipeline's file as a user would: defaults, but for the size of a batch, and far away
+    as many connections as `frameferry probe` says there.
+    """
     load = stage.load
+    far = {"connections": FAR_CONNECTIONS} if load.part == FAR else {}
     content = {
         "pipeline": pipeline,
         "kafka": {
@@ -196,7 +201,7 @@ def write_pipeline(folder: Path, stage: Stage, pipeline: str, side: str) -> None
             "topic": topic_of(load, scheduled=side == SCHEDULED),
         },
         "model": {"path": str(stage.model)},
-        "deliver": {"connection": stage.site.connection, "base": folder_of(side, load)},
+        "deliver": {"connection": stage.site.connection, "base": folder_of(side, load), **far},
         "batch": {"max_records": load.batch_records},
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -60,6 +61,16 @@ def test_a_good_server_is_fit_and_bears_no_trace(tried):
     assert "each met a whole file" in finding(found, "atomic replace").seen
     assert "MB/s" in finding(found, "speed").seen
     assert "connections" not in verdicts
+
+
+def test_of_a_server_that_is_far_away_it_says_that_more_connections_help(tmp_path, book):
+    with odd_server(tmp_path / "root") as server, FaultProxy(server) as proxy:
+        proxy.before = lambda verb: time.sleep(0.02) if verb == "NOOP" else None
+        found = probe(book, server.connection(port=proxy.port), base="/press/a")
+    speed = finding(found, "speed")
+    assert ("note", "deliver.connections: 8") == (speed.verdict, speed.setting)
+    assert "far away" in speed.seen
+    assert found.is_passed
 
 
 def test_every_sound_server_is_fit_and_bears_no_trace(server, book):
