@@ -5,9 +5,10 @@ Four backlogs, one after the other, on one embedded Spark server at default sett
     make measure-loads ONLY="--scale 0.1 --loads small heavy"
 
 Of each: batches, what failed, the JVM's live heap after each batch (everything collected first,
-asked over its attach socket), and the peak resident memory of the JVM, of one Python worker and of
-the process that delivers. Heavy pictures are small ones padded by comment segments: what is
-measured is carrying, not decoding. Needs 8 GB for Kafka's log and 5 GB for the delivered files.
+asked over its attach socket), the largest Python worker after each batch, and the peak resident
+memory of the JVM, of one Python worker and of the process that delivers. Heavy pictures are small
+ones padded by comment segments: what is measured is carrying, not decoding. Needs 8 GB for Kafka's
+log and 5 GB for the delivered files.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from benchmarks.pipeline import ledgers
 from benchmarks.pipeline.command import Command
 from benchmarks.pipeline.documents import write_between
 from benchmarks.pipeline.heap import live_heap_bytes
 from benchmarks.pipeline.loads import SIZES
-from benchmarks.pipeline.memory import CLIENT, JVM, WORKER, Peaks
+from benchmarks.pipeline.memory import CLIENT, JVM, WORKER, Peaks, kind_of
 from benchmarks.pipeline.pictures import heavy_pictures, pictures
-from benchmarks.pipeline.processor import of_server
+from benchmarks.pipeline.processor import families, of_server
 from benchmarks.pipeline.results import described
 from benchmarks.pipeline.servers import ROOT, FtpSite, bootstrap, embedded, ftp_server
 from benchmarks.pipeline.topics import Broker
@@ -38,6 +41,8 @@ from benchmarks.pipeline.topics import Broker
 KEPT: Final = ROOT / "docs" / "measurements" / "loads.json"
 MEGABYTE: Final = 10**6
 SEED: Final = 1
+FEW: Final = 500
+"""Pictures after which a worker has met all it will meet."""
 
 
 def small() -> list[bytes]:
@@ -80,6 +85,7 @@ class Outcome:
     failed: int = 0
     quarantined: int = 0
     heap_after_each_batch: list[float] = field(default_factory=list)
+    worker_after_pictures: list[tuple[int, float]] = field(default_factory=list)
     peaks: dict[str, float] = field(default_factory=dict)
 
 
@@ -123,7 +129,7 @@ def measure(home: Path, site: FtpSite, broker: Broker, name: str, scale: float) 
     began = time.monotonic()
     with Peaks(command.family) as peaks:
         try:
-            command.carry(len(sizes), lambda _: note_heap(home, outcome))
+            command.carry(len(sizes), lambda found: note(home, found, outcome))
         except RuntimeError as error:
             outcome.gave_up = str(error)
         outcome.peaks = {kind: round(value) for kind, value in peaks.restart().items()}
@@ -149,10 +155,12 @@ def fill(broker: Broker, topic: str, values: Sequence[bytes]) -> list[int]:
     return broker.fill(topic, values, len(values)).sizes
 
 
-def note_heap(home: Path, outcome: Outcome) -> None:
-    """Ask the JVM after a batch; one that does not answer is asked after the next."""
+def note(home: Path, found: ledgers.Progress, outcome: Outcome) -> None:
+    """Look at JVM and workers after a batch; what does not answer is asked after the next."""
     if heap := live_heap_megabytes(home):
         outcome.heap_after_each_batch.append(heap)
+    if worker := worker_megabytes(home):
+        outcome.worker_after_pictures.append((found.delivered, worker))
 
 
 def live_heap_megabytes(home: Path) -> float:
@@ -162,6 +170,16 @@ def live_heap_megabytes(home: Path) -> float:
             with suppress(OSError):
                 return round(live_heap_bytes(process.pid) / MEGABYTE, 1)
     return 0.0
+
+
+def worker_megabytes(home: Path) -> float:
+    """Weigh the largest of the embedded server's Python workers; 0 where there is none."""
+    weights = [0.0]
+    for process in families(of_server("spark", str(home))()):
+        with suppress(psutil.Error):
+            if kind_of(process) == WORKER:
+                weights.append(round(process.memory_info().rss / 2**20))
+    return max(weights)
 
 
 def conclude(home: Path, command: Command, outcome: Outcome) -> None:
@@ -197,8 +215,8 @@ def line(outcome: Outcome) -> str:
 def table(content: dict[str, Any]) -> str:
     """Write the document's table; memory in MB."""
     rows = [
-        "| load | GB | batches | failed | live heap | JVM | one Python worker | delivering |",
-        "|---|---|---|---|---|---|---|---|",
+        "| load | GB | batches | failed | live heap | JVM | a worker | delivering | worker after |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*rows, *map(row, content["loads"])])
 
@@ -209,8 +227,15 @@ def row(load: dict[str, Any]) -> str:
     failed = "gave up" if load["gave_up"] else len(load["failures"]) + load["failed"]
     return (
         f"| {load['load']}: {load['pictures']:,} pictures | {load['megabytes'] / 1000:.1f} "
-        f"| {load['batches']} | {failed} | {min(heap):.0f} to {max(heap):.0f} | {peaks} |"
+        f"| {load['batches']} | {failed} | {min(heap):.0f} to {max(heap):.0f} | {peaks} "
+        f"| {grown(load['worker_after_pictures'])} |"
     )
+
+
+def grown(worker: Sequence[Sequence[float]]) -> str:
+    """Say what a worker weighed after the first batch of at least FEW pictures, and at the end."""
+    early = [one for one in worker if one[0] >= FEW]
+    return "; ".join(f"{count:,.0f}: {weight:.0f}" for count, weight in (early[:1] + early[-1:]))
 
 
 def write(options: argparse.Namespace, outcomes: Sequence[Outcome]) -> None:

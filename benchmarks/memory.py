@@ -49,6 +49,7 @@ HEAP: Final = "live heap"
 FIRST_PICTURES: Final = 31
 """Of a pipeline that it does not know, the planner dares no more in one batch."""
 OLD_GIGABYTES: Final = (0.1, 0.3, 1.0, 1.5, 2.0, 3.0, 10.0)
+DIED: Final = "died"
 _REASON_CHARACTERS: Final = 80
 ANY_SIZE: Final = {"max_records": 10**6, "max_bytes": "1TB", "target_seconds": 1e6}
 
@@ -222,7 +223,7 @@ def old_batch(ground: Ground, topic: str, gigabytes: float) -> Point:
             program.carry(errand(ground, topic, gigabytes))
         except Died as death:
             print(death, flush=True)
-            died = cause(str(death))
+            died = cause(log.read_text(encoding="utf-8", errors="replace"))
         found = peaks.restart()
         program.stop()
     shutil.rmtree(ground.site.root / "old", ignore_errors=True)
@@ -239,11 +240,11 @@ def errand(ground: Ground, topic: str, gigabytes: float) -> dict[str, Any]:
 
 
 def cause(text: str) -> str:
-    """Find what killed a Spark driver in its last words."""
+    """Find what killed a Spark driver in its log."""
     for known in ("maxResultSize", "OutOfMemoryError"):
         if known in text:
             return known
-    return "died"
+    return DIED
 
 
 def keep(out: Path | None, content: dict[str, Any]) -> None:
@@ -297,7 +298,8 @@ def lines(
 ) -> list[Line]:
     ours = sorted((point for point in points if point.side == side), key=lambda each: each.at)
     names = {JVM: "JVM", WORKER: "one Python worker", CLIENT: "delivering process", HEAP: HEAP}
-    died = f", dies: {ours[-1].died}" if ours and ours[-1].died else ""
+    why = ours[-1].died if ours else ""
+    died = {"": "", DIED: ", dies"}.get(why, f", dies: {why}")
     return [
         Line(f"{prefix}{names[kind]}", found, is_dashed, died if kind == JVM else "")
         for kind in kinds

@@ -1,12 +1,14 @@
 """
 Measure how pipelines share one Spark server: one has a backlog, the others a trickle.
 
-    python -m benchmarks.sharing [--pipelines 1 5 20] [--seconds 40]
+    python -m benchmarks.sharing                        writes table and drawings in the documents
+    python -m benchmarks.sharing --pipelines 1 5 --seconds 20 --out FILE
 
 Prints one line a number of pipelines: what Spark takes of memory (proportional set size: what
-processes share is counted once), what the backlog's pipeline judged and delivered a second, and how
-long a picture of a trickle took from Kafka to its receipt, while the backlog lasted. The steps run
-without Airflow, each pipeline in a thread of one process.
+processes share is counted once), how long the first pipeline's first pictures took and the others'
+(median), what the backlog's pipeline judged and delivered a second, and how long a picture of a
+trickle took from Kafka to its receipt, while the backlog lasted. The steps run without Airflow,
+each pipeline in a thread of one process.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 import structlog
@@ -30,7 +32,10 @@ import yaml
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from benchmarks.pipeline.documents import write_between
+from benchmarks.pipeline.drawing import Drawing, Line
 from benchmarks.pipeline.processor import families, of_server
+from benchmarks.pipeline.results import described
 from benchmarks.pipeline.servers import ROOT, bootstrap, embedded
 from frameferry.config.connections import resolve_from_environment
 from frameferry.config.settings import load_pipeline
@@ -42,6 +47,21 @@ from frameferry.pipeline.run import run_until_caught_up
 BACKLOG: Final = 60_000
 TRICKLE_SECONDS: Final = 2.0
 WARM_PICTURES: Final = 64
+KEPT: Final = ROOT / "docs" / "measurements" / "sharing.json"
+IMAGES: Final = ROOT / "docs" / "images"
+MARKER: Final = "sharing"
+HEADS: Final = (
+    "pipelines",
+    "memory, MB",
+    "first pictures of the first, of a further one",
+    "the backlog's images/s",
+    "a trickle's picture to its receipt, median",
+    "95 %",
+)
+TITLES: Final = {
+    "sharing-memory.svg": "Memory of one Spark server against the pipelines on it",
+    "sharing-trickle.svg": "A trickle's picture to its receipt, beside a backlog",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +69,8 @@ class Measured:
     pipelines: int
     spark_mb: int
     workers: int
+    first_seconds: float
+    further_seconds: float | None
     backlog_pictures_per_second: float
     trickle_p50_seconds: float | None
     trickle_p95_seconds: float | None
@@ -61,7 +83,7 @@ def main() -> None:
     parser.add_argument("--pipelines", type=int, nargs="+", default=[1, 5, 20])
     parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--folder", type=Path, default=Path("/tmp"))
-    parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
+    parser.add_argument("--out", type=Path, help="a file for the figures; default: the documents")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     found = []
@@ -69,22 +91,69 @@ def main() -> None:
         with embedded(options.folder, ["kafka", "spark", "ftp"]) as home:
             found.append(measured(home, number, options.seconds))
             print(json.dumps(asdict(found[-1])), flush=True)
-    if options.out:
-        options.out.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
+    content = {"run": described({"seconds": options.seconds}), "found": [*map(asdict, found)]}
+    place = options.out or KEPT
+    place.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if place == KEPT:
+        write_between(MARKER, shown(content))
+        for name, drawing in drawn(content).items():
+            (IMAGES / name).write_text(drawing.svg(), encoding="utf-8")
 
 
-def measured(home: Path, pipelines: int, seconds: float) -> Measured:
+def shown(content: Mapping[str, Any]) -> str:
+    """Write the document's table and drawings."""
+    rows = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
+    rows += [row(each) for each in content["found"]]
+    return "\n".join([*rows, "", *(f"![{title}](images/{name})" for name, title in TITLES.items())])
+
+
+def row(found: Mapping[str, Any]) -> str:
+    waits = (found["trickle_p50_seconds"], found["trickle_p95_seconds"])
+    further = found["further_seconds"]
+    firsts = f"{found['first_seconds']:.1f} s" + (f", {further:.1f} s" if further else "")
+    cells = [
+        str(found["pipelines"]),
+        f"{found['spark_mb']:,}",
+        firsts,
+        f"{found['backlog_pictures_per_second']:.0f}",
+        *(f"{wait:.1f} s" if wait else "" for wait in waits),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def drawn(content: Mapping[str, Any]) -> dict[str, Drawing]:
+    """Make the drawings from kept figures."""
+    keys = {
+        "sharing-memory.svg": {"spark_mb": "Spark's JVM, daemon and workers"},
+        "sharing-trickle.svg": {"trickle_p95_seconds": "95 %", "trickle_p50_seconds": "median"},
+    }
+    units = {"sharing-memory.svg": "MB", "sharing-trickle.svg": "seconds"}
+    return {
+        name: Drawing(
+            title,
+            *("pipelines", units[name]),
+            lines=[Line(said, line(content, key)) for key, said in keys[name].items()],
+            x_marks=[found["pipelines"] for found in content["found"]],
+        )
+        for name, title in TITLES.items()
+    }
+
+
+def line(content: Mapping[str, Any], key: str) -> list[tuple[float, float]]:
+    return [(each["pipelines"], each[key]) for each in content["found"] if each[key] is not None]
+
+
+def measured(home: Path, pipelines: int, lasting: float) -> Measured:
     topics = [f"line-{number:02d}" for number in range(pipelines)]
     producer = filled(topics, WARM_PICTURES)
     with ExitStack() as stack:
         contexts = [stack.enter_context(context(home, topic)) for topic in topics]
-        for ctx in contexts:
-            run_until_caught_up(ctx)
+        first, *further = [seconds(functools.partial(run_until_caught_up, ctx)) for ctx in contexts]
         warm = contexts[0].ledger.counts(topics[0]).delivered
         send(producer, topics[0], BACKLOG)
         began = time.time()
         with carrying(contexts):
-            trickle(producer, topics[1:], until=began + seconds)
+            trickle(producer, topics[1:], until=began + lasting)
             spark = list(families(of_server("spark", str(home))()))
             delivered = contexts[0].ledger.counts(topics[0]).delivered - warm
             elapsed = time.time() - began
@@ -93,10 +162,18 @@ def measured(home: Path, pipelines: int, seconds: float) -> Measured:
         pipelines,
         sum(process.memory_full_info().pss for process in spark) >> 20,
         len(spark) - 1,
+        round(first, 1),
+        round(statistics.median(further), 1) if further else None,
         round(delivered / elapsed, 1),
         round(statistics.median(waits), 2) if waits else None,
         round(waits[int(len(waits) * 0.95)], 2) if waits else None,
     )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
 
 
 @functools.cache

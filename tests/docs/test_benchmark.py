@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree as ET
 
-from benchmarks import loads, memory
+from benchmarks import loads, memory, sharing
 from benchmarks.pipeline.documents import README, between
 from benchmarks.pipeline.goals import GOALS, judged
 from benchmarks.pipeline.options import KEPT
@@ -54,3 +54,10 @@ def test_the_drawings_of_memory_are_made_from_the_kept_points():
 def test_the_readmes_figures_are_those_that_were_measured():
     memories = json.loads(memory.KEPT.read_text())
     assert summary(read(KEPT), memories) == between(MARKER, README)
+
+
+def test_what_is_shown_of_sharing_is_made_from_the_kept_figures():
+    kept = json.loads(sharing.KEPT.read_text())
+    assert sharing.shown(kept) == between(sharing.MARKER)
+    for name, drawing in sharing.drawn(kept).items():
+        assert drawing.svg() == (sharing.IMAGES / name).read_text(encoding="utf-8")
