@@ -82,8 +82,12 @@ class Cluster:
         self._client = open_admin(connection, self._listener)
 
     def close(self) -> None:
-        """Drop the client. May be called twice."""
+        """Drop the client, with what it was asked and has not answered. May be called twice."""
         self._client = None
+
+    def forget(self) -> None:
+        """Forget the troubles that were heard of: what comes is asked by somebody else."""
+        self._listener.forget()
 
     def look(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
         """
