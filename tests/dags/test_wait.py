@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
+import socket
 import threading
+import time
+
+import psutil
+import pytest
+from fixtures.dying_envoys import DyingEnvoys
+from fixtures.polling import poll
 
 LINGER_SECONDS = 2.0
 
@@ -21,7 +30,7 @@ def test_a_trickle_makes_one_batch(ferry, kafka_server, monkeypatch):
 
     topic = ferry.content["kafka"]["topic"]
     call_step(ferry.name, steps.plan)
-    noticed, ask = threading.Event(), wait._readiness
+    noticed, ask = threading.Event(), wait._readiness_by_envoy
 
     def asked(pipeline):
         answer = ask(pipeline)
@@ -29,7 +38,7 @@ def test_a_trickle_makes_one_batch(ferry, kafka_server, monkeypatch):
             noticed.set()
         return answer
 
-    monkeypatch.setattr(wait, "_readiness", asked)
+    monkeypatch.setattr(wait, "_readiness_by_envoy", asked)
     monkeypatch.setattr(wait, "POLL_SECONDS", 0.05)
 
     async def trickle():
@@ -54,3 +63,86 @@ def test_a_question_that_fails_fires_with_the_reason(ferry, monkeypatch):
     )
     event = asyncio.run(first_event(ferry.name, 0))
     assert "Kafka at 127.0.0.1:1" in event.payload["error"]
+
+
+@pytest.fixture
+def dying(airflow_home, monkeypatch):
+    from frameferry.orchestration import wait
+
+    dying = DyingEnvoys()
+    monkeypatch.setattr(wait, "EnvoyCluster", dying)
+    monkeypatch.setattr(wait, "POLL_SECONDS", 0.05)
+    return dying
+
+
+def test_a_look_that_loses_its_envoy_loses_no_wake_up(ferry, kafka_server, dying):
+    """The triggerer lives; the task says why and is tried again; then the trigger fires."""
+    from frameferry.orchestration import wait
+    from frameferry.orchestration.tasks import call_step
+    from frameferry.pipeline import steps
+
+    topic = ferry.content["kafka"]["topic"]
+    call_step(ferry.name, steps.plan)
+    kafka_server.produce(topic, [b"first"])
+    with ferry.context() as ctx:
+        committed = ctx.ledger.committed_offsets(ctx.pipeline)
+        asyncio.run(first_event(ferry.name, 0))
+        asked = list(dying.asked)
+        assert ["look", "mirrored"] == asked
+        files = psutil.Process().num_fds()
+        for by in (signal.SIGKILL, signal.SIGABRT):
+            for at, name in enumerate(asked):
+                dying.begin(at, by)
+                event = asyncio.run(first_event(ferry.name, 0))
+                assert f"ended by signal {by:d}" in event.payload["error"]
+                assert f"its question: {name}" in event.payload["error"]
+                assert "another one asks again by itself" in event.payload["error"]
+                dying.begin()
+                assert {} == asyncio.run(first_event(ferry.name, 0)).payload
+                assert asked == dying.asked
+        assert committed == ctx.ledger.committed_offsets(ctx.pipeline)
+        assert 0 == ctx.ledger.counts(ctx.pipeline).batches
+    (pid,) = wait._ENVOYS.pids
+    assert pid in [child.pid for child in psutil.Process().children()]
+    assert not [
+        child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE
+    ]
+    assert files >= psutil.Process().num_fds()
+
+
+def test_a_cancelled_trigger_gives_its_envoy_back_and_the_loop_is_free(
+    ferry, kafka_server, monkeypatch
+):
+    from frameferry.orchestration import wait
+
+    kafka = ferry.connections["plant_kafka"]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        nobody = {"bootstrap.servers": f"127.0.0.1:{silent.getsockname()[1]}"}
+        monkeypatch.setenv("AIRFLOW_CONN_PLANT_KAFKA", as_json(kafka, nobody))
+
+        async def cancelled():
+            firing = asyncio.create_task(first_event(ferry.name, 0))
+            await asyncio.to_thread(
+                poll, lambda: is_asked(wait._ENVOYS), "the question", seconds=60
+            )
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            assert time.monotonic() - began < 1
+            firing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await firing
+            assert time.monotonic() - began < 2
+
+        asyncio.run(cancelled())
+    poll(lambda: not is_asked(wait._ENVOYS), "the envoy to come back", seconds=60)
+    monkeypatch.setenv("AIRFLOW_CONN_PLANT_KAFKA", as_json(kafka, kafka["extra"]))
+    kafka_server.produce(ferry.content["kafka"]["topic"], [b"first"])
+    assert {} == asyncio.run(first_event(ferry.name, 0)).payload
+
+
+def is_asked(envoys):
+    return any(not envoy.is_free for envoy in envoys._all)
+
+
+def as_json(connection, extra):
+    return json.dumps({**connection, "extra": extra})

@@ -38,6 +38,11 @@ from frameferry.kafka.topics import identified, kept, refuse_compacted, wanted_p
 _LISTEN_SECONDS: Final = 0.05
 _NO_NAME: Final = ""
 """No header has it: names are not asked for."""
+_BEYOND_SECONDS: Final = 60.0
+"""
+So long after ours ends librdkafka's own patience with an admin request: it is never met. An answer
+that crosses that time-out ends the process in librdkafka 2.16 (confluentinc/librdkafka issue 4605).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,12 @@ class Cluster:
         self._client = open_admin(connection, self._listener)
 
     def close(self) -> None:
-        """Drop the client. May be called twice."""
+        """Drop the client, with what it was asked and has not answered. May be called twice."""
         self._client = None
+
+    def forget(self) -> None:
+        """Forget the troubles that were heard of: what comes is asked by somebody else."""
+        self._listener.forget()
 
     def look(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
         """
@@ -149,7 +158,13 @@ class Cluster:
         """
         deadline = Deadline(self._timeout_seconds)
         since_ms = moment.timestamp() * 1000
-        reader = RangeReader(self._connection, topic, wanted, filename_header=_NO_NAME)
+        reader = RangeReader(
+            self._connection,
+            topic,
+            wanted,
+            filename_header=_NO_NAME,
+            stall_seconds=self._timeout_seconds,
+        )
         for record in reader:
             if record.timestamp_ms >= since_ms:
                 return record.offset
@@ -330,4 +345,5 @@ class Cluster:
 
 
 def _within(deadline: Deadline) -> dict[str, float]:
-    return {"request_timeout": deadline.left}
+    """Leave the giving up to `_result`, which drops the question with its client."""
+    return {"request_timeout": deadline.left + _BEYOND_SECONDS}

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from frameferry.kafka.envoy_cluster import EnvoyCluster
+from frameferry.kafka.envoys import Envoys
 from frameferry.orchestration.tasks import call_step
-from frameferry.pipeline import steps
+from frameferry.pipeline import context, steps
 from frameferry.planning.readiness import Readiness
 
 POLL_SECONDS = 3.0
 """How often Kafka and the ledger are asked while there is nothing to do."""
 _PATIENCE = timedelta(days=365)
+_ENVOYS: Final = Envoys()
+"""Those of the triggerer: librdkafka, which may end a process, is never in it."""
+_THREADS: Final = ThreadPoolExecutor(32, thread_name_prefix="frameferry-wait")
+"""Of our own: those that wait for a silent Kafka would take all that Airflow's triggers share."""
 
 
 class BacklogTrigger(BaseTrigger):
@@ -41,7 +50,7 @@ class BacklogTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask until there is work; a failing question is an event too, so that the task says it."""
-        ask = sync_to_async(_readiness, thread_sensitive=False)
+        ask = sync_to_async(_readiness_by_envoy, thread_sensitive=False, executor=_THREADS)
         try:
             while not (await ask(self.pipeline)).now:  # noqa: ASYNC110 - Kafka and the ledger ring no event
                 await asyncio.sleep(POLL_SECONDS)
@@ -79,13 +88,24 @@ class WaitForBacklog(BaseOperator):
             raise AirflowException(event["error"])
 
 
-def _readiness(pipeline: str) -> Readiness:
+def _readiness_by_envoy(pipeline: str) -> Readiness:
+    """Ask from the triggerer, which other triggers live in: Kafka is asked in another process."""
+    return _readiness(pipeline, _wait_by_envoy)
+
+
+def _wait_by_envoy(ctx: context.Context) -> Readiness:
+    return steps.wait(replace(ctx, open_cluster=partial(EnvoyCluster, _ENVOYS)))
+
+
+def _readiness(
+    pipeline: str, wait: Callable[[context.Context], Readiness] = steps.wait
+) -> Readiness:
     """
     Ask, and let every trouble be tried again later, also one that waits for a person.
 
     A task that failed at once would end its run, and the next one would begin at once.
     """
     try:
-        return call_step(pipeline, steps.wait)
+        return call_step(pipeline, wait)
     except AirflowFailException as error:
         raise AirflowException(str(error)) from error

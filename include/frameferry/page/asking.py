@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from frameferry.config.connections import ConnectionResolver
 from frameferry.config.settings import PipelineSettings
+from frameferry.kafka.envoy_cluster import EnvoyCluster
+from frameferry.kafka.envoys import Envoys
 from frameferry.page.survey import Ask
 from frameferry.pipeline.context import open_context
 from frameferry.pipeline.status import status
@@ -14,11 +17,19 @@ from frameferry.pipeline.status import status
 KAFKA_TIMEOUT_SECONDS = 3.0
 
 
-def ask_with(resolve: ConnectionResolver) -> Ask:
-    """Make the question that a Surveyor puts to each pipeline; *resolve* finds connections."""
+def ask_with(resolve: ConnectionResolver, envoys: Envoys | None = None) -> Ask:
+    """
+    Make the question that a Surveyor puts to each pipeline; *resolve* finds connections.
+
+    Kafka is asked by *envoys* (None: by some of its own), since the page's process serves others.
+    """
+    open_cluster = partial(EnvoyCluster, envoys or Envoys())
 
     def ask(settings: PipelineSettings) -> dict[str, Any]:
         with open_context(settings, resolve) as ctx:
-            return status(replace(ctx, kafka_timeout_seconds=KAFKA_TIMEOUT_SECONDS))
+            patient = replace(
+                ctx, kafka_timeout_seconds=KAFKA_TIMEOUT_SECONDS, open_cluster=open_cluster
+            )
+            return status(patient)
 
     return ask

@@ -1,0 +1,309 @@
+"""Envoys ask a real broker as a cluster does, and may die of it: only they."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+from fixtures.kafka import KafkaServer
+from fixtures.polling import poll
+from fixtures.questions import QUESTIONS
+
+from frameferry.config.connections import KafkaConnection
+from frameferry.errors import ConnectionMissing, KafkaUnavailable, TopicMissing
+from frameferry.kafka import envoy_cluster, envoys
+from frameferry.kafka.cluster import Cluster
+from frameferry.kafka.envoy_cluster import EnvoyCluster
+from frameferry.kafka.envoys import Envoys
+
+CHILD = Path(__file__).parents[1] / "fixtures/asking_child.py"
+SIGNALS = {"killed": signal.SIGKILL, "aborted": signal.SIGABRT}
+
+
+@pytest.fixture
+def some() -> Iterator[Envoys]:
+    """Envoys of which nothing is left: no process, no zombie, no open file."""
+    files, children = psutil.Process().num_fds(), psutil.Process().children()
+    some = Envoys()
+    yield some
+    some.close()
+    assert [] == some.pids
+    assert children == psutil.Process().children()
+    poll(lambda: psutil.Process().num_fds() <= files, "the end of open files", seconds=5)
+
+
+@pytest.fixture
+def topic(kafka_server: KafkaServer) -> str:
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [b"x"] * 3)
+    return topic
+
+
+@pytest.fixture
+def silent() -> Iterator[KafkaConnection]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield connection(f"127.0.0.1:{server.getsockname()[1]}")
+
+
+def connection(servers: str, **options: str) -> KafkaConnection:
+    dotted = {name.replace("_", "."): value for name, value in options.items()}
+    return KafkaConnection(conn_id="plant_kafka", options={"bootstrap.servers": servers, **dotted})
+
+
+def test_all_that_a_cluster_can_be_asked_an_envoy_is_asked() -> None:
+    public = {name for name in vars(Cluster) if not name.startswith("_")}
+    assert public <= set(vars(EnvoyCluster))
+    assert public == {*QUESTIONS, "close", "forget"}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_an_envoy_brings_the_answer_of_a_cluster(
+    kafka_server: KafkaServer, some: Envoys, topic: str, name: str
+) -> None:
+    ask = QUESTIONS[name]
+    with closing(Cluster(kafka_server.connection)) as here:
+        QUESTIONS["mirror"](here, topic)
+        expected = ask(here, topic)
+    with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+        assert expected == ask(there, topic)
+
+
+def test_an_envoy_brings_the_errors_of_a_cluster_and_lives(
+    kafka_server: KafkaServer, some: Envoys
+) -> None:
+    with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+        (pid,) = some.pids
+        with pytest.raises(TopicMissing, match=r"topic 'no-such-topic': .*kafka.topic") as error:
+            there.look("no-such-topic", None)
+        assert "mend kafka.topic" in error.value.remedy
+    senseless = connection(kafka_server.bootstrap_servers, no_such_option="1")
+    with pytest.raises(ConnectionMissing, match=r"no\.such\.option"):
+        EnvoyCluster(some, senseless)
+    with closing(EnvoyCluster(some, kafka_server.connection)):
+        assert [pid] == some.pids
+
+
+@pytest.mark.parametrize("how", SIGNALS)
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_an_envoy_that_dies_in_a_question_takes_nobody_with_it(
+    kafka_server: KafkaServer,
+    some: Envoys,
+    silent: KafkaConnection,
+    topic: str,
+    name: str,
+    how: str,
+) -> None:
+    with closing(EnvoyCluster(some, silent, timeout_seconds=60)) as there:
+        (pid,) = some.pids
+        envoy = there._envoy
+        assert envoy is not None
+        with ThreadPoolExecutor() as other:
+            asked = other.submit(QUESTIONS[name], there, "t")
+            poll(lambda: not envoy.is_free, "the question")
+            os.kill(pid, SIGNALS[how])
+            with pytest.raises(KafkaUnavailable) as error:
+                asked.result()
+        assert f"ended by signal {SIGNALS[how]:d}" in error.value.what
+        assert f"its question: {name}" in error.value.what
+        assert silent.bootstrap_servers in error.value.what
+        assert [] == some.pids
+    with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+        assert [pid] != some.pids
+        QUESTIONS[name](there, topic)
+
+
+def test_the_next_question_of_the_same_cluster_is_put_by_another_envoy(
+    kafka_server: KafkaServer, some: Envoys, topic: str
+) -> None:
+    with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+        before = there.look(topic, None)
+        os.kill(some.pids[0], signal.SIGKILL)
+        with pytest.raises(KafkaUnavailable, match=r"signal 9 .*asks again by itself"):
+            there.look(topic, None)
+        assert before == there.look(topic, None)
+
+
+def test_one_that_dies_at_rest_is_not_noticed(
+    kafka_server: KafkaServer, some: Envoys, topic: str
+) -> None:
+    for number in (signal.SIGKILL, signal.SIGABRT):
+        with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+            there.look(topic, None)
+        os.kill(some.pids[0], number)
+    with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+        there.look(topic, None)
+
+
+def test_a_stopped_one_is_ended_and_its_late_answer_is_nobodys(
+    kafka_server: KafkaServer, some: Envoys, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A late answer that the next one got would be another topic's watermarks."""
+    monkeypatch.setattr(envoy_cluster, "_GRACE_SECONDS", 0.5)
+    empty = kafka_server.create_topic()
+    with closing(EnvoyCluster(some, kafka_server.connection, timeout_seconds=1)) as there:
+        (pid,) = some.pids
+        psutil.Process(pid).suspend()
+        with pytest.raises(KafkaUnavailable, match=r"no answer within 2\.5 s and was ended"):
+            there.look(topic, None)
+        assert not psutil.pid_exists(pid)
+        assert 0 == there.look(empty, None).watermarks[0].end
+
+
+def test_one_that_is_stopped_at_rest_is_passed_over(
+    kafka_server: KafkaServer, some: Envoys, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envoy_cluster, "_GRACE_SECONDS", 0.5)
+    with closing(EnvoyCluster(some, kafka_server.connection)):
+        (pid,) = some.pids
+    psutil.Process(pid).suspend()
+    with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+        assert 3 == there.look(topic, None).watermarks[0].end
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_question_that_is_larger_than_the_line_ends_at_a_stopped_one(
+    kafka_server: KafkaServer, some: Envoys, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frameferry.kafka.envoy._STALL_SECONDS", 1)
+    with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+        psutil.Process(some.pids[0]).suspend()
+        with pytest.raises(KafkaUnavailable, match="its question: mirrored"):
+            there.mirrored("g", topic, range(1_000_000))
+
+
+def test_a_life_is_bounded_in_sessions_in_memory_and_in_idleness(
+    kafka_server: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(some: Envoys, times: int) -> list[int]:
+        seen = []
+        for _ in range(times):
+            with closing(EnvoyCluster(some, kafka_server.connection)):
+                seen += some.pids
+        return seen
+
+    with closing(Envoys(sessions=2)) as some:
+        first, second, third = asked(some, 3)
+        assert first == second != third
+    monkeypatch.setattr(envoys, "RESIDENT_BYTES", 1)
+    with closing(Envoys()) as some:
+        assert 2 == len(set(asked(some, 2)))
+    monkeypatch.undo()
+    with closing(Envoys(idle_seconds=0.2)) as some:
+        asked(some, 1)
+        poll(lambda: not some.pids, "the end of an idle envoy")
+        assert [] == psutil.Process().children()[1:]
+
+
+def test_one_that_died_at_rest_leaves_no_zombie(kafka_server: KafkaServer) -> None:
+    with closing(Envoys(idle_seconds=600)) as some:
+        some._idle_seconds = 0.2
+        with closing(EnvoyCluster(some, kafka_server.connection)):
+            (pid,) = some.pids
+        some._idle_seconds = 600
+        os.kill(pid, signal.SIGKILL)
+        poll(lambda: not psutil.pid_exists(pid), "the end of the zombie", seconds=5)
+
+
+def test_envoys_are_few_and_a_silent_kafka_keeps_no_other_waiting(
+    kafka_server: KafkaServer, some: Envoys, silent: KafkaConnection, topic: str
+) -> None:
+    def ask_nobody() -> str:
+        try:
+            with closing(EnvoyCluster(some, silent, timeout_seconds=4)) as nobody:
+                nobody.look("t", None)
+        except KafkaUnavailable as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(16) as others:
+        began = time.monotonic()
+        asked = [others.submit(ask_nobody) for _ in range(16)]
+        poll(lambda: len(some.pids) == envoys.AT_ONCE_EACH, "the envoys", every=0.01)
+        with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+            assert 3 == there.look(topic, None).watermarks[0].end
+            assert envoys.AT_ONCE_EACH + 1 == len(some.pids)
+        assert not any(answer.done() for answer in asked)
+        # Those in line have the answer of those before them, and do not wait for one more.
+        assert all("gave no answer within" in answer.result() for answer in asked)
+        assert time.monotonic() - began < 7
+
+
+def test_no_secret_is_in_its_arguments_or_its_environment(
+    kafka_server: KafkaServer, some: Envoys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_PLANT_KAFKA", '{"password": "hush-hush"}')
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://u:hush-hush@h/d")
+    monkeypatch.setenv("FRAMEFERRY_LEDGER_URL", "postgresql://u:hush-hush@h/d")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
+    secretive = connection(
+        kafka_server.bootstrap_servers,
+        sasl_username="u",
+        sasl_password="hush-hush",
+        security_protocol="sasl_plaintext",
+        sasl_mechanism="PLAIN",
+    )
+    with closing(EnvoyCluster(some, secretive)) as there:
+        process = psutil.Process(some.pids[0])
+        assert "hush-hush" not in str(process.cmdline())
+        assert "hush-hush" not in str(process.environ())
+        assert "PATH" in process.environ()
+        with pytest.raises(KafkaUnavailable, match="refused the log-in") as error:
+            there.look("t", None)
+    assert "hush-hush" not in str(error.value)
+
+
+def test_it_ends_with_the_process_that_asks_also_in_a_question(silent: KafkaConnection) -> None:
+    argv = [sys.executable, str(CHILD), silent.bootstrap_servers]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        envoy = psutil.Process(int(child.stdout.readline()))
+        child.kill()
+        poll(partial(is_over, envoy), "the envoy's end", seconds=10)
+
+
+def is_over(process: psutil.Process) -> bool:
+    """Say whether it ended; a container may have nobody who buries it."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_forked_child_has_envoys_of_its_own(
+    kafka_server: KafkaServer, some: Envoys, topic: str
+) -> None:
+    """On one line, two processes would get each other's answers."""
+    with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+        (mine,) = some.pids
+        child = os.fork()
+        if child == 0:
+            os._exit(_answered_in_a_child(some, kafka_server.connection, topic, mine))
+        assert (child, 0) == os.waitpid(child, 0)
+        assert 3 == there.look(topic, None).watermarks[0].end
+        assert [mine] == some.pids
+
+
+def _answered_in_a_child(some: Envoys, to: KafkaConnection, topic: str, parents: int) -> int:
+    with closing(some), closing(EnvoyCluster(some, to)) as there:
+        is_whole = there.look(topic, None).watermarks[0].end == 3
+        return 0 if is_whole and parents not in some.pids and len(some.pids) == 1 else 1
+
+
+def test_a_program_that_cannot_start_is_said(
+    kafka_server: KafkaServer, some: Envoys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frameferry.kafka.envoy._PROGRAM", "frameferry.no_such_program")
+    with pytest.raises(KafkaUnavailable, match="ended with exit status 1"):
+        EnvoyCluster(some, kafka_server.connection)
+    monkeypatch.setattr(sys, "executable", "/no/such/interpreter")
+    with pytest.raises(KafkaUnavailable, match="could not be started"):
+        EnvoyCluster(some, kafka_server.connection)
