@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import psutil
 import pytest
@@ -125,6 +126,7 @@ def test_a_cancelled_trigger_gives_its_envoy_back_and_the_loop_is_free(
             await asyncio.to_thread(
                 poll, lambda: is_asked(wait._ENVOYS), "the question", seconds=60
             )
+            assert 1 == wait._WAITING._count
             began = time.monotonic()
             await asyncio.sleep(0)
             assert time.monotonic() - began < 1
@@ -134,10 +136,23 @@ def test_a_cancelled_trigger_gives_its_envoy_back_and_the_loop_is_free(
             assert time.monotonic() - began < 2
 
         asyncio.run(cancelled())
+    assert 0 == wait._WAITING._count
     poll(lambda: not is_asked(wait._ENVOYS), "the envoy to come back", seconds=60)
     monkeypatch.setenv("AIRFLOW_CONN_PLANT_KAFKA", as_json(kafka, kafka["extra"]))
     kafka_server.produce(ferry.content["kafka"]["topic"], [b"first"])
     assert {} == asyncio.run(first_event(ferry.name, 0)).payload
+
+
+def test_many_that_wait_look_less_often_so_that_all_of_them_cost_the_same():
+    from frameferry.orchestration.wait import Waiting
+
+    waiting = Waiting()
+    for count, seconds in ((1, 3.0), (99, 3.0), (500, 500 / 33)):
+        with ExitStack() as stack:
+            for _ in range(count):
+                stack.enter_context(waiting.one_more())
+            assert seconds == waiting.pause_seconds
+    assert 3.0 == waiting.pause_seconds
 
 
 def is_asked(envoys):

@@ -27,7 +27,7 @@ CHILD = Path(__file__).parents[1] / "fixtures/impatient_child.py"
 
 
 def test_answers_that_cross_our_patience_end_no_process(kafka_server: KafkaServer) -> None:
-    """librdkafka's own time-out, were it as short as ours, would end it within two seconds."""
+    """librdkafka's own time-out, which an answer must not cross, is never met."""
     topic = kafka_server.create_topic()
     argv = [sys.executable, str(CHILD), kafka_server.bootstrap_servers, topic, str(SECONDS)]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as child:

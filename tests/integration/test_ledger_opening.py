@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,48 @@ def test_an_empty_database_opened_by_many_at_once_is_migrated_once(
         assert len({ledger.epoch() for ledger in opened}) == 1
         for ledger in opened:
             ledger.close()
+
+
+def test_opening_again_compiles_no_statement_again(ledger_url: str) -> None:
+    with closing(open_ledger(ledger_url)) as first:
+        first.pipeline_state("press-a")
+        compiled = first._transactions._engine
+    with closing(open_ledger(ledger_url)) as second:
+        assert second._transactions._engine is compiled
+
+
+def test_a_ledger_that_was_exchanged_meanwhile_is_the_one_that_is_opened(tmp_path: Path) -> None:
+    mine, other = (tmp_path / f"{name}.db" for name in ("mine", "other"))
+    epochs = []
+    for place in (mine, other):
+        with closing(open_ledger(f"sqlite:///{place}")) as ledger:
+            epochs.append(ledger.epoch())
+    for end in ("", "-wal", "-shm"):
+        mine.with_name(f"mine.db{end}").unlink(missing_ok=True)
+    other.rename(mine)
+    with closing(open_ledger(f"sqlite:///{mine}")) as ledger:
+        assert epochs[1] == ledger.epoch()
+
+
+def test_a_forked_child_leaves_its_parents_connections_alone(ledger_url: str) -> None:
+    with closing(open_ledger(ledger_url)) as parent:
+        before = _held(parent)
+        child = os.fork()
+        if not child:
+            with closing(open_ledger(ledger_url)) as own:
+                is_other = own.epoch() != parent.epoch()
+            os._exit(is_other)
+        assert 0 == os.waitpid(child, 0)[1]
+        assert before == _held(parent)
+        assert parent.epoch()
+
+
+def _held(ledger: Ledger) -> int:
+    """Tell the connection that a read takes from the pool: PostgreSQL's process, or the object."""
+    with ledger._transactions._engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            return int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
+        return id(connection.connection.driver_connection)
 
 
 def test_opening_again_keeps_epoch_and_content(ledger_url: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
+import weakref
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +22,16 @@ SCHEMA: Final = "frameferry"
 """PostgreSQL: everything of ours lives here, the migrations' version too."""
 _WRITES: Final = "frameferry_writes"
 _BUSY_POLL_SECONDS: Final = 0.05
+_KEPT: Final = 4
+"""Engines of other databases than the last few are made anew."""
 
 
 def make_engine(url: str) -> Engine:
     """
     Make an engine; SQLite's file and folder are made where they are missing.
+
+    Who opens a ledger again and again, as who waits does, gets the same engine, which has compiled
+    its statements; its connections are new after each `dispose`.
 
     Raises:
         ConfigError: The URL is none of SQLite's (a file) or PostgreSQL's.
@@ -31,9 +39,13 @@ def make_engine(url: str) -> Engine:
         LedgerUnavailable: The file cannot be opened now.
     """
     parsed = _parsed(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
-    return _postgresql(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        return _postgresql(parsed)
+    path = Path(str(parsed.database))
+    _make_folder(path)
+    engine = _sqlite(parsed)
+    _switch_to_wal(engine, path)
+    return engine
 
 
 def refuse_missing(url: str) -> None:
@@ -93,17 +105,31 @@ _MISSING_REMEDY: Final = (
 )
 
 
-def _sqlite(url: URL) -> Engine:
-    path = Path(str(url.database))
+def _make_folder(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         msg = f"the ledger's folder cannot be made: {error}"
         raise ConfigError(msg, remedy=_URL_REMEDY) from error
+
+
+@lru_cache(_KEPT)
+def _sqlite(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _sqlite_session)
     event.listen(engine, "begin", _sqlite_begin)
-    _switch_to_wal(engine, path)
+    return _kept(engine)
+
+
+def _kept(engine: Engine) -> Engine:
+    """Let a forked child have connections of its own; these are its parent's."""
+    held = weakref.ref(engine)
+
+    def forget() -> None:
+        if (mine := held()) is not None:
+            mine.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget)
     return engine
 
 
@@ -156,6 +182,7 @@ def _journal_mode(engine: Engine) -> str:
         raw.close()
 
 
+@lru_cache(_KEPT)
 def _postgresql(url: URL) -> Engine:
     engine = create_engine(
         url,
@@ -172,7 +199,7 @@ def _postgresql(url: URL) -> Engine:
         hide_parameters=True,
     )
     event.listen(engine, "begin", _postgresql_begin)
-    return engine
+    return _kept(engine)
 
 
 def _postgresql_begin(connection: Connection) -> None:
