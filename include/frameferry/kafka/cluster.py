@@ -80,6 +80,11 @@ class Cluster:
         """Drop the client. May be called twice."""
         self._client = None
 
+    @property
+    def throttled_seconds(self) -> float:
+        """How long a quota held back what was asked of it; 0 where none did."""
+        return self._listener.throttling.seconds
+
     def look(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
         """
         Read a topic's identity and watermarks; it is never created by being asked for.
