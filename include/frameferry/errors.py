@@ -5,6 +5,7 @@ FrameferryError
 ├── TransientError            the same step may succeed later: Airflow retries it
 │   ├── ConnectionUnresolved      Airflow has no such connection, or could not be asked
 │   ├── KafkaUnavailable          no broker answered in time
+│   │   └── KafkaThrottled            a quota of Kafka's holds back more than there is time for
 │   ├── SparkUnavailable          no Spark server answered
 │   │   └── SparkLost                 the Spark server went away during a judge job
 │   ├── JudgingFailed             the judge job raised, died or passed its deadline
@@ -85,6 +86,10 @@ class ConnectionUnresolved(TransientError):
 
 class KafkaUnavailable(TransientError):
     """No broker answered in time."""
+
+
+class KafkaThrottled(KafkaUnavailable):
+    """A quota of Kafka's holds back more than there is time for."""
 
 
 class SparkUnavailable(TransientError):

@@ -326,20 +326,3 @@ def test_pictures_of_fifty_megabytes_come_whole(kafka_server: KafkaServer) -> No
     kafka_server.produce(topic, values)
     for record in reader(kafka_server, topic, 0, 3):
         assert record.value == values[record.offset]
-
-
-def test_a_quota_makes_it_slow_and_not_fail_however_short_the_patience(
-    kafka_server: KafkaServer,
-) -> None:
-    topic = kafka_server.create_topic()
-    values = [bytes([n]) * 2_000_000 for n in range(2)]
-    kafka_server.produce(topic, values)
-    kafka_server.limit("slow-client", 300_000)
-    options = {**kafka_server.connection.options, "client.id": "slow-client"}
-    slow = KafkaConnection(conn_id="plant_kafka", options=options)
-    reading = RangeReader(
-        slow, topic, OffsetRange(0, 0, 2), filename_header="filename", stall_seconds=1.5
-    )
-    began = time.monotonic()
-    assert values == [record.value for record in reading]
-    assert time.monotonic() - began > 5

@@ -26,6 +26,7 @@ ASKED = [
     "offsets_at",
     "first_timestamps",
     "first_timestamps",
+    "throttled_seconds",
     "mirrored",
 ]
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -122,6 +123,26 @@ def test_one_that_dies_at_once_is_said_with_the_end_of_its_log(spawn, tmp_path):
 def test_one_that_never_answers_is_given_up(spawn, tmp_path):
     with pytest.raises(StackError, match=r"broker did not answer within 0 s"):
         wait(spawn(STAYS), tmp_path / "server.log", seconds=0.1)
+
+
+WRITES_ON = (
+    "import time\nfor n in range(10**6): print('still loading', n, flush=True); time.sleep(0.02)"
+)
+
+
+def test_one_that_is_slow_but_goes_on_writing_is_waited_for(spawn, tmp_path):
+    log = tmp_path / "server.log"
+    spawned = spawn(WRITES_ON)
+    poll(lambda: log.stat().st_size, "its first line")
+    answers = time.monotonic() + 1.5
+    wait(spawned, log, ready=lambda: time.monotonic() > answers, seconds=0.8)
+
+
+def test_one_that_writes_for_ever_and_never_answers_is_given_up_all_the_same(spawn, tmp_path):
+    began = time.monotonic()
+    with pytest.raises(StackError, match="broker did not answer within"):
+        wait(spawn(WRITES_ON), tmp_path / "server.log", seconds=0.8)
+    assert 4 * 0.8 <= time.monotonic() - began < 20
 
 
 def test_waiting_ends_when_it_is_cancelled(spawn, tmp_path):

@@ -27,9 +27,8 @@ def show_accounts(
     console: Console, accounts: Sequence[Account], seconds: Mapping[str, float]
 ) -> None:
     """Print the table of all pipelines, the problems, and the times since the command."""
-    well = all_well(accounts)
     table = Table(
-        title="Every picture accounted for" if well else "NOT every picture is accounted for",
+        title=_title(accounts),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -46,12 +45,14 @@ def show_accounts(
             _listed(one.counts.labels),
             str(one.counts.batches),
             f"{one.committed}/{one.ends}",
-            f"{seconds.get(one.pipeline, 0.0):.0f}",
+            f"{seconds[one.pipeline]:.0f}" if one.pipeline in seconds else "-",
         )
     console.print(table)
     for one in accounts:
         for problem in one.problems:
             console.print(f"[red]{one.pipeline}: {problem}[/]", highlight=False)
+        for line in one.late:
+            console.print(f"[yellow]{one.pipeline}: {line}[/]", highlight=False)
 
 
 def show_seconds(console: Console, seconds: Mapping[str, float]) -> None:
@@ -86,7 +87,15 @@ def show_doors(console: Console, state: Mapping[str, Any]) -> None:
 
 def all_well(accounts: Sequence[Account]) -> bool:
     """Say whether every picture of every pipeline is accounted for."""
-    return bool(accounts) and not any(one.problems for one in accounts)
+    return bool(accounts) and not any(one.problems or one.late for one in accounts)
+
+
+def _title(accounts: Sequence[Account]) -> str:
+    if all_well(accounts):
+        return "Every picture accounted for"
+    if accounts and not any(one.problems for one in accounts):
+        return "Not every picture has arrived yet"
+    return "NOT every picture is accounted for"
 
 
 def _quarantined(one: Account) -> str:

@@ -6,10 +6,10 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -22,18 +22,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from frameferry.config.connections import resolve_from_environment
 from frameferry.config.folder import find_pipeline
 from frameferry.config.home import home, pipelines_folder
-from frameferry.demo.account import Account, account, is_carried
+from frameferry.demo.account import NOTHING, Account, account, answered, is_carried
+from frameferry.demo.patience import Patience
 from frameferry.demo.pictures import DemoPicture, demo_pictures
 from frameferry.demo.producer import create_topics, produce_missing
 from frameferry.demo.report import all_well, show_accounts, show_doors, show_seconds
 from frameferry.domain.state import Counts
 from frameferry.errors import FrameferryError
 from frameferry.pipeline.context import Context, open_context
-from frameferry.stack import stack
+from frameferry.stack import airflow, stack
 from frameferry.stack.state import StackState
 
 PIPELINES = ("press-a", "paint-b")
-STALLED_SECONDS = 600.0
 _POLL_SECONDS = 0.5
 
 
@@ -42,12 +42,14 @@ class Clock:
     """
     Seconds since the command at which each thing happened; the first time counts.
 
-    `before` is what each pipeline's ledger held when it began, from earlier rounds.
+    `before` is what each pipeline's ledger held when the command began, `base` when its round did,
+    which an earlier command may have begun.
     """
 
     started: float = field(default_factory=time.time)
     moments: dict[str, float] = field(default_factory=dict)
     before: dict[str, Counts] = field(default_factory=dict)
+    base: dict[str, Counts] = field(default_factory=dict)
 
     def mark(self, what: str, moment: float | None = None) -> None:
         """Note that something happened, now or at a time of the wall clock."""
@@ -106,9 +108,10 @@ def _carry(console: Console, clock: Clock) -> list[Account]:
         _wait_for(kafka_is_up, starting)
         _use_stack()
         clock.before = _counts()
+        clock.base = _Round.base(clock.before)
         pictures = _produced(drawing, clock)
         console.print(f"  {len(pictures)} pictures are in Kafka")
-        return _followed(console, pictures, starting, clock)
+        return _followed(console, _Pictures(pictures, current), starting, clock)
 
 
 @contextmanager
@@ -129,7 +132,7 @@ def _wait_for(kafka_is_up: Event, starting: Future[StackState]) -> None:
 
 
 def _followed(
-    console: Console, pictures: Sequence[DemoPicture], starting: Future[StackState], clock: Clock
+    console: Console, pictures: _Pictures, starting: Future[StackState], clock: Clock
 ) -> list[Account]:
     with ExitStack() as opened:
         contexts = [opened.enter_context(_context(name)) for name in PIPELINES]
@@ -160,12 +163,12 @@ def _all_pictures(rounds: int) -> list[DemoPicture]:
 def _watch(
     console: Console,
     contexts: Sequence[Context],
-    pictures: Sequence[DemoPicture],
+    pictures: _Pictures,
     starting: Future[StackState],
     clock: Clock,
 ) -> None:
     """Follow the ledger until every picture has an answer, or nothing moves for too long."""
-    wanted = {ctx.pipeline: sum(p.pipeline == ctx.pipeline for p in pictures) for ctx in contexts}
+    wanted = {ctx.pipeline: len(pictures.fresh(ctx.pipeline)) for ctx in contexts}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -174,19 +177,33 @@ def _watch(
     )
     with Progress(*columns, console=console) as progress:
         bars = {name: progress.add_task(name, total=total) for name, total in wanted.items()}
-        waiting, last, moved = list(contexts), -1, time.monotonic()
-        while waiting and time.monotonic() - moved < STALLED_SECONDS:
+        waiting, patience = list(contexts), Patience(time.monotonic)
+        while waiting and not patience.is_over:
             if starting.done():
                 starting.result()
-            done = 0
             for ctx in contexts:
-                answered = _answered(ctx, clock)
-                progress.update(bars[ctx.pipeline], completed=answered)
-                done += answered
-            if done != last:
-                last, moved = done, time.monotonic()
-            waiting = [ctx for ctx in waiting if not _finished(ctx, wanted[ctx.pipeline], clock)]
+                progress.update(bars[ctx.pipeline], completed=_answered(ctx, clock))
+            patience.note(
+                (starting.done(), *map(facts, contexts)),
+                tuple(sorted(airflow.task_states(home()).items())),
+            )
+            waiting = [
+                ctx for ctx in waiting if not _finished(ctx, len(pictures.of(ctx.pipeline)), clock)
+            ]
             time.sleep(_POLL_SECONDS)
+    if waiting and patience.why:
+        console.print(patience.why)
+
+
+def facts(ctx: Context) -> Hashable:
+    """Take from the ledger whatever changes when a picture comes nearer to its place."""
+    counts, state = ctx.ledger.counts(ctx.pipeline), ctx.ledger.pipeline_state(ctx.pipeline)
+    leaves = state.open_batches if state else ()
+    return (
+        (counts.records, counts.batches, answered(counts)),
+        tuple((leaf.id, leaf.inferred, leaf.finished) for leaf in leaves),
+        tuple(sorted((p, at.committed) for p, at in state.progress.items())) if state else (),
+    )
 
 
 def _answered(ctx: Context, clock: Clock) -> int:
@@ -195,7 +212,7 @@ def _answered(ctx: Context, clock: Clock) -> int:
         clock.mark(f"{ctx.pipeline}: first batch planned")
     if counts.records > before.records:
         clock.mark(f"{ctx.pipeline}: first batch judged")
-    return counts.delivered + counts.duplicates + counts.quarantined
+    return answered(counts) - answered(clock.base[ctx.pipeline])
 
 
 def _finished(ctx: Context, pictures: int, clock: Clock) -> bool:
@@ -212,10 +229,16 @@ def _finished(ctx: Context, pictures: int, clock: Clock) -> bool:
     return carried
 
 
-def _account(ctx: Context, pictures: Sequence[DemoPicture], clock: Clock) -> Account:
-    mine = [picture for picture in pictures if picture.pipeline == ctx.pipeline]
-    since = datetime.fromtimestamp(clock.started, UTC)
-    one = account(ctx, mine, Path(stack.status()["ftp"]["root"]), since=since)
+def _account(ctx: Context, pictures: _Pictures, clock: Clock) -> Account:
+    mine = pictures.of(ctx.pipeline)
+    one = account(
+        ctx,
+        mine,
+        Path(stack.status()["ftp"]["root"]),
+        began=datetime.fromtimestamp(clock.started, UTC),
+        earlier=len(mine) - len(pictures.fresh(ctx.pipeline)),
+        before=clock.base[ctx.pipeline],
+    )
     if one.first_delivered_at is not None:
         moment = one.first_delivered_at.timestamp()
         clock.mark(f"{ctx.pipeline}: first picture delivered and verified", moment)
@@ -257,6 +280,22 @@ def _until_interrupted() -> None:
         return
 
 
+@dataclass(frozen=True)
+class _Pictures:
+    """The pictures of all rounds up to the current one."""
+
+    drawn: Sequence[DemoPicture]
+    current: int
+
+    def of(self, pipeline: str) -> list[DemoPicture]:
+        return [picture for picture in self.drawn if picture.pipeline == pipeline]
+
+    def fresh(self, pipeline: str) -> list[DemoPicture]:
+        """Take those of the current round: all rounds draw as many."""
+        mine = self.of(pipeline)
+        return mine[len(mine) // self.current * (self.current - 1) :]
+
+
 class _Round:
     """Which round of pictures is under way: a finished one is followed by a new one."""
 
@@ -272,19 +311,30 @@ class _Round:
             return {"round": 0, "finished": True}
 
     @classmethod
-    def _write(cls, number: int, *, finished: bool) -> None:
+    def _write(cls, state: Mapping[str, object]) -> None:
         cls._path().parent.mkdir(parents=True, exist_ok=True)
         fresh = cls._path().with_suffix(".new")
-        fresh.write_text(json.dumps({"round": number, "finished": finished}), encoding="utf-8")
+        fresh.write_text(json.dumps(state), encoding="utf-8")
         fresh.replace(cls._path())
 
     @classmethod
     def current(cls) -> int:
         state = cls._read()
         number = int(state["round"]) + bool(state["finished"])
-        cls._write(number, finished=False)
+        if state["finished"]:
+            cls._write({"round": number, "finished": False})
         return number
 
     @classmethod
+    def base(cls, counted: Mapping[str, Counts]) -> dict[str, Counts]:
+        """Say what the ledger held when the round began: *counted*, if it is only beginning."""
+        state = cls._read()
+        if "base" not in state:
+            state["base"] = {name: asdict(counts) for name, counts in counted.items()}
+            cls._write(state)
+        known: Mapping[str, Any] = state["base"]
+        return {name: Counts(**known[name]) if name in known else NOTHING for name in counted}
+
+    @classmethod
     def finish(cls) -> None:
-        cls._write(int(cls._read()["round"]), finished=True)
+        cls._write({"round": cls._read()["round"], "finished": True})

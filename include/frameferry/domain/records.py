@@ -66,12 +66,14 @@ class Judged:
     All rows of one batch, with the digest of the model that the workers loaded.
 
     `loading_seconds` is how long the batch waited for workers that were cold, before their first
-    picture; 0 where all were warm.
+    picture; 0 where all were warm. `throttled_seconds` is how long a quota of Kafka's held back
+    the reader that it held back most.
     """
 
     predictions: tuple[Prediction, ...]
     judge_digest: str
     loading_seconds: float = 0.0
+    throttled_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

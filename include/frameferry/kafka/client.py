@@ -18,7 +18,8 @@ from frameferry.errors import (
     KafkaUnavailable,
     TopicMissing,
 )
-from frameferry.kafka import codes
+from frameferry.kafka import codes, throttling
+from frameferry.kafka.throttling import Throttling
 
 CLIENT_ID: Final = "frameferry"
 RETRY_SECONDS: Final = 0.1
@@ -58,9 +59,10 @@ class Listener:
     time-out of the call; only its callback tells them apart.
     """
 
-    def __init__(self, connection: KafkaConnection) -> None:
+    def __init__(self, connection: KafkaConnection, throttling: Throttling | None = None) -> None:
         self.connection = connection
         self.last: KafkaError | None = None
+        self.throttling = throttling or Throttling()
 
     def __call__(self, error: KafkaError) -> None:
         """Keep the last error that says more than that all brokers are down."""
@@ -84,6 +86,9 @@ class Listener:
         what = f"Kafka at {servers} gave no answer within {seconds:g} s{words}"
         if self.login_refused:
             what = f"Kafka at {servers} refused the log-in{words}"
+        elif self.last is None and self.throttling.seconds:
+            what = f"{what}. Its quota held answers back for {self.throttling.seconds:.1f} s"
+            return KafkaUnavailable(what, remedy=throttling.REMEDY)
         return KafkaUnavailable(what, remedy=self._remedy(cause))
 
     def translated(
@@ -192,6 +197,7 @@ def _options(connection: KafkaConnection, listener: Listener) -> dict[str, Any]:
         "allow.auto.create.topics": False,
         "enable.auto.commit": False,
         "error_cb": listener,
+        "throttle_cb": listener.throttling.note,
     }
 
 

@@ -86,8 +86,13 @@ class Cluster:
         self._client = None
 
     def forget(self) -> None:
-        """Forget the troubles that were heard of: what comes is asked by somebody else."""
+        """Forget troubles and pauses that were heard of: what comes is asked by somebody else."""
         self._listener.forget()
+        self._listener.throttling.forget()
+
+    def throttled_seconds(self) -> float:
+        """Say how long a quota held back what was asked of it; 0 where none did."""
+        return self._listener.throttling.seconds
 
     def look(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
         """

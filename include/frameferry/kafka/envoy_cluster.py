@@ -61,6 +61,10 @@ class EnvoyCluster(Cluster):
         """As `Cluster.forget`."""
         self._ask("forget")
 
+    def throttled_seconds(self) -> float:
+        """As `Cluster.throttled_seconds`."""
+        return float(self._ask("throttled_seconds"))
+
     def look(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
         """As `Cluster.look`."""
         view: TopicView = self._ask("look", topic, partitions)

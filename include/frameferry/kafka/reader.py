@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from operator import methodcaller
 from typing import Any, Final
@@ -13,7 +12,6 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     Message,
-    ThrottleEvent,
     TopicPartition,
 )
 
@@ -25,6 +23,7 @@ from frameferry.kafka import codes
 from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.client import Deadline, Listener, ask, open_consumer
 from frameferry.kafka.headers import named_headers, source_name
+from frameferry.kafka.throttling import Throttling
 
 READER_GROUP: Final = "frameferry.reader"
 """librdkafka wants a group's name; nothing joins it and nothing is committed to it."""
@@ -70,6 +69,8 @@ class RangeReader:
         stall_seconds: How long to wait without any progress; time spent by the caller between
             two records does not count.
         reading: Options of librdkafka's for this read, over our own: how much is fetched ahead.
+        throttling: Told of each pause that a quota makes, and asked how long to bear them; several
+            reads may share it. None: for as long as it takes.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class RangeReader:
         name_headers: Sequence[str] = (),
         stall_seconds: float = 30,
         reading: Mapping[str, Any] | None = None,
+        throttling: Throttling | None = None,
     ) -> None:
         self._connection = connection
         self._wanted = wanted
@@ -90,10 +92,10 @@ class RangeReader:
         self._stall_seconds = stall_seconds
         self._reading = {**_READING, **(reading or {})}
         self._place = TopicPartition(topic, wanted.partition, wanted.start)
-        self._listener = Listener(connection)
+        self.throttling = throttling or Throttling()
+        self._listener = Listener(connection, self.throttling)
         self._taker = CensusTaker(wanted)
         self._fetched = 0
-        self._paused_until = 0.0
 
     @property
     def seen_to(self) -> int:
@@ -112,15 +114,12 @@ class RangeReader:
             OffsetsLost: The position lies below the low watermark.
             KafkaUnavailable: No progress for `stall_seconds`, a quota's pauses not counted; says
                 whether a broker, an open transaction or a truncated log is why.
+            KafkaThrottled: A quota holds back more than `throttling` has patience for.
             TopicMissing: The topic or partition does not exist.
             ConnectionMissing: librdkafka does not understand the connection's options.
         """
         self._taker = CensusTaker(self._wanted)
-        own = {
-            **self._reading,
-            "stats_cb": self._note_fetched,
-            "throttle_cb": self._note_throttled,
-        }
+        own = {**self._reading, "stats_cb": self._note_fetched}
         consumer = open_consumer(self._connection, self._listener, own)
         try:
             self._refuse_lost(consumer)
@@ -132,6 +131,7 @@ class RangeReader:
     def _records(self, consumer: Consumer) -> Iterator[ImageRecord]:
         patience = Deadline(self._stall_seconds)
         while not self._taker.is_whole:
+            self.throttling.refuse_endless(**self._where())
             before = (self._taker.position, self._fetched)
             message = consumer.poll(_POLL_SECONDS)
             if message is not None and message.error():
@@ -139,15 +139,15 @@ class RangeReader:
             if message is not None and message.offset() in self._wanted:
                 self._taker.meet(message.offset())
                 yield self._record(message)
-                patience.renew(self._pause_seconds)
+                patience.renew(self.throttling.pause_seconds)
                 self._listener.forget()
                 continue
             self._taker.reach(consumer.position([self._place])[0].offset)
             if before != (self._taker.position, self._fetched):
-                patience.renew(self._pause_seconds)
+                patience.renew(self.throttling.pause_seconds)
                 self._listener.forget()
-            elif self._pause_seconds:
-                patience.renew(self._pause_seconds)
+            elif self.throttling.pause_seconds:
+                patience.renew(self.throttling.pause_seconds)
             elif patience.has_passed or self._listener.login_refused:
                 raise self._stalled(consumer)
 
@@ -221,14 +221,6 @@ class RangeReader:
             "partition": self._wanted.partition,
             "offset": self._taker.position,
         }
-
-    @property
-    def _pause_seconds(self) -> float:
-        """How long the broker holds its answers back from now on, because of a quota."""
-        return max(self._paused_until - time.monotonic(), 0.0)
-
-    def _note_throttled(self, event: ThrottleEvent) -> None:
-        self._paused_until = time.monotonic() + event.throttle_time
 
     def _note_fetched(self, statistics: str) -> None:
         topics = json.loads(statistics).get("topics", {})

@@ -100,6 +100,7 @@ class Judging:
         judge_digest: str | None,
         seconds: float,
         loading_seconds: float = 0.0,
+        remark: str | None = None,
         max_quarantine: int | None = None,
     ) -> None:
         """
@@ -116,6 +117,7 @@ class Judging:
             judge_digest: The model that was loaded; None without a model.
             seconds: How long judging took.
             loading_seconds: How much of it went by before cold workers met their first picture.
+            remark: What else there is to say of the batch, in a sentence.
             max_quarantine: With more quarantined images than this, and than a twentieth, in the
                 batch or in an hour, the pipeline is blocked in the same transaction; None: never.
 
@@ -134,6 +136,7 @@ class Judging:
                 judge_digest=judge_digest,
                 seconds=seconds,
                 loading_seconds=loading_seconds,
+                remark=remark,
                 max_quarantine=max_quarantine,
             )
 

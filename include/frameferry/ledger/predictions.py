@@ -44,6 +44,7 @@ def record_predictions(
     judge_digest: str | None,
     seconds: float,
     loading_seconds: float,
+    remark: str | None,
     max_quarantine: int | None,
 ) -> None:
     """Write all rows of a batch; see `Ledger.record_predictions`."""
@@ -58,7 +59,7 @@ def record_predictions(
         loading_seconds=loading_seconds,
         record_count=len(rows),
         byte_count=sum(row.prediction.size_bytes for row in rows),
-        remark=storable(_remark(rows)),
+        remark=storable(_remark(rows, remark)),
         last_error=None,
         retry_at=None,
     )
@@ -79,12 +80,14 @@ def record_predictions(
         trip(connection, held, max_quarantine)
 
 
-def _remark(rows: Sequence[NamedPrediction]) -> str | None:
-    """Put into words what the judge remarks on at least half of the pictures."""
+def _remark(rows: Sequence[NamedPrediction], said: str | None) -> str | None:
+    """Put into words what the judge remarks on at least half of the pictures, behind *said*."""
     remarks = Counter(row.prediction.detail for row in rows if row.prediction.reason is None)
     del remarks[None]
     [(remark, number)] = remarks.most_common(1) or [(None, 0)]
-    return f"{number:,} of {len(rows):,} pictures: {remark}" if number * 2 > len(rows) else None
+    is_common = number * 2 > len(rows)
+    common = f"{number:,} of {len(rows):,} pictures: {remark}" if is_common else None
+    return "; ".join(one for one in (said, common) if one) or None
 
 
 def _refuse_strays(

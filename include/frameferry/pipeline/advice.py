@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from frameferry.domain.state import PipelineState
 from frameferry.errors import FrameferryError
+from frameferry.kafka.throttling import REMEDY
 from frameferry.pipeline import witness
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.watching import Seen
@@ -38,6 +39,7 @@ def advice(
         ),
         *_alone(ctx),
         *_remarked(ctx),
+        *_throttled(seen),
         *_lost(ctx),
         *_truncated(ctx, known, seen),
         *_held_back(known, seen),
@@ -86,6 +88,16 @@ def _alone(ctx: Context) -> list[str]:
 def _remarked(ctx: Context) -> list[str]:
     remark = ctx.ledger.remark(ctx.pipeline)
     return [] if remark is None else ["Batch {}: {}".format(*remark)]
+
+
+def _throttled(seen: Seen) -> list[str]:
+    if not seen.throttled_seconds:
+        return []
+    line = (
+        f"Kafka's quota held back answers for {seen.throttled_seconds:.1f} s: reading is slow, and "
+        f"the age of what waits may be missing here. {REMEDY}"
+    )
+    return [line]
 
 
 def _lost(ctx: Context) -> list[str]:

@@ -25,6 +25,7 @@ from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
+from frameferry.kafka.throttling import Throttling
 from frameferry.ledger.database import open_ledger
 from frameferry.ledger.store import Ledger
 from frameferry.spark import route
@@ -86,8 +87,8 @@ class Context:
         with closing(opened) as cluster:
             yield cluster
 
-    def reader(self, wanted: OffsetRange) -> RangeReader:
-        """Read one range of the pipeline's topic, to its end by position."""
+    def reader(self, wanted: OffsetRange, throttling: Throttling | None = None) -> RangeReader:
+        """Read one range of the pipeline's topic, to its end by position; a quota may take long."""
         kafka = self.settings.kafka
         return self.open_reader(
             self.kafka(),
@@ -95,6 +96,7 @@ class Context:
             wanted,
             filename_header=kafka.filename_header,
             name_headers=self.settings.deliver.name_headers,
+            throttling=throttling,
         )
 
 

@@ -13,6 +13,8 @@ from frameferry.domain.batch import Batch
 from frameferry.domain.naming import NameFields, join_base, name_flaw, remote_name
 from frameferry.domain.records import UNJUDGED, Judged, NamedPrediction, Prediction, sha256_hex
 from frameferry.errors import BatchTooBig
+from frameferry.kafka import throttling
+from frameferry.kafka.throttling import Throttling
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
 from frameferry.spark.job import ControlJob, JudgeJob
@@ -41,6 +43,7 @@ def judge_and_record(ctx: Context, batch: Batch, *, startup_seconds: float) -> N
     Raises:
         JudgingFailed, SparkUnavailable: The route failed; nothing was recorded.
         BatchTooBig: It holds more than `batch.max_bytes`; says where that is passed.
+        KafkaThrottled: A quota holds back more than the deadline allows.
         TopicChanged: What was read came from another topic than the batch.
     """
     started = time.monotonic()
@@ -75,7 +78,7 @@ def quarantine_unjudged(ctx: Context, batch: Batch, *, why: str) -> None:
     started = time.monotonic()
     rows = tuple(
         replace(row, label=None, reason=CANNOT_BE_JUDGED, detail=why)
-        for row in _unjudged(ctx, batch, max_bytes=None)
+        for row in _unjudged(ctx, batch, Throttling(), max_bytes=None)
     )
     log.warning("record.convicted", pipeline=ctx.pipeline, batch=batch.id, why=why)
     _record(ctx, batch, Judged(rows, ""), time.monotonic() - started)
@@ -90,6 +93,7 @@ def _record(ctx: Context, batch: Batch, judged: Judged, seconds: float) -> None:
         judge_digest=judged.judge_digest or None,
         seconds=seconds,
         loading_seconds=judged.loading_seconds,
+        remark=throttling.remark(judged.throttled_seconds, seconds),
         max_quarantine=ctx.settings.batch.max_quarantine,
     )
     log.info(
@@ -100,14 +104,16 @@ def _record(ctx: Context, batch: Batch, judged: Judged, seconds: float) -> None:
         quarantined=sum(row.quarantine is not None for row in rows),
         seconds=round(seconds, 2),
         loading_seconds=round(judged.loading_seconds, 2),
+        throttled_seconds=round(judged.throttled_seconds, 2),
     )
 
 
 def _judged(ctx: Context, batch: Batch, startup_seconds: float) -> Judged:
     model = ctx.settings.model
     if model == "none":
-        limit = int(ctx.settings.batch.max_bytes)
-        return Judged(tuple(_unjudged(ctx, batch, max_bytes=limit)), "")
+        limit, slowed = int(ctx.settings.batch.max_bytes), Throttling()
+        rows = tuple(_unjudged(ctx, batch, slowed, max_bytes=limit))
+        return Judged(rows, "", throttled_seconds=slowed.seconds)
     deadline = startup_seconds + _DEADLINE_FACTOR * _pace(ctx) * batch.offsets
     return ctx.judge(_job(ctx, batch, model), ctx.spark(), deadline_seconds=deadline)
 
@@ -149,11 +155,13 @@ def _known_pace(ctx: Context) -> float | None:
     return seconds / max(sum(cost.records for cost in last), 1)
 
 
-def _unjudged(ctx: Context, batch: Batch, *, max_bytes: int | None) -> Iterator[Prediction]:
+def _unjudged(
+    ctx: Context, batch: Batch, slowed: Throttling, *, max_bytes: int | None
+) -> Iterator[Prediction]:
     """Make the rows of images that no model has seen: sizes and digests straight from Kafka."""
     read_bytes = 0
     for wanted in batch.ranges:
-        for record in ctx.reader(wanted):
+        for record in ctx.reader(wanted, slowed):
             if max_bytes is not None and read_bytes and read_bytes + len(record.value) > max_bytes:
                 msg = f"the batch passes its bound of {max_bytes} bytes here"
                 place = {"partition": record.partition, "offset": record.offset}

@@ -20,6 +20,7 @@ from frameferry.errors import (
     FrameferryError,
     JudgingFailed,
     JudgingTimedOut,
+    KafkaThrottled,
     OffsetsLost,
     SparkLost,
     SparkOutOfMemory,
@@ -32,6 +33,8 @@ from frameferry.pipeline.judging import judge_and_record, quarantine_unjudged, r
 from frameferry.planning.splitting import Ranges, split, split_at
 from frameferry.planning.trials import Trial, next_trial
 
+_MOST_DOUBLINGS = 6
+"""Of the time for one offset that a quota holds back: hours, at the default."""
 Outcome = Literal["judged", "split"]
 
 log = structlog.get_logger()
@@ -96,11 +99,13 @@ def _tried(ctx: Context, batch: Batch, startup: float, *, is_proof: bool) -> Out
     around = company(ctx, batch, is_alone=batch.trouble.is_suspect)
     try:
         with around as others:
-            judge_and_record(ctx, batch, startup_seconds=startup)
+            _judge_patiently(ctx, batch, startup)
     except BatchTooBig as error:
         return _parted(ctx, batch, error)
     except SparkOutOfMemory as error:
         return _cut_smaller(ctx, batch, error)
+    except KafkaThrottled as error:
+        return _slowed(ctx, batch, error)
     except (JudgingFailed, SparkLost, OffsetsLost) as error:
         if losing.cut_lost(ctx, batch):
             return "split"
@@ -111,6 +116,19 @@ def _tried(ctx: Context, batch: Batch, startup: float, *, is_proof: bool) -> Out
             raise
         return None
     return "judged"
+
+
+def _judge_patiently(ctx: Context, batch: Batch, startup: float) -> None:
+    """Judge; one offset that a quota holds back has ever more time, since it cannot be cut."""
+    for doubled in range(_MOST_DOUBLINGS + 1):
+        try:
+            judge_and_record(ctx, batch, startup_seconds=startup * 2**doubled)
+        except KafkaThrottled as error:
+            if batch.offsets > 1 or doubled == _MOST_DOUBLINGS:
+                raise
+            log.warning("judging.throttled", pipeline=ctx.pipeline, batch=batch.id, why=error.what)
+        else:
+            return
 
 
 def _count(
@@ -157,6 +175,18 @@ def _cut_smaller(ctx: Context, batch: Batch, error: SparkOutOfMemory) -> Outcome
     if batch.offsets == 1:
         raise error
     _controlled(ctx, batch)
+    return _split(ctx, batch, split(batch.ranges), error.what, is_charged=False)
+
+
+def _slowed(ctx: Context, batch: Batch, error: KafkaThrottled) -> Outcome:
+    """
+    Halve a batch of which a quota let too little through in time; that is no picture's fault.
+
+    Raises:
+        KafkaThrottled: It is one offset, for which there was more time than for any batch.
+    """
+    if batch.offsets == 1:
+        raise error
     return _split(ctx, batch, split(batch.ranges), error.what, is_charged=False)
 
 

@@ -31,12 +31,14 @@ class Seen:
 
     `held_since` is None for a partition whose open transaction shows no timestamp; one that
     nobody looked at is missing. `trouble` says why not all is known, where that is so.
+    `throttled_seconds` is how long a quota held back these very answers.
     """
 
     view: TopicView | None = None
     figures: Figures = field(default_factory=Figures)
     held_since: Mapping[int, datetime | None] = field(default_factory=dict)
     trouble: str | None = None
+    throttled_seconds: float = 0.0
 
     @property
     def watermarks(self) -> dict[int, Watermarks]:
@@ -54,7 +56,8 @@ def see(ctx: Context, known: PipelineState | None) -> Seen:
             )
             if known is None or is_other_topic(known, view):
                 return Seen(view)
-            return Seen(view, _figures(ctx, cluster, view, known), _held_since(ctx, cluster, view))
+            figures, since = _figures(ctx, cluster, view, known), _held_since(ctx, cluster, view)
+            return Seen(view, figures, since, throttled_seconds=cluster.throttled_seconds())
     except FrameferryError as error:
         return Seen(view, trouble=str(error.at(pipeline=ctx.pipeline)))
 

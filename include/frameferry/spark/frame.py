@@ -15,7 +15,7 @@ ROW_SCHEMA = (
     "partition bigint, offset bigint, timestamp_ms bigint, source_name string, size_bytes bigint, "
     "sha256 string, label string, score double, outputs string, reason string, detail string, "
     "headers map<string,string>, judge_digest string, loading_seconds double, "
-    "ready_seconds double"
+    "ready_seconds double, throttled_seconds double"
 )
 CONTROL_SCHEMA = "as_expected boolean, said string"
 _FEWEST_CORES = 2
@@ -31,9 +31,9 @@ def job_table(spark: Any, job: JudgeJob | ControlJob) -> pa.Table:  # noqa: ANN4
         job: The ranges of a JudgeJob must lie in the topic; else the read fails, never skips.
 
     Returns:
-        Of a JudgeJob the columns of a Prediction, `judge_digest`, `loading_seconds` and
-        `ready_seconds`, one row an image, in no particular order; of a ControlJob `as_expected`
-        and what was said.
+        Of a JudgeJob the columns of a Prediction, `judge_digest`, `loading_seconds`,
+        `ready_seconds` and `throttled_seconds`, one row an image, in no particular order; of a
+        ControlJob `as_expected` and what was said.
     """
     # pyarrow and numpy come with it, which a DAG's parsing must not pay for.
     from frameferry.spark.worker import control_batches, judge_batches  # noqa: PLC0415

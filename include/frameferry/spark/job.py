@@ -25,7 +25,8 @@ class JudgeJob:
     one: tasks are cut by it, so that other jobs get their turn. `judge_digest` is what the
     workers' model must have; None if it cannot be read here. `asked_at` is when the job was handed
     over, in seconds since 1970; None if nobody wants to know how long its workers took to begin.
-    `epoch` is that of the ledger whose batch it is.
+    `epoch` is that of the ledger whose batch it is. `deadline_seconds` is how long the answer is
+    waited for, None for ever: a worker that a quota holds back says so before.
     """
 
     pipeline: str
@@ -43,6 +44,7 @@ class JudgeJob:
     judge_digest: str | None = None
     asked_at: float | None = None
     epoch: str = ""
+    deadline_seconds: float | None = None
 
     def __post_init__(self) -> None:
         counts = Counter(wanted.partition for wanted in self.ranges)
@@ -99,6 +101,7 @@ class JudgeJob:
             "asked_at": self.asked_at,
             "epoch": self.epoch,
             "judge_digest": self.judge_digest,
+            "deadline_seconds": self.deadline_seconds,
         }
         return json.dumps(content)
 

@@ -33,11 +33,13 @@ def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
     Raises:
         SparkUnavailable: No Spark answers, or it went away during the call.
         JudgingFailed: The job raised, died, or passed its deadline.
-        KafkaUnavailable, OffsetsLost: What Spark met when it read the ranges.
+        KafkaUnavailable, OffsetsLost: What Spark met when it read the ranges; KafkaThrottled: a
+            quota holds back more than the deadline allows.
         ModelMismatch: The model does not fit its card, or the workers judged with another one.
     """
     expected = expected_digest(job)
     asked = replace(job, model=job.placed_model, judge_digest=expected, asked_at=time.time())
+    asked = replace(asked, deadline_seconds=deadline_seconds)
     return judged(_table(asked, connection, deadline_seconds), expected=expected)
 
 
@@ -53,6 +55,7 @@ def control(job: ControlJob, connection: SparkConnection, *, deadline_seconds: f
         SparkUnavailable, JudgingFailed, ModelMismatch, ConfigError: What the job met.
     """
     asked = replace(job.of, model=job.of.placed_model, judge_digest=expected_digest(job.of))
+    asked = replace(asked, asked_at=time.time(), deadline_seconds=deadline_seconds)
     table = _table(ControlJob(asked), connection, deadline_seconds)
     wrong = [row for row in table.to_pylist() if not row["as_expected"]]
     if wrong or not table.num_rows:
@@ -86,8 +89,8 @@ def judged(table: pa.Table, *, expected: str | None) -> Judged:
     Turn the workers' table into rows, all judged by one model.
 
     Args:
-        table: Rows with the columns of a Prediction, `judge_digest`, `loading_seconds` and
-            `ready_seconds`, in any order.
+        table: Rows with the columns of a Prediction, `judge_digest`, `loading_seconds`,
+            `ready_seconds` and `throttled_seconds`, in any order.
         expected: The digest that the model has here; None where it cannot be read here.
 
     Raises:
@@ -104,7 +107,9 @@ def judged(table: pa.Table, *, expected: str | None) -> Judged:
     rows = sorted(
         table.select(_FIELDS).to_pylist(), key=lambda row: (row["partition"], row["offset"])
     )
-    return Judged(tuple(_prediction(row) for row in rows), found, _loading_seconds(table))
+    throttled: float = max(table.column("throttled_seconds").to_pylist(), default=0.0)
+    predictions = tuple(_prediction(row) for row in rows)
+    return Judged(predictions, found, _loading_seconds(table), throttled)
 
 
 def _loading_seconds(table: pa.Table) -> float:

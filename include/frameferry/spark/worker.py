@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from math import inf
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from frameferry.domain.records import ImageRecord, sha256_hex
-from frameferry.errors import BatchTooBig, FrameferryError
+from frameferry.errors import BatchTooBig, FrameferryError, KafkaThrottled
 from frameferry.inference.control import control_pictures
 from frameferry.inference.judge import Judge, Verdict, load_judge
 from frameferry.kafka.reader import RangeReader
+from frameferry.kafka.throttling import Throttling
 from frameferry.spark.crossing import WorkerError
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.shares import FEWEST_OFFSETS, Share
@@ -43,10 +45,24 @@ ROWS = pa.schema(
         ("judge_digest", pa.string()),
         ("loading_seconds", pa.float64()),
         ("ready_seconds", pa.float64()),
+        ("throttled_seconds", pa.float64()),
     ]
 )
 CONTROL_ROWS = pa.schema([("as_expected", pa.bool_()), ("said", pa.string())])
+_READING_SHARE = 0.8
+"""Of a job's deadline: what is still held back then is given up, while the words can arrive."""
+_CONTROL_SHARE = 0.4
+"""As much, of a control: what takes its time is the model, which is loaded afterwards."""
+_LEAST_PATIENCE_SHARE = 0.05
 BatchFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+class _Waits(NamedTuple):
+    """What a share waited for: its model, the call's first picture, a quota."""
+
+    loading_seconds: float
+    ready_seconds: float
+    throttled_seconds: float
 
 
 def judge_batches(job: JudgeJob, shares: Sequence[Share]) -> BatchFunction:
@@ -80,12 +96,30 @@ def _judged_share(job: JudgeJob, share: Share) -> Iterator[pa.RecordBatch]:
     started = time.monotonic()
     judge = load_judge(job.model, expected=job.judge_digest)
     loading_seconds = time.monotonic() - started
-    ready_seconds = max(time.time() - job.asked_at, 0.0) if job.asked_at else 0.0
-    for images in _groups(_bounded(_records(job, share), job.max_bytes)):
-        yield _judged(judge, images, loading_seconds, ready_seconds)
+    ready_seconds = _waited_seconds(job)
+    throttling = Throttling(_patience_seconds(job, _READING_SHARE))
+    for images in _groups(_bounded(_records(job, share, throttling), job.max_bytes)):
+        yield _judged(judge, images, _Waits(loading_seconds, ready_seconds, throttling.seconds))
 
 
-def _records(job: JudgeJob, share: Share) -> Iterator[ImageRecord]:
+def _waited_seconds(job: JudgeJob) -> float:
+    return max(time.time() - job.asked_at, 0.0) if job.asked_at else 0.0
+
+
+def _patience_seconds(job: JudgeJob, share: float) -> float:
+    """
+    Say for how long to bear a quota: until so much of the job's deadline is over.
+
+    A little is left however late it is: clocks differ, and of a task that Spark tries again each
+    try has to end in time to say why.
+    """
+    if job.deadline_seconds is None:
+        return inf
+    left = share * job.deadline_seconds - _waited_seconds(job)
+    return max(left, _LEAST_PATIENCE_SHARE * job.deadline_seconds)
+
+
+def _records(job: JudgeJob, share: Share, throttling: Throttling) -> Iterator[ImageRecord]:
     for wanted in share:
         yield from RangeReader(
             job.kafka,
@@ -94,6 +128,7 @@ def _records(job: JudgeJob, share: Share) -> Iterator[ImageRecord]:
             filename_header=job.filename_header,
             name_headers=job.name_headers,
             reading=READING,
+            throttling=throttling,
         )
 
 
@@ -131,7 +166,7 @@ def _control_batches(
 
 
 def _controlled(job: JudgeJob) -> pa.RecordBatch:
-    deque(_records(job, _first_records(job)), maxlen=0)
+    _read_first(job)
     judge = load_judge(job.model, expected=job.judge_digest)
     known = control_pictures(job.model)
     verdicts = judge.judge([picture for _, picture in known])
@@ -141,6 +176,15 @@ def _controlled(job: JudgeJob) -> pa.RecordBatch:
         "said": [verdict.label or verdict.detail for _, verdict in pairs],
     }
     return pa.RecordBatch.from_pydict(columns, schema=CONTROL_ROWS)
+
+
+def _read_first(job: JudgeJob) -> None:
+    """Meet Kafka as the batch does; one whose quota holds it back is met, and is no trouble."""
+    throttling = Throttling(_patience_seconds(job, _CONTROL_SHARE))
+    with suppress(KafkaThrottled):
+        for _ in _records(job, _first_records(job), throttling):
+            if throttling.seconds:
+                return
 
 
 def _first_records(job: JudgeJob) -> Share:
@@ -156,9 +200,7 @@ def _is_as_expected(judge: Judge, expected: str | None, verdict: Verdict) -> boo
     return verdict.label in {expected, judge.spec.unsure}
 
 
-def _judged(
-    judge: Judge, images: Sequence[ImageRecord], loading_seconds: float, ready_seconds: float
-) -> pa.RecordBatch:
+def _judged(judge: Judge, images: Sequence[ImageRecord], waits: _Waits) -> pa.RecordBatch:
     verdicts = judge.judge([image.value for image in images])
     columns: dict[str, Sequence[Any]] = {
         "partition": [image.partition for image in images],
@@ -174,7 +216,8 @@ def _judged(
         "detail": [verdict.detail for verdict in verdicts],
         "headers": [list(image.headers) for image in images],
         "judge_digest": [judge.digest] * len(images),
-        "loading_seconds": [loading_seconds] * len(images),
-        "ready_seconds": [ready_seconds] * len(images),
+        "loading_seconds": [waits.loading_seconds] * len(images),
+        "ready_seconds": [waits.ready_seconds] * len(images),
+        "throttled_seconds": [waits.throttled_seconds] * len(images),
     }
     return pa.RecordBatch.from_pydict(columns, schema=ROWS)

@@ -31,6 +31,7 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
 _ANSWER_TIMEOUT_SECONDS = 5
+_FOLDER, _DATABASE = "airflow", "airflow.db"
 _OF_COMMANDS = (
     "AIRFLOW_HOME",
     "AIRFLOW__CORE__FERNET_KEY",
@@ -162,7 +163,7 @@ class Airflow:
 
     @property
     def _database(self) -> Path:
-        return self.folder / "airflow.db"
+        return self.folder / _DATABASE
 
     @property
     def _passwords_file(self) -> Path:
@@ -187,10 +188,15 @@ class Airflow:
             connection.close()
 
 
+def task_states(home: Path) -> dict[str, int]:
+    """Count the tasks of a home's Airflow by their state; empty where it has no database yet."""
+    return airflow_database.task_states(home / _FOLDER / _DATABASE)
+
+
 def build(setting: Setting, connections: Mapping[str, str], pools: Mapping[str, int]) -> Airflow:
     """Describe the Airflow of a home."""
     return Airflow(
-        folder=setting.home / "airflow",
+        folder=setting.home / _FOLDER,
         port=setting.ports["api"],
         log=setting.log,
         secret=setting.secret,

@@ -27,6 +27,8 @@ _TAIL_LINES = 15
 _POLL_SECONDS = 0.05
 _START_TOLERANCE_SECONDS = 2.0
 _LAST_THREAD_SECONDS = 2.0
+_MOST_DEADLINES = 4
+"""So many times its deadline has a server that goes on writing to its log: a machine is busy."""
 
 # Kept so that a child that ends is reaped, and its exit code is known.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -151,13 +153,14 @@ def wait_until(
         ready: Asks the server; may take some seconds.
         name: The server, for messages.
         spawned: Each process with its log; the first is the one whose answer is awaited.
-        deadline_seconds: When to give up.
+        deadline_seconds: When to give up on one whose logs do not grow; one that goes on writing is
+            only slow, and has up to four times as long.
         cancelled: Set it to give up now.
 
     Raises:
         StackError: One died or time is up; names its log and shows the last lines. Or *cancelled*.
     """
-    deadline = time.monotonic() + deadline_seconds
+    patience = _Patience(deadline_seconds, [log for _, log in spawned])
     while not ready():
         if cancelled.is_set():
             msg = f"the start of {name} was interrupted"
@@ -166,10 +169,42 @@ def wait_until(
             if not is_alive(process):
                 msg = f"{name} ended while starting"
                 raise _broken(msg, log)
-        if time.monotonic() > deadline:
-            msg = f"{name} did not answer within {deadline_seconds:.0f} s"
+        if patience.is_over():
+            msg = f"{name} did not answer within {patience.seconds:.0f} s; {patience.sign}"
             raise _broken(msg, spawned[0][1])
         time.sleep(_POLL_SECONDS)
+
+
+class _Patience:
+    """Wait for a start: it is over when the logs stood still for so long, or it took far longer."""
+
+    def __init__(self, quiet_seconds: float, logs: Sequence[Path]) -> None:
+        self._quiet_seconds = quiet_seconds
+        self._logs = logs
+        self._began = self._moved = time.monotonic()
+        self._sizes = self._look()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._began
+
+    @property
+    def sign(self) -> str:
+        """Say what its logs did meanwhile."""
+        quiet = time.monotonic() - self._moved
+        return f"its logs say nothing new for {quiet:.0f} s"
+
+    def is_over(self) -> bool:
+        """Look at the logs, and say whether there is nothing to wait for."""
+        sizes = self._look()
+        if sizes != self._sizes:
+            self._sizes, self._moved = sizes, time.monotonic()
+        is_quiet = time.monotonic() - self._moved > self._quiet_seconds
+        return is_quiet or self.seconds > _MOST_DEADLINES * self._quiet_seconds
+
+    def _look(self) -> list[int]:
+        return [log.stat().st_size if log.exists() else 0 for log in self._logs]
 
 
 def last_lines(log: Path, lines: int = _TAIL_LINES) -> str:
