@@ -34,6 +34,7 @@ def row(partition: int, offset: int, digest: str) -> dict[str, Any]:
         "judge_digest": digest,
         "loading_seconds": 0.001,
         "ready_seconds": 0.5,
+        "throttled_seconds": 0.0,
     }
 
 
