@@ -10,22 +10,24 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+from confluent_kafka import KafkaError
 from fixtures.kafka import KafkaServer
 from fixtures.polling import poll
 from fixtures.questions import QUESTIONS
 
 from frameferry.config.connections import KafkaConnection
 from frameferry.errors import ConnectionMissing, KafkaUnavailable, TopicMissing
-from frameferry.kafka import envoy_cluster, envoys
+from frameferry.kafka import envoy_cluster, envoy_process, envoys
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.envoy_cluster import EnvoyCluster
 from frameferry.kafka.envoys import Envoys
+from frameferry.kafka.errand import Question
 
 CHILD = Path(__file__).parents[1] / "fixtures/asking_child.py"
 SIGNALS = {"killed": signal.SIGKILL, "aborted": signal.SIGABRT}
@@ -169,12 +171,72 @@ def test_a_stopped_one_is_ended_and_its_late_answer_is_nobodys(
     monkeypatch.setattr(envoy_cluster, "_GRACE_SECONDS", 0.5)
     empty = kafka_server.create_topic()
     with closing(EnvoyCluster(some, kafka_server.connection, timeout_seconds=1)) as there:
-        (pid,) = some.pids
-        psutil.Process(pid).suspend()
+        late = psutil.Process(some.pids[0])
+        late.suspend()
         with pytest.raises(KafkaUnavailable, match=r"no answer within 2\.5 s and was ended"):
             there.look(topic, None)
-        assert not psutil.pid_exists(pid)
+        with suppress(psutil.NoSuchProcess):
+            late.resume()
         assert 0 == there.look(empty, None).watermarks[0].end
+        assert not late.is_running()
+
+
+def test_a_client_is_for_one_connection_only(
+    kafka_server: KafkaServer, some: Envoys, silent: KafkaConnection, topic: str
+) -> None:
+    """The client that an envoy keeps would answer for another Kafka."""
+    with closing(EnvoyCluster(some, kafka_server.connection, timeout_seconds=1)) as there:
+        assert 3 == there.look(topic, None).watermarks[0].end
+    with closing(EnvoyCluster(some, silent, timeout_seconds=1)) as nobody:
+        with pytest.raises(KafkaUnavailable, match="gave no answer within 1 s"):
+            nobody.look(topic, None)
+        assert 1 == len(some.pids)
+
+
+def test_a_client_is_kept_from_look_to_look_until_an_error_or_for_a_minute(
+    kafka_server: KafkaServer, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = envoy_process._Desk()
+    opening = Question("open", (kafka_server.connection,), {"timeout_seconds": 10})
+
+    def client() -> Cluster | None:
+        assert desk.reply(opening).error is None
+        assert desk.reply(Question("look", (topic, None), {})).answer.partitions == (0,)
+        return desk._cluster
+
+    first = client()
+    assert first is client()
+    assert isinstance(desk.reply(Question("look", ("no-such", None), {})).error, TopicMissing)
+    second = client()
+    assert first is not second
+    monkeypatch.setattr(envoy_process, "_KEPT_SECONDS", 0)
+    assert second is not client()
+
+
+def test_what_was_heard_of_one_look_is_not_said_of_the_next(kafka_server: KafkaServer) -> None:
+    with closing(Cluster(kafka_server.connection)) as cluster:
+        cluster._listener(KafkaError(KafkaError.SASL_AUTHENTICATION_FAILED))
+        cluster.forget()
+        assert not cluster._listener.login_refused
+
+
+def test_an_error_that_is_none_of_ours_ends_the_envoy_and_not_the_one_that_asks(
+    kafka_server: KafkaServer, some: Envoys, topic: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with closing(EnvoyCluster(some, kafka_server.connection)) as there:
+        with pytest.raises(KafkaUnavailable, match="ended with exit status 1"):
+            there.offsets_at(topic, (0,), "no moment")  # type: ignore[arg-type]
+        assert "AttributeError" in capfd.readouterr().err
+        assert 3 == there.look(topic, None).watermarks[0].end
+
+
+def test_an_interrupt_at_a_terminal_and_a_strange_folder_are_nothing_to_it(
+    kafka_server: KafkaServer, some: Envoys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit('imported from the working folder')")
+    monkeypatch.chdir(tmp_path)
+    with closing(EnvoyCluster(some, kafka_server.connection)):
+        assert os.getpgrp() != os.getpgid(some.pids[0])
 
 
 def test_one_that_is_stopped_at_rest_is_passed_over(
