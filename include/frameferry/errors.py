@@ -32,7 +32,8 @@ FrameferryError
     ├── ModelMismatch             the model does not fit its card, or changed under a batch
     ├── RecordChanged             Kafka returned other bytes than were judged
     ├── LedgerConflict            the ledger refuses: wrong host, schema, or an older copy
-    │   └── LedgerOutdated            the ledger is older than the world: it is recovered first
+    │   ├── LedgerOutdated            the ledger is older than the world: it is recovered first
+    │   └── WitnessMissing            the mirror is gone: a person vouches for the ledger first
     ├── DeliveryRefused           the FTP server refuses the job as a whole
     │   └── LoginRefused              the FTP server refuses the user or password
     ├── UnsafePath                a remote path would leave its base or break the protocol
@@ -201,6 +202,10 @@ class LedgerConflict(TerminalError):
 
 class LedgerOutdated(LedgerConflict):
     """The ledger is older than the world: it is recovered first."""
+
+
+class WitnessMissing(LedgerConflict):
+    """The mirror is gone: a person vouches for the ledger first."""
 
 
 class DeliveryRefused(TerminalError):

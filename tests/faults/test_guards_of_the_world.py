@@ -401,6 +401,26 @@ def test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered(
     all_done(plant)
 
 
+def test_a_ledger_whose_mirror_is_gone_stops_until_a_person_says_what_it_is(
+    own_site: Site, tmp_path: Path
+) -> None:
+    plant = Plant(own_site, name="{stem}_{partition}-{offset:020d}{suffix}")
+    plant.produce(2)
+    plant.finish()
+    with closing(sqlite3.connect(tmp_path / "older.db")) as older:
+        copy(own_site.url, older)
+        plant.produce(2)
+        plant.finish()
+        all_done(plant)
+        put_back(older, own_site.url)
+    plant.forget()
+    plant.log.forget_groups(plant.topic)
+    plant.process().carry()
+    recover(plant)
+    plant.finish()
+    all_done(plant)
+
+
 def test_nothing_of_a_lost_life_becomes_a_file_after_its_recovery(
     own_site: Site, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from fixtures.persons import (
     accept_all,
     accept_gaps,
     accept_topic,
+    confirm,
     judge_again,
     recover_and_accept,
     restore,
@@ -135,6 +136,11 @@ class Stories(RuleBasedStateMachine):
         if count:
             self.plant.produce(count)
 
+    @rule()
+    def forget_the_mirror(self) -> None:
+        self._tell("mirror forgotten")
+        self.plant.log.forget_groups(self.plant.topic)
+
     @rule(partition=NUMBERS)
     def lead_anew(self, partition: int) -> None:
         self._tell("new leader")
@@ -243,6 +249,12 @@ class Stories(RuleBasedStateMachine):
         if recover_and_accept(self.plant):
             self._tell("recover")
             self.is_restored = False
+
+    @precondition(lambda self: not self.is_restored)
+    @rule()
+    def confirm(self) -> None:
+        if confirm(self.plant):
+            self._tell("confirm")
 
     @rule()
     def unblock(self) -> None:

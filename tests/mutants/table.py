@@ -348,8 +348,18 @@ MUTANTS = (
         f"{WORLD}::test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered[kept]",
         (
             "pipeline/witness.py",
-            "    if trouble is not None:\n        remedy",
-            "    if trouble is not None and not trouble:\n        remedy",
+            "    if trouble is not None:\n        raise trouble",
+            "    if trouble is not None and not trouble.what:\n        raise trouble",
+        ),
+    ),
+    mutant(
+        "mute-witness",
+        "a ledger whose mirror is gone stops until a person says what it is",
+        f"{WORLD}::test_a_ledger_whose_mirror_is_gone_stops_until_a_person_says_what_it_is",
+        (
+            "pipeline/witness.py",
+            "    return _missing(known, missing) if missing else None\n",
+            "    return _missing(known, missing) if missing and not heard.said else None\n",
         ),
     ),
 )

@@ -226,6 +226,26 @@ class Cluster:
             found = ask(consumer, self._listener, question, deadline, doing)
         return {one.partition: (one.offset, one.metadata or "") for one in found if one.offset >= 0}
 
+    def offsets_kept_seconds(self) -> float | None:
+        """
+        Ask how long a group without members keeps an offset after its commit.
+
+        Returns:
+            None where the broker does not say: it may be forbidden to ask.
+
+        Raises:
+            KafkaUnavailable: No broker answered in time.
+        """
+        deadline = Deadline(self._timeout_seconds)
+        try:
+            described = self._result(self._client.describe_cluster(**_within(deadline)), deadline)
+            resource = ConfigResource(ResourceType.BROKER, str(described.nodes[0].id))
+            asked = self._client.describe_configs([resource], **_within(deadline))
+            entry = self._result(asked[resource], deadline).get("offsets.retention.minutes")
+        except KafkaException:
+            return None
+        return None if entry is None or entry.value is None else 60.0 * int(entry.value)
+
     def _commit(self, group: str, wanted: list[TopicPartition], deadline: Deadline) -> None:
         request = ConsumerGroupTopicPartitions(group, wanted)
         asked = self._client.alter_consumer_group_offsets([request], **_within(deadline))

@@ -47,7 +47,7 @@ def advice(
 
 
 def _objections(ctx: Context, *, reachable: bool) -> list[str]:
-    """Say where the ledger is older than the world; a silent Kafka is not asked again."""
+    """Say what the witness has against the ledger; a silent Kafka is not asked again."""
     if not reachable:
         return []
     try:
@@ -56,7 +56,7 @@ def _objections(ctx: Context, *, reachable: bool) -> list[str]:
         return [str(error.at(pipeline=ctx.pipeline))]
     if objection is None:
         return []
-    return [f"Nothing runs: {objection}. Run: frameferry ledger recover {ctx.pipeline}"]
+    return [f"Nothing runs: {objection.what}. {objection.remedy}"]
 
 
 def _blocked(ctx: Context, known: PipelineState) -> list[str]:
