@@ -20,6 +20,7 @@ FrameferryError
 │   ├── Fenced                    a newer attempt, a split or a restore owns the batch
 │   ├── PlanStale                 another planner moved the planned offset first
 │   ├── PredictionsIncomplete     the judge's rows are not the records of the range
+│   ├── LogExchanged              offsets came to mean other records while they were read
 │   └── BatchUnfinished           a batch is not finished yet, so it cannot be committed
 └── TerminalError             no retry helps: the task fails at once, a person looks
     ├── ConfigError               a pipeline file, a form or an argument is wrong
@@ -150,6 +151,10 @@ class PlanStale(TransientError):
 
 class PredictionsIncomplete(TransientError):
     """The judge's rows are not the records of the range."""
+
+
+class LogExchanged(TransientError):
+    """Offsets came to mean other records while they were read."""
 
 
 class BatchUnfinished(TransientError):

@@ -285,6 +285,32 @@ MUTANTS = (
         ),
     ),
     mutant(
+        "unlooked-rows",
+        "what was judged counts only if the topic is the planned one behind the read",
+        f"{WORLD}::test_what_was_judged_of_another_topic_is_thrown_away[False]",
+        (
+            "pipeline/judging.py",
+            "    world.refuse_exchanged(ctx, generation)\n    _record(",
+            "    _record(",
+        ),
+    ),
+    mutant(
+        "any-generation",
+        "what was read while a generation began is thrown away",
+        f"{WORLD}::test_what_was_judged_of_another_topic_is_thrown_away[True]",
+        ("pipeline/world.py", "    if now != generation:\n", "    if now < generation:\n"),
+    ),
+    mutant(
+        "hasty-conviction",
+        "a picture is convicted only if its topic is the planned one behind the read",
+        f"{WORLD}::test_a_picture_of_another_topic_is_not_convicted",
+        (
+            "pipeline/judging.py",
+            "    world.refuse_exchanged(ctx, generation)\n    log.warning(",
+            "    log.warning(",
+        ),
+    ),
+    mutant(
         "low-for-new",
         "a partition that is seen later begins at 0",
         f"{WORLD}::test_what_a_new_partition_lost_already_is_a_gap",

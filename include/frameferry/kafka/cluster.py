@@ -85,7 +85,9 @@ class Cluster:
         Read a topic's identity and watermarks; it is never created by being asked for.
 
         The watermarks are asked in the order low, end, high, each of which only grows: so
-        `low <= end <= high` holds although they are three questions.
+        `low <= end <= high` holds although they are three questions. They are asked by the topic's
+        name: so its id is asked before and after them, and if it is another then, all is asked
+        again.
 
         Args:
             topic: Its name.
@@ -99,6 +101,19 @@ class Cluster:
         """
         deadline = Deadline(self._timeout_seconds)
         described = self._described(topic, deadline)
+        while True:
+            view = self._viewed(topic, described, partitions, deadline)
+            described = self._described(topic, deadline)
+            if str(described.topic_id) == view.topic_id:
+                return view
+
+    def _viewed(
+        self,
+        topic: str,
+        described: TopicDescription,
+        partitions: tuple[int, ...] | None,
+        deadline: Deadline,
+    ) -> TopicView:
         topic_id = identified(topic, str(described.topic_id))
         there = tuple(sorted(partition.id for partition in described.partitions))
         wanted = wanted_partitions(topic, there, partitions)

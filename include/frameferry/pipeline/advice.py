@@ -29,7 +29,7 @@ def advice(
         return [*lines, f"Nothing was planned yet. Run: frameferry run {ctx.pipeline}"]
     return [
         *lines,
-        *_objections(ctx, reachable=seen.trouble is None),
+        *(_replaced(ctx, known, seen) or _objections(ctx, reachable=seen.trouble is None)),
         *_blocked(ctx, known),
         *(
             f"Batch {leaf.id} failed last: {leaf.last_error}"
@@ -44,6 +44,18 @@ def advice(
         *alarms(seen.figures, _limits(ctx)),
         *nobody_carries(ctx.settings.kafka.topic, unowned),
     ]
+
+
+def _replaced(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
+    """Say that the topic is another, whose mirror nobody wrote yet; a block says so by itself."""
+    if seen.view is None or not is_other_topic(known, seen.view) or known.blocked is not None:
+        return []
+    line = (
+        f"Topic {ctx.settings.kafka.topic} is another than the ledger's (id {seen.view.topic_id}, "
+        f"recorded {known.topic_id}): its offsets mean other images. To go on with it, run: "
+        f"frameferry topic accept {ctx.pipeline} --reason …"
+    )
+    return [line]
 
 
 def _objections(ctx: Context, *, reachable: bool) -> list[str]:

@@ -25,7 +25,7 @@ from frameferry.errors import (
     SparkOutOfMemory,
 )
 from frameferry.ledger.judging import CountsAs
-from frameferry.pipeline import losing
+from frameferry.pipeline import losing, world
 from frameferry.pipeline.company import company
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.judging import judge_and_record, quarantine_unjudged, run_control
@@ -47,6 +47,8 @@ def judge_batch(ctx: Context, batch: Batch) -> Outcome:
     Raises:
         FrameferryError: It is the world's trouble, or the batch may be tried once more first.
     """
+    # Read first: only what was still there in this generation may be read in it.
+    generation = world.state(ctx).generation
     if losing.cut_lost(ctx, batch):
         return "split"
     while True:
@@ -58,11 +60,11 @@ def judge_batch(ctx: Context, batch: Batch) -> Outcome:
         if trial is Trial.CONTROL_THEN_SPLIT:
             return _halved(ctx, batch)
         if trial is Trial.CONTROL_THEN_QUARANTINE:
-            quarantine_unjudged(
-                ctx, batch, why=batch.trouble.last_failure or "it failed alone, twice"
-            )
+            why = batch.trouble.last_failure or "it failed alone, twice"
+            quarantine_unjudged(ctx, batch, why=why, generation=generation)
             return "judged"
-        outcome = _tried(ctx, batch, startup, is_proof=trial is Trial.CONTROL_THEN_JUDGE)
+        is_proof = trial is Trial.CONTROL_THEN_JUDGE
+        outcome = _tried(ctx, batch, startup, generation, is_proof=is_proof)
         if outcome is not None:
             return outcome
         batch = _afresh(ctx, batch)
@@ -86,7 +88,9 @@ def _controlled(ctx: Context, batch: Batch) -> float:
         return run_control(ctx, batch)
 
 
-def _tried(ctx: Context, batch: Batch, startup: float, *, is_proof: bool) -> Outcome | None:
+def _tried(
+    ctx: Context, batch: Batch, startup: float, generation: int, *, is_proof: bool
+) -> Outcome | None:
     """
     Judge once.
 
@@ -96,7 +100,7 @@ def _tried(ctx: Context, batch: Batch, startup: float, *, is_proof: bool) -> Out
     around = company(ctx, batch, is_alone=batch.trouble.is_suspect)
     try:
         with around as others:
-            judge_and_record(ctx, batch, startup_seconds=startup)
+            judge_and_record(ctx, batch, startup_seconds=startup, generation=generation)
     except BatchTooBig as error:
         return _parted(ctx, batch, error)
     except SparkOutOfMemory as error:
