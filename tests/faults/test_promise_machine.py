@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.boundary import Crashed, Zombie, crash_at
+from fixtures.boundary import Boundary, Crashed, Zombie, crash_at
 from fixtures.changing_judge import BROKEN, POISON, Rows
 from fixtures.demands import demand
 from fixtures.persons import (
@@ -135,6 +135,18 @@ class Stories(RuleBasedStateMachine):
         self.plant.log.create_topic(self.plant.topic, partitions=partitions)
         if count:
             self.plant.produce(count)
+
+    @rule(moment=MOMENTS, count=st.integers(0, 9), is_accepted=st.booleans())
+    def recreate_in_a_run(self, moment: int, count: int, is_accepted: bool) -> None:
+        """Let it happen between any two things that a run does."""
+
+        def act(_: Boundary, crossing: int, __: str) -> None:
+            if crossing == moment:
+                self.recreate(count, is_smaller=False)
+                if is_accepted:
+                    self.accept_topic()
+
+        self.plant.process(act).carry()
 
     @rule()
     def forget_the_mirror(self) -> None:
