@@ -21,6 +21,7 @@ FrameferryError
 │   ├── Fenced                    a newer attempt, a split or a restore owns the batch
 │   ├── PlanStale                 another planner moved the planned offset first
 │   ├── PredictionsIncomplete     the judge's rows are not the records of the range
+│   ├── LogExchanged              offsets came to mean other records while they were read
 │   └── BatchUnfinished           a batch is not finished yet, so it cannot be committed
 └── TerminalError             no retry helps: the task fails at once, a person looks
     ├── ConfigError               a pipeline file, a form or an argument is wrong
@@ -33,7 +34,8 @@ FrameferryError
     ├── ModelMismatch             the model does not fit its card, or changed under a batch
     ├── RecordChanged             Kafka returned other bytes than were judged
     ├── LedgerConflict            the ledger refuses: wrong host, schema, or an older copy
-    │   └── LedgerOutdated            the ledger is older than the world: it is recovered first
+    │   ├── LedgerOutdated            the ledger is older than the world: it is recovered first
+    │   └── WitnessMissing            the mirror is gone: a person vouches for the ledger first
     ├── DeliveryRefused           the FTP server refuses the job as a whole
     │   └── LoginRefused              the FTP server refuses the user or password
     ├── UnsafePath                a remote path would leave its base or break the protocol
@@ -156,6 +158,10 @@ class PredictionsIncomplete(TransientError):
     """The judge's rows are not the records of the range."""
 
 
+class LogExchanged(TransientError):
+    """Offsets came to mean other records while they were read."""
+
+
 class BatchUnfinished(TransientError):
     """A batch is not finished yet, so it cannot be committed."""
 
@@ -206,6 +212,10 @@ class LedgerConflict(TerminalError):
 
 class LedgerOutdated(LedgerConflict):
     """The ledger is older than the world: it is recovered first."""
+
+
+class WitnessMissing(LedgerConflict):
+    """The mirror is gone: a person vouches for the ledger first."""
 
 
 class DeliveryRefused(TerminalError):

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.boundary import Zombie
-from fixtures.changing_judge import BROKEN
+from fixtures.boundary import Boundary, Crashed, Zombie, when
+from fixtures.changing_judge import BROKEN, POISON
 from fixtures.persons import (
     accept_all,
     accept_gaps,
@@ -24,7 +24,7 @@ from fixtures.persons import (
 from fixtures.plant import Plant, Site
 from fixtures.promise import all_done, promise
 
-from frameferry.errors import DeliveryRefused, JudgingFailed
+from frameferry.errors import DeliveryRefused, JudgingFailed, LogExchanged, TopicChanged
 from frameferry.ledger.backups import back_up
 from frameferry.ledger.exporting import parquet_in
 from frameferry.ledger.pruning import prune
@@ -381,6 +381,105 @@ def test_a_topic_that_was_misspelt_for_a_while_goes_on_where_it_was(sqlite_site:
     assert 4 == len(plant.site.ftp.appeared(plant.base))
 
 
+def make_anew(plant: Plant, *, is_accepted: bool, low: int = 0) -> None:
+    """Let the topic be another, with more records, that a person has accepted, or not yet."""
+    partitions = len(plant.log.topics[plant.topic].partitions)
+    plant.log.create_topic(plant.topic, partitions=partitions)
+    for partition in range(partitions):
+        plant.produce(9, partition=partition)
+        plant.log.expire(plant.topic, partition, low)
+    if is_accepted:
+        accept_topic(plant)
+
+
+@pytest.mark.parametrize("is_accepted", [False, True])
+def test_what_was_judged_of_another_topic_is_thrown_away(
+    sqlite_site: Site, is_accepted: bool
+) -> None:
+    plant = Plant(sqlite_site, max_records=20)
+    plant.produce(3)
+    plant.process(when("judge", lambda _: make_anew(plant, is_accepted=is_accepted))).carry()
+    promise(plant)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_a_picture_of_another_topic_is_not_convicted(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, partitions=1)
+    plant.produce(1, mark=POISON.decode())
+    done: list[int] = []
+    for _ in range(12):
+        # Of a batch that was never judged only a conviction reads here.
+        anew = when("kafka.read", lambda _: done or done.append(make_anew_of_one(plant)))
+        plant.process(anew).carry()
+        plant.pass_time()
+    assert done
+    promise(plant)
+    accept_all(plant)
+    all_done(plant)
+
+
+def make_anew_of_one(plant: Plant) -> int:
+    make_anew(plant, is_accepted=False)
+    return 1
+
+
+def test_a_census_of_another_topic_does_not_count(sqlite_site: Site) -> None:
+    """All is delivered but the census is missing, and a person accepts the new topic meanwhile."""
+    plant = Plant(sqlite_site, partitions=1, max_records=20)
+    plant.produce(3)
+    with pytest.raises(Crashed):
+        plant.process(when("ledger.record_census", Boundary.die)).carry()
+    plant.pass_time()
+    [batch] = plant.open_batches()
+    process = plant.process(when("kafka.read", lambda _: make_anew(plant, is_accepted=True)))
+    assert not process.succeeds(steps.deliver, batch)
+    assert isinstance(process.errors[0], LogExchanged)
+    accept_all(plant)
+    all_done(plant)
+
+
+def test_what_one_sees_of_a_partition_that_was_taken_out_is_of_the_same_topic(
+    sqlite_site: Site,
+) -> None:
+    plant = Plant(sqlite_site, max_records=20)
+    plant.produce(3)
+    plant.produce(3, partition=1)
+    [batch] = plant.process().attempt(steps.plan).batch_ids
+    kafka = plant.settings.kafka.model_copy(update={"partitions": (0,)})
+    plant.settings = plant.settings.model_copy(update={"kafka": kafka})
+    anew = when("kafka.look", lambda _: make_anew(plant, is_accepted=False, low=2), nth=2)
+    process = plant.process(anew)
+    assert not process.succeeds(steps.infer, batch)
+    assert isinstance(process.errors[0], TopicChanged)
+    assert not plant.site.ledger.gaps(plant.pipeline)
+
+
+def test_the_last_words_in_the_mirror_are_the_newest_generations(sqlite_site: Site) -> None:
+    """A process that is late with the old one's would take the new one its witness."""
+    plant = Plant(sqlite_site, partitions=1)
+    plant.produce(3)
+    plant.finish()
+
+    def go_on(_: Boundary) -> None:
+        make_anew(plant, is_accepted=True)
+        plant.process().carry()
+
+    plant.process(when("kafka.mirror", go_on)).attempt(steps.publish)
+    other = plant.process()
+    other.attempt(steps.plan)
+    assert not other.errors
+
+
+def test_a_topic_that_is_accepted_while_one_looks_is_no_truncated_log(sqlite_site: Site) -> None:
+    plant = Plant(sqlite_site, partitions=1)
+    plant.produce(12)
+    plant.finish()
+    process = plant.process(when("kafka.look", lambda _: make_anew(plant, is_accepted=True)))
+    assert process.attempt(steps.wait).now
+    assert plant.site.ledger.blocked(plant.pipeline) is None
+
+
 @pytest.mark.parametrize("after", ["kept", "taken"])
 def test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered(
     own_site: Site, tmp_path: Path, after: str
@@ -395,6 +494,26 @@ def test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered(
         all_done(plant)
         put_back(older, own_site.url)
     plant.forget()
+    plant.process().carry()
+    recover(plant)
+    plant.finish()
+    all_done(plant)
+
+
+def test_a_ledger_whose_mirror_is_gone_stops_until_a_person_says_what_it_is(
+    own_site: Site, tmp_path: Path
+) -> None:
+    plant = Plant(own_site, name="{stem}_{partition}-{offset:020d}{suffix}")
+    plant.produce(2)
+    plant.finish()
+    with closing(sqlite3.connect(tmp_path / "older.db")) as older:
+        copy(own_site.url, older)
+        plant.produce(2)
+        plant.finish()
+        all_done(plant)
+        put_back(older, own_site.url)
+    plant.forget()
+    plant.log.forget_groups(plant.topic)
     plant.process().carry()
     recover(plant)
     plant.finish()

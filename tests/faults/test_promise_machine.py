@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.boundary import Crashed, Zombie, crash_at
+from fixtures.boundary import Boundary, Crashed, Zombie, crash_at
 from fixtures.changing_judge import BROKEN, POISON, Rows
 from fixtures.demands import demand
 from fixtures.persons import (
     accept_all,
     accept_gaps,
     accept_topic,
+    confirm,
     judge_again,
     recover_and_accept,
     restore,
@@ -135,6 +136,23 @@ class Stories(RuleBasedStateMachine):
         if count:
             self.plant.produce(count)
 
+    @rule(moment=MOMENTS, count=st.integers(0, 9), is_accepted=st.booleans())
+    def recreate_in_a_run(self, moment: int, count: int, is_accepted: bool) -> None:
+        """Let it happen between any two things that a run does."""
+
+        def act(_: Boundary, crossing: int, __: str) -> None:
+            if crossing == moment:
+                self.recreate(count, is_smaller=False)
+                if is_accepted:
+                    self.accept_topic()
+
+        self.plant.process(act).carry()
+
+    @rule()
+    def forget_the_mirror(self) -> None:
+        self._tell("mirror forgotten")
+        self.plant.log.forget_groups(self.plant.topic)
+
     @rule(partition=NUMBERS)
     def lead_anew(self, partition: int) -> None:
         self._tell("new leader")
@@ -243,6 +261,12 @@ class Stories(RuleBasedStateMachine):
         if recover_and_accept(self.plant):
             self._tell("recover")
             self.is_restored = False
+
+    @precondition(lambda self: not self.is_restored)
+    @rule()
+    def confirm(self) -> None:
+        if confirm(self.plant):
+            self._tell("confirm")
 
     @rule()
     def unblock(self) -> None:

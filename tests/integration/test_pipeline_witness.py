@@ -187,13 +187,11 @@ def test_a_new_ledger_beside_an_old_group_is_refused_until_recovered(
 def test_offsets_that_are_not_ours_say_nothing(ferry, kafka_server, words):
     produce(ferry, kafka_server, 0, 5)
     with ferry.context() as ctx:
-        carry(ctx)
         with ctx.cluster() as cluster:
             cluster.mirror(ctx.group, ctx.settings.kafka.topic, {0: 99}, metadata=words)
-        produce(ferry, kafka_server, 5, 5)
         assert 1 == carry(ctx)
         with ctx.cluster() as cluster:
-            assert 10 == cluster.mirrored(ctx.group, ctx.settings.kafka.topic, [0])[0][0]
+            assert 5 == cluster.mirrored(ctx.group, ctx.settings.kafka.topic, [0])[0][0]
 
 
 def test_an_older_ledger_never_takes_the_witness_its_memory(ferry, kafka_server, tmp_path, request):

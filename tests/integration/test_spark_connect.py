@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fixtures.ferry import bench
 from fixtures.judging import (
     MODEL,
     by_offset,
@@ -46,9 +47,11 @@ from frameferry.errors import (
     OffsetsLost,
     SparkLost,
     SparkUnavailable,
+    TopicChanged,
     TopicMissing,
 )
 from frameferry.inference.digest import judge_digest
+from frameferry.pipeline import steps
 from frameferry.spark.identity import code_version, session_id
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.route import control, judge
@@ -478,3 +481,29 @@ def test_a_job_stops_before_it_passes_its_bound_of_bytes(
     # One record is never too much.
     alone = make_job(kafka_server, topic, OffsetRange(0, 0, 1), max_bytes=10)
     assert 1 == len(judged(alone, spark_server).predictions)
+
+
+def test_what_workers_read_of_a_topic_that_was_made_anew_is_thrown_away(
+    kafka_server: KafkaServer, spark_server: SparkServer, ftp_server: Any, tmp_path: Path
+) -> None:
+    """The driver looks behind the job: the workers ask for the topic by its name."""
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [surface(seed) for seed in range(4)])
+    servers = {"kafka": kafka_server, "ftp": ftp_server, "spark": spark_server}
+    ferry = bench(tmp_path, topic=topic, **servers, model={"path": str(MODEL)})
+    answers = []
+
+    def made_anew_before(*arguments: Any, **options: Any) -> Judged:
+        kafka_server.delete_topic(topic)
+        kafka_server.create_topic(topic)
+        kafka_server.produce(topic, [surface(100 + seed) for seed in range(9)])
+        answers.append(judge(*arguments, **options))
+        return answers[0]
+
+    with ferry.context() as ctx:
+        [batch] = steps.plan(ctx).batch_ids
+        with pytest.raises(TopicChanged):
+            steps.infer(replace(ctx, judge=made_anew_before), batch)
+        assert 4 == len(answers[0].predictions)
+        assert ctx.ledger.batch(batch).inferred_at is None
+        assert [] == ctx.ledger.records(ctx.pipeline)

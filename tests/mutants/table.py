@@ -285,6 +285,32 @@ MUTANTS = (
         ),
     ),
     mutant(
+        "unlooked-rows",
+        "what was judged counts only if the topic is the planned one behind the read",
+        f"{WORLD}::test_what_was_judged_of_another_topic_is_thrown_away[False]",
+        (
+            "pipeline/judging.py",
+            "    world.refuse_exchanged(ctx, generation)\n    _record(",
+            "    _record(",
+        ),
+    ),
+    mutant(
+        "any-generation",
+        "what was read while a generation began is thrown away",
+        f"{WORLD}::test_what_was_judged_of_another_topic_is_thrown_away[True]",
+        ("pipeline/world.py", "    if now != generation:\n", "    if now < generation:\n"),
+    ),
+    mutant(
+        "hasty-conviction",
+        "a picture is convicted only if its topic is the planned one behind the read",
+        f"{WORLD}::test_a_picture_of_another_topic_is_not_convicted",
+        (
+            "pipeline/judging.py",
+            "    world.refuse_exchanged(ctx, generation)\n    log.warning(",
+            "    log.warning(",
+        ),
+    ),
+    mutant(
         "low-for-new",
         "a partition that is seen later begins at 0",
         f"{WORLD}::test_what_a_new_partition_lost_already_is_a_gap",
@@ -348,8 +374,18 @@ MUTANTS = (
         f"{WORLD}::test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered[kept]",
         (
             "pipeline/witness.py",
-            "    if trouble is not None:\n        remedy",
-            "    if trouble is not None and not trouble:\n        remedy",
+            "    if trouble is not None:\n        raise trouble",
+            "    if trouble is not None and not trouble.what:\n        raise trouble",
+        ),
+    ),
+    mutant(
+        "mute-witness",
+        "a ledger whose mirror is gone stops until a person says what it is",
+        f"{WORLD}::test_a_ledger_whose_mirror_is_gone_stops_until_a_person_says_what_it_is",
+        (
+            "pipeline/witness.py",
+            "    return _missing(known, missing) if missing else None\n",
+            "    return _missing(known, missing) if missing and not heard.said else None\n",
         ),
     ),
 )

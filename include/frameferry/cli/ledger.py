@@ -1,4 +1,4 @@
-"""The commands that keep the ledger: upgrade, backup, restore, recover, prune."""
+"""The commands that keep the ledger: upgrade, backup, restore, recover, confirm, prune."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from frameferry.config.home import home, ledger_url
 from frameferry.config.person import person
 from frameferry.errors import ConfigError
 from frameferry.ledger.engines import refuse_missing
+from frameferry.pipeline.confirm import confirm as confirm_ledger
 from frameferry.pipeline.recover import Decision, Recovery
 from frameferry.pipeline.recover import recover as recover_pipeline
 from frameferry.pipeline.upkeep import (
@@ -147,6 +148,18 @@ def recover(
         show_json(found)
     else:
         _show_recovery(found)
+
+
+@app.command()
+def confirm(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
+    reason: Annotated[str, typer.Option(help="How you know; kept with your name.")],
+) -> None:
+    """Vouch for a ledger whose mirror is gone: no older copy of it was put in place."""
+    with session(pipeline) as ctx:
+        mirrored = confirm_ledger(ctx, who=person(), reason=reason)
+    places = ", ".join(f"{partition}:{offset}" for partition, offset in sorted(mirrored.items()))
+    out.print(f"{pipeline}: mirrored anew at {places}", highlight=False)
 
 
 @app.command()

@@ -89,7 +89,8 @@ class Progress:
     How far one partition is planned and committed: the *next* offset, in both.
 
     `leader_epoch` is that of the log's leader when it was last found to be the same log; `last` the
-    offset and sha256 of the last committed record, by which it is recognised.
+    offset and sha256 of the last committed record, by which it is recognised. `start` is where
+    planning began.
     """
 
     partition: int
@@ -97,3 +98,9 @@ class Progress:
     committed: int
     leader_epoch: int | None = None
     last: tuple[int, str] | None = None
+    start: int = 0
+
+    @property
+    def is_begun(self) -> bool:
+        """Say whether anything was ever planned of it."""
+        return self.planned > self.start

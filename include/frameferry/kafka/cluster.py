@@ -99,7 +99,9 @@ class Cluster:
         Read a topic's identity and watermarks; it is never created by being asked for.
 
         The watermarks are asked in the order low, end, high, each of which only grows: so
-        `low <= end <= high` holds although they are three questions.
+        `low <= end <= high` holds although they are three questions. They are asked by the topic's
+        name: so its id is asked before and after them, and if it is another then, all is asked
+        again.
 
         Args:
             topic: Its name.
@@ -113,6 +115,19 @@ class Cluster:
         """
         deadline = Deadline(self._timeout_seconds)
         described = self._described(topic, deadline)
+        while True:
+            view = self._viewed(topic, described, partitions, deadline)
+            described = self._described(topic, deadline)
+            if str(described.topic_id) == view.topic_id:
+                return view
+
+    def _viewed(
+        self,
+        topic: str,
+        described: TopicDescription,
+        partitions: tuple[int, ...] | None,
+        deadline: Deadline,
+    ) -> TopicView:
         topic_id = identified(topic, str(described.topic_id))
         there = tuple(sorted(partition.id for partition in described.partitions))
         wanted = wanted_partitions(topic, there, partitions)
@@ -245,6 +260,26 @@ class Cluster:
             deadline, doing = Deadline(self._timeout_seconds), f"consumer group {group!r}"
             found = ask(consumer, self._listener, question, deadline, doing)
         return {one.partition: (one.offset, one.metadata or "") for one in found if one.offset >= 0}
+
+    def offsets_kept_seconds(self) -> float | None:
+        """
+        Ask how long a group without members keeps an offset after its commit.
+
+        Returns:
+            None where the broker does not say: it may be forbidden to ask.
+
+        Raises:
+            KafkaUnavailable: No broker answered in time.
+        """
+        deadline = Deadline(self._timeout_seconds)
+        try:
+            described = self._result(self._client.describe_cluster(**_within(deadline)), deadline)
+            resource = ConfigResource(ResourceType.BROKER, str(described.nodes[0].id))
+            asked = self._client.describe_configs([resource], **_within(deadline))
+            entry = self._result(asked[resource], deadline).get("offsets.retention.minutes")
+        except KafkaException:
+            return None
+        return None if entry is None or entry.value is None else 60.0 * int(entry.value)
 
     def _commit(self, group: str, wanted: list[TopicPartition], deadline: Deadline) -> None:
         request = ConsumerGroupTopicPartitions(group, wanted)

@@ -108,6 +108,11 @@ class EnvoyCluster(Cluster):
         found: dict[int, tuple[int, str]] = self._ask("mirrored", group, topic, tuple(partitions))
         return found
 
+    def offsets_kept_seconds(self) -> float | None:
+        """As `Cluster.offsets_kept_seconds`."""
+        kept: float | None = self._ask("offsets_kept_seconds")
+        return kept
+
     def _open(self) -> Envoy:
         opening = Question(OPEN, (self._connection,), {"timeout_seconds": self._timeout_seconds})
         try:

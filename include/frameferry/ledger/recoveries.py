@@ -29,6 +29,12 @@ def renew_epoch(connection: Connection, name: str, *, who: str) -> str:
     return epoch
 
 
+def record_confirmation(connection: Connection, name: str, *, who: str, reason: str) -> None:
+    """Write a person's word for the ledger down; see `Ledger.record_confirmation`."""
+    known = need_pipeline(connection, name)
+    write_action(connection, who=who, what="confirm", pipeline_id=known.id, detail=reason)
+
+
 def record_recovery(
     connection: Connection,
     name: str,

@@ -23,6 +23,11 @@ class Recovering:
         with self._transactions.write() as connection:
             return recoveries.renew_epoch(connection, pipeline, who=who)
 
+    def record_confirmation(self, pipeline: str, *, who: str, reason: str) -> None:
+        """Write down that a person vouches for this ledger as the newest."""
+        with self._transactions.write() as connection:
+            recoveries.record_confirmation(connection, pipeline, who=who, reason=reason)
+
     def record_recovery(
         self,
         pipeline: str,

@@ -61,13 +61,19 @@ def _progress(connection: Connection, known: Known) -> dict[int, Progress]:
         progress.c.leader_epoch,
         progress.c.last_offset,
         progress.c.last_sha256,
+        progress.c.start_offset,
     ).where(progress.c.pipeline_id == known.id, progress.c.generation == known.generation)
     rows = connection.execute(query.order_by(progress.c.partition)).all()
     return {
         partition: Progress(
-            partition, planned, committed, epoch, None if last is None else (last, sha256)
+            partition,
+            planned,
+            committed,
+            epoch,
+            last=None if last is None else (last, sha256),
+            start=start or 0,
         )
-        for partition, planned, committed, epoch, last, sha256 in rows
+        for partition, planned, committed, epoch, last, sha256, start in rows
     }
 
 

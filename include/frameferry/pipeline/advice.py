@@ -30,7 +30,7 @@ def advice(
         return [*lines, f"Nothing was planned yet. Run: frameferry run {ctx.pipeline}"]
     return [
         *lines,
-        *_objections(ctx, reachable=seen.trouble is None),
+        *(_replaced(ctx, known, seen) or _objections(ctx, reachable=seen.trouble is None)),
         *_blocked(ctx, known),
         *(
             f"Batch {leaf.id} failed last: {leaf.last_error}"
@@ -48,8 +48,20 @@ def advice(
     ]
 
 
+def _replaced(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
+    """Say that the topic is another, whose mirror nobody wrote yet; a block says so by itself."""
+    if seen.view is None or not is_other_topic(known, seen.view) or known.blocked is not None:
+        return []
+    line = (
+        f"Topic {ctx.settings.kafka.topic} is another than the ledger's (id {seen.view.topic_id}, "
+        f"recorded {known.topic_id}): its offsets mean other images. To go on with it, run: "
+        f"frameferry topic accept {ctx.pipeline} --reason …"
+    )
+    return [line]
+
+
 def _objections(ctx: Context, *, reachable: bool) -> list[str]:
-    """Say where the ledger is older than the world; a silent Kafka is not asked again."""
+    """Say what the witness has against the ledger; a silent Kafka is not asked again."""
     if not reachable:
         return []
     try:
@@ -58,7 +70,7 @@ def _objections(ctx: Context, *, reachable: bool) -> list[str]:
         return [str(error.at(pipeline=ctx.pipeline))]
     if objection is None:
         return []
-    return [f"Nothing runs: {objection}. Run: frameferry ledger recover {ctx.pipeline}"]
+    return [f"Nothing runs: {objection.what}. {objection.remedy}"]
 
 
 def _blocked(ctx: Context, known: PipelineState) -> list[str]:

@@ -26,6 +26,7 @@ from frameferry.domain.records import (
 from frameferry.domain.sidecar import sidecar_json
 from frameferry.errors import (
     Fenced,
+    KafkaUnavailable,
     OffsetsLost,
     PredictionsIncomplete,
     RecordChanged,
@@ -52,16 +53,17 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
     Raises:
         PredictionsIncomplete: The rows are not the records of the range; they were withdrawn.
         RecordChanged: Kafka returned other bytes than were judged.
+        TopicChanged, LogExchanged: What was read may be another log's than the batch's.
         DeliveryRefused: The server refuses the job; the pipeline is blocked.
     """
     started = time.monotonic()
+    generation = world.state(ctx).generation
     with ExitStack() as stack:
         publisher = LazyPublisher(ctx, batch, stack)
         _settle(ctx, batch.token, publisher)
-        census = _delivered(ctx, batch, publisher)
+        census = _delivered(ctx, batch, generation, publisher)
         publisher.sweep()
-    # What was read must have been this topic's to the end.
-    world.look(ctx)
+    world.refuse_exchanged(ctx, generation)
     ctx.ledger.record_census(batch.token, census, seconds=time.monotonic() - started)
     log.info(
         "batch.delivered",
@@ -72,26 +74,37 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
     )
 
 
-def _delivered(ctx: Context, batch: Batch, publisher: LazyPublisher) -> list[Census]:
-    """Deliver what Kafka still holds of the ranges; again where that gets less meanwhile."""
+def _delivered(
+    ctx: Context, batch: Batch, generation: int, publisher: LazyPublisher
+) -> list[Census]:
+    """
+    Deliver what Kafka still holds of the ranges; again where that gets less meanwhile.
+
+    Nothing is concluded from what does not fit the judged rows before it is sure that it is of the
+    same log as they.
+    """
     held = losing.give_up_lost(ctx, batch)
     while True:
         try:
-            return _read_all(ctx, batch, publisher, held)
-        except OffsetsLost:
+            return _read_all(ctx, batch, generation, publisher, held)
+        except (OffsetsLost, KafkaUnavailable):
             before, held = held, losing.give_up_lost(ctx, batch)
             if held == before:
                 raise
 
 
 def _read_all(
-    ctx: Context, batch: Batch, publisher: LazyPublisher, held: Sequence[OffsetRange]
+    ctx: Context,
+    batch: Batch,
+    generation: int,
+    publisher: LazyPublisher,
+    held: Sequence[OffsetRange],
 ) -> list[Census]:
     due = {(row.partition, row.offset): row for row in ctx.ledger.consignments(batch.token)}
     recorded = ctx.ledger.recorded_offsets(batch.token)
     census = []
     for wanted in batch.ranges:
-        judged = _Judged(due, set(recorded.get(wanted.partition, [])))
+        judged = _Judged(due, set(recorded.get(wanted.partition, [])), generation)
         left = next((part for part in held if part.overlaps(wanted)), None)
         if left is None:
             census.append(_nothing_held(wanted))
@@ -119,10 +132,11 @@ def _of_whole(met: Census, wanted: OffsetRange) -> Census:
 
 
 class _Judged(NamedTuple):
-    """What the judge said exists: the rows still due, and every row's offset."""
+    """What the judge said exists: the rows still due, every row's offset, and the generation."""
 
     due: dict[tuple[int, int], Consignment]
     offsets: set[int]
+    generation: int
 
 
 def _deliver_range(
@@ -147,13 +161,9 @@ def _deliver_range(
     deque(items, maxlen=0)
     stray = {offset for offset in judged.offsets if offset in wanted} - met
     if stray:
-        _send_back(
-            ctx,
-            token,
-            wanted.partition,
-            min(stray),
-            "the judge returned a row for an offset that holds no record",
-        )
+        world.refuse_exchanged(ctx, judged.generation)
+        what = "the judge returned a row for an offset that holds no record"
+        _send_back(ctx, token, wanted.partition, min(stray), what)
     return reader.census()
 
 
@@ -168,16 +178,12 @@ def _checked(
     for record in reader:
         met.add(record.offset)
         if record.offset not in judged.offsets:
-            _send_back(
-                ctx,
-                token,
-                record.partition,
-                record.offset,
-                "the judge returned no row for this record",
-            )
+            world.refuse_exchanged(ctx, judged.generation)
+            what = "the judge returned no row for this record"
+            _send_back(ctx, token, record.partition, record.offset, what)
         row = judged.due.get((record.partition, record.offset))
         if row is not None:
-            _refuse_changed(ctx, record, row)
+            _refuse_changed(ctx, record, row, judged.generation)
             yield row, record.value
 
 
@@ -199,9 +205,10 @@ def _send_back(ctx: Context, token: Token, partition: int, offset: int, what: st
     )
 
 
-def _refuse_changed(ctx: Context, record: ImageRecord, row: Consignment) -> None:
+def _refuse_changed(ctx: Context, record: ImageRecord, row: Consignment, generation: int) -> None:
     if len(record.value) == row.size_bytes and sha256_hex(record.value) == row.sha256:
         return
+    world.refuse_exchanged(ctx, generation)
     msg = (
         f"Kafka holds other bytes ({len(record.value)} of them) than were judged ({row.size_bytes})"
     )

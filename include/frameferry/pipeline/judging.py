@@ -31,7 +31,9 @@ _WARM_SECONDS = 30.0
 log = structlog.get_logger()
 
 
-def judge_and_record(ctx: Context, batch: Batch, *, startup_seconds: float) -> None:
+def judge_and_record(
+    ctx: Context, batch: Batch, *, startup_seconds: float, generation: int
+) -> None:
     """
     Judge the batch on its route and record all rows in one fenced transaction.
 
@@ -39,16 +41,17 @@ def judge_and_record(ctx: Context, batch: Batch, *, startup_seconds: float) -> N
         ctx: The pipeline.
         batch: A claimed batch without predictions.
         startup_seconds: What Spark and the model may take before the first picture.
+        generation: The ledger's, from before the batch was found to be still there.
 
     Raises:
         JudgingFailed, SparkUnavailable: The route failed; nothing was recorded.
         BatchTooBig: It holds more than `batch.max_bytes`; says where that is passed.
         KafkaThrottled: A quota holds back more than the deadline allows.
-        TopicChanged: What was read came from another topic than the batch.
+        TopicChanged, LogExchanged: What was read may be another log's than the batch's.
     """
     started = time.monotonic()
     judged = _judged(ctx, batch, startup_seconds)
-    world.look(ctx)
+    world.refuse_exchanged(ctx, generation)
     _record(ctx, batch, judged, time.monotonic() - started)
 
 
@@ -73,13 +76,19 @@ def run_control(ctx: Context, batch: Batch) -> float:
     return min(ctx.settings.spark.startup_seconds, _WARM_SECONDS + _DEADLINE_FACTOR * seconds)
 
 
-def quarantine_unjudged(ctx: Context, batch: Batch, *, why: str) -> None:
-    """Record a batch whose images cannot be judged, by their bytes as Kafka holds them."""
+def quarantine_unjudged(ctx: Context, batch: Batch, *, why: str, generation: int) -> None:
+    """
+    Record a batch whose images cannot be judged, by their bytes as Kafka holds them.
+
+    Raises:
+        TopicChanged, LogExchanged: As `judge_and_record`.
+    """
     started = time.monotonic()
     rows = tuple(
         replace(row, label=None, reason=CANNOT_BE_JUDGED, detail=why)
         for row in _unjudged(ctx, batch, Throttling(), max_bytes=None)
     )
+    world.refuse_exchanged(ctx, generation)
     log.warning("record.convicted", pipeline=ctx.pipeline, batch=batch.id, why=why)
     _record(ctx, batch, Judged(rows, ""), time.monotonic() - started)
 

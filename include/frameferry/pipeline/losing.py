@@ -70,7 +70,9 @@ def _of_others(
     if not others:
         return {}
     with ctx.cluster() as cluster:
-        return cluster.look(ctx.settings.kafka.topic, others).watermarks
+        seen = cluster.look(ctx.settings.kafka.topic, others)
+    world.refuse_other_topic(ctx, seen)
+    return seen.watermarks
 
 
 def _causes(lost: Sequence[Gap]) -> list[tuple[OffsetRange, str]]:

@@ -90,11 +90,11 @@ def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, wh
     Find out what was delivered that the ledger does not know of, and let the pipeline go on.
 
     1. Ask Kafka and the witness. 2. Fence whatever still works by the ledger's epoch, where the
-    mirror bears the same. 3. List the base, and know each record's file by its name; delete the
-    parts of the lost life. 4. Write down what was seen, and up to where there may be more: a list
-    need not be whole. Nothing is delivered here: the next runs judge again what was forgotten,
-    settle each file that was seen as they settle a rename in doubt, and look for each that was
-    not seen by its name before they send it.
+    mirror bears the same or is gone. 3. List the base, and know each record's file by its name;
+    delete the parts of the lost life. 4. Write down what was seen, and up to where there may be
+    more: a list need not be whole. 5. Write a mirror that was gone anew. Nothing is delivered here:
+    the next runs judge again what was forgotten, settle each file that was seen as they settle a
+    rename in doubt, and look for each that was not seen by its name before they send it.
 
     Args:
         ctx: The pipeline.
@@ -109,15 +109,20 @@ def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, wh
         KafkaUnavailable, FtpUnavailable, DeliveryRefused: The world cannot be looked at.
     """
     view = world.look(ctx)
-    said = witness.listen(ctx, world.state(ctx))
+    heard = witness.hear(ctx)
     known = world.state(ctx)
+    said = witness.understand(known, heard)
+    is_gone = bool(witness.missing_partitions(known, heard))
     reader = _reader(ctx, known)
     taken_to = _taken_to(ctx, known, view.watermarks, said, decision)
-    if not dry_run:
-        _fence(ctx, known, said, who)
+    lost = _lost_lives(ctx, said)
+    if not dry_run and (is_gone or _is_same_life(ctx, known, said)):
+        # The lost life's tokens would pass else; of a mirror that is gone nobody knows its name.
+        lost.add(ctx.ledger.epoch())
+        ctx.ledger.renew_epoch(ctx.pipeline, who=who)
     with one_connection(ctx) as ftp:
         found = look(ctx, ftp, known, view.watermarks, reader)
-        if not dry_run and not clear(ctx, ftp, found.parts, _lost_lives(ctx, said)):
+        if not dry_run and not clear(ctx, ftp, found.parts, lost):
             found = look(ctx, ftp, known, view.watermarks, reader)
         if verify:
             found.seen = list(verified(ftp, found.seen))
@@ -132,7 +137,12 @@ def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, wh
         in_doubt=0,
         epoch=ctx.ledger.epoch(),
     )
-    return recovery if dry_run else _written(ctx, recovery, found, said, taken_to, who)
+    if dry_run:
+        return recovery
+    recovery = _written(ctx, recovery, found, said, taken_to, who)
+    if is_gone:
+        witness.vouch(ctx)
+    return recovery
 
 
 def _reader(ctx: Context, known: PipelineState) -> PositionReader:
@@ -209,11 +219,10 @@ def _refuse_outside(
         raise ConfigError(msg, remedy="Name an offset between them").at(**where)
 
 
-def _fence(ctx: Context, known: PipelineState, said: Mapping[int, Testimony], who: str) -> None:
-    """Begin a new epoch where the lost life had this one: its tokens would pass else."""
+def _is_same_life(ctx: Context, known: PipelineState, said: Mapping[int, Testimony]) -> bool:
+    """Say whether the lost life had this ledger's epoch."""
     ahead = [at for at, one in said.items() if witness.is_ahead(known, at, one)]
-    if any(said[at].epoch == ctx.ledger.epoch() for at in ahead):
-        ctx.ledger.renew_epoch(ctx.pipeline, who=who)
+    return any(said[at].epoch == ctx.ledger.epoch() for at in ahead)
 
 
 def _lost_lives(ctx: Context, said: Mapping[int, Testimony]) -> set[str]:

@@ -80,6 +80,7 @@ def plan_replay(
         ConfigError: The range is empty, unknown, not committed yet, or under another replay; or
             the rows to be kept belong to another server or base.
         OffsetsLost: Kafka no longer holds its beginning.
+        TopicChanged: The topic is another by now: its offsets mean other images.
         KafkaUnavailable, TopicMissing: Nobody can say what Kafka holds.
     """
     wanted = _checked_range(ctx, partition, start, end)
@@ -144,6 +145,7 @@ def _refuse_lost(ctx: Context, partition: int, start: int, end: int) -> None:
     """Refuse to send what cannot be read any more: it would end well, and send nothing."""
     with ctx.cluster() as cluster:
         view = cluster.look(ctx.settings.kafka.topic, (partition,))
+    world.refuse_other_topic(ctx, view)
     low = view.watermarks[partition].low
     if start >= low:
         return

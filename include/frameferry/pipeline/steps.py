@@ -31,6 +31,7 @@ from frameferry.pipeline.context import Context
 from frameferry.pipeline.lease import held
 from frameferry.pipeline.login import misplaced
 from frameferry.pipeline.proposing import Proposal, propose
+from frameferry.pipeline.renewing import look_after
 from frameferry.pipeline.trial import Outcome, judge_batch
 from frameferry.planning.gaps import find_gaps
 from frameferry.planning.readiness import Readiness, leaves_to_take, readiness
@@ -60,7 +61,8 @@ def wait(ctx: Context) -> Readiness:
     """
     Say whether there is work plannable now, by the same rules that plan follows.
 
-    Backlog that a block, a back-off, a lease or a gap holds is none.
+    Backlog that a block, a back-off, a lease or a gap holds is none. While there is none, the
+    mirror is renewed now and then, which Kafka forgets else.
     """
     world.free_if_credential_changed(ctx)
     try:
@@ -69,8 +71,9 @@ def wait(ctx: Context) -> Readiness:
         return Readiness(now=False, reason=str(changed), retry_in_seconds=None)
     found = readiness(world.state(ctx), view.watermarks, max_open=ctx.settings.batch.max_open)
     # Asked last, and only where a run would begin: it is refused, and would begin again for ever.
-    if found.now and (objection := witness.objection(ctx)) is not None:
-        return Readiness(now=False, reason=objection, retry_in_seconds=None)
+    trouble = witness.objection(ctx) if found.now else look_after(ctx)
+    if trouble is not None:
+        return Readiness(now=False, reason=str(trouble), retry_in_seconds=None)
     return found
 
 
@@ -78,19 +81,22 @@ def plan(ctx: Context) -> Planned:
     """
     Cut new offset ranges while fewer than `max_open` batches are open; return the open leaves.
 
-    1. Ask Kafka: topic id, watermarks. 2. Record what retention took as gaps. 3. Propose and
-    freeze ranges by compare-and-swap on the planned offsets, until enough batches are open.
+    1. Ask Kafka: topic id, watermarks. 2. Ask the witness, and put it in place where the pipeline
+    or a partition is new. 3. Record what retention took as gaps. 4. Propose and freeze ranges by
+    compare-and-swap on the planned offsets, until enough batches are open.
 
     Raises:
         PipelineBlocked: A person or a new credential has to free the pipeline first.
         LedgerOutdated: The ledger is older than the world; a person recovers it first.
+        WitnessMissing: The mirror is gone; a person confirms the ledger, or recovers it.
         PlanStale: Another planner was faster; its batches are found at the next try.
     """
     world.refuse_if_blocked(ctx)
     view = world.look_or_block(ctx)
-    heard = witness.hear(ctx, view.watermarks)
+    heard = witness.hear(ctx)
     state = world.state(ctx)
-    witness.refuse_older(ctx, state, heard)
+    witness.refuse_older(state, heard)
+    witness.put_in_place(ctx, state, heard)
     state = _gaps_recorded(ctx, state, view)
     sentences = []
     while proposal := _proposal(ctx, state, view):
@@ -249,6 +255,7 @@ def publish(ctx: Context) -> dict[int, int]:
 
     Raises:
         LedgerOutdated: The mirror knows more than the ledger: it must not forget it.
+        WitnessMissing: The mirror is gone; a person confirms the ledger, or recovers it.
     """
     return witness.testify(ctx) if ctx.ledger.committed_offsets(ctx.pipeline) else {}
 

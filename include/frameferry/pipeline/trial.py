@@ -26,7 +26,7 @@ from frameferry.errors import (
     SparkOutOfMemory,
 )
 from frameferry.ledger.judging import CountsAs
-from frameferry.pipeline import losing
+from frameferry.pipeline import losing, world
 from frameferry.pipeline.company import company
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.judging import judge_and_record, quarantine_unjudged, run_control
@@ -50,6 +50,8 @@ def judge_batch(ctx: Context, batch: Batch) -> Outcome:
     Raises:
         FrameferryError: It is the world's trouble, or the batch may be tried once more first.
     """
+    # Read first: only what was still there in this generation may be read in it.
+    generation = world.state(ctx).generation
     if losing.cut_lost(ctx, batch):
         return "split"
     while True:
@@ -61,11 +63,11 @@ def judge_batch(ctx: Context, batch: Batch) -> Outcome:
         if trial is Trial.CONTROL_THEN_SPLIT:
             return _halved(ctx, batch)
         if trial is Trial.CONTROL_THEN_QUARANTINE:
-            quarantine_unjudged(
-                ctx, batch, why=batch.trouble.last_failure or "it failed alone, twice"
-            )
+            why = batch.trouble.last_failure or "it failed alone, twice"
+            quarantine_unjudged(ctx, batch, why=why, generation=generation)
             return "judged"
-        outcome = _tried(ctx, batch, startup, is_proof=trial is Trial.CONTROL_THEN_JUDGE)
+        is_proof = trial is Trial.CONTROL_THEN_JUDGE
+        outcome = _tried(ctx, batch, startup, generation, is_proof=is_proof)
         if outcome is not None:
             return outcome
         batch = _afresh(ctx, batch)
@@ -89,7 +91,9 @@ def _controlled(ctx: Context, batch: Batch) -> float:
         return run_control(ctx, batch)
 
 
-def _tried(ctx: Context, batch: Batch, startup: float, *, is_proof: bool) -> Outcome | None:
+def _tried(
+    ctx: Context, batch: Batch, startup: float, generation: int, *, is_proof: bool
+) -> Outcome | None:
     """
     Judge once.
 
@@ -99,7 +103,7 @@ def _tried(ctx: Context, batch: Batch, startup: float, *, is_proof: bool) -> Out
     around = company(ctx, batch, is_alone=batch.trouble.is_suspect)
     try:
         with around as others:
-            _judge_patiently(ctx, batch, startup)
+            _judge_patiently(ctx, batch, startup, generation)
     except BatchTooBig as error:
         return _parted(ctx, batch, error)
     except SparkOutOfMemory as error:
@@ -118,11 +122,12 @@ def _tried(ctx: Context, batch: Batch, startup: float, *, is_proof: bool) -> Out
     return "judged"
 
 
-def _judge_patiently(ctx: Context, batch: Batch, startup: float) -> None:
+def _judge_patiently(ctx: Context, batch: Batch, startup: float, generation: int) -> None:
     """Judge; one offset that a quota holds back has ever more time, since it cannot be cut."""
     for doubled in range(_MOST_DOUBLINGS + 1):
         try:
-            judge_and_record(ctx, batch, startup_seconds=startup * 2**doubled)
+            patience = startup * 2**doubled
+            judge_and_record(ctx, batch, startup_seconds=patience, generation=generation)
         except KafkaThrottled as error:
             if batch.offsets > 1 or doubled == _MOST_DOUBLINGS:
                 raise

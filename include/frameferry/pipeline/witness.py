@@ -1,72 +1,93 @@
 """
 Ask the witness: is the ledger as old as the world?
 
-`publish` writes the committed offsets to the consumer group, with the epoch and the topic's id
-beside them. A ledger that finds more in there than it has itself committed is an older copy: a
-backup that was put back, a replica that was promoted. Whatever it would do now was done already.
+Before anything is planned of a partition, and after each commit, the committed offsets are written
+to the consumer group, with the epoch and the topic's id beside them. A ledger that finds more in
+there than it has itself committed is an older copy: a backup that was put back, a replica that was
+promoted. Whatever it would do now was done already. One that finds nothing where it must have
+written cannot know.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+from frameferry.domain.offsets import Progress
 from frameferry.domain.state import PipelineState
-from frameferry.errors import LedgerOutdated
+from frameferry.errors import LedgerConflict, LedgerOutdated, WitnessMissing
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
 
-Heard = Mapping[int, tuple[int, str]]
-"""What the group holds: offset and words, by partition."""
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """
+    What the group holds, whoever wrote it: offset and words, by partition.
+
+    `known` is the ledger as it was before the group was asked: what was begun by then must be in
+    the group.
+    """
+
+    known: PipelineState
+    said: Mapping[int, tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Testimony:
-    """One partition's mirrored offset (the next to commit), the epoch and generation of then."""
+    """
+    One partition's mirrored offset (the next to commit), the epoch and generation of then.
+
+    `at` is when it was written, by the ledger's clock; None where it does not say.
+    """
 
     offset: int
     epoch: str
     generation: int = 1
+    at: datetime | None = None
 
 
-def hear(ctx: Context, partitions: Iterable[int]) -> Heard:
+def hear(ctx: Context) -> Heard:
     """
-    Read what the consumer group holds for the pipeline's topic, whoever wrote it.
+    Read what the consumer group holds for the pipeline's topic.
 
     Raises:
         KafkaUnavailable: No broker answered in time.
+        LedgerConflict: The ledger does not know the pipeline.
     """
+    known = world.state(ctx)
     with ctx.cluster() as cluster:
-        return cluster.mirrored(ctx.group, ctx.settings.kafka.topic, sorted(partitions))
+        said = cluster.mirrored(ctx.group, ctx.settings.kafka.topic, sorted(known.progress))
+    return Heard(known, said)
 
 
-def listen(ctx: Context, known: PipelineState) -> dict[int, Testimony]:
+def understand(known: PipelineState, heard: Heard) -> dict[int, Testimony]:
     """
-    Read what the consumer group says of the pipeline's topic, by partition.
+    Pick out what the group says of the pipeline's topic, by partition.
 
     Offsets that somebody else wrote, or that were written for another topic of the same name or
     for a generation that was left since, say nothing about the ledger.
-
-    Raises:
-        KafkaUnavailable: No broker answered in time.
     """
-    return _understood(known, hear(ctx, known.progress))
+    read = {place: _read(offset, words, known) for place, (offset, words) in heard.said.items()}
+    return {partition: one for partition, one in read.items() if one is not None}
 
 
 def refuse_if_older(ctx: Context) -> None:
     """
-    Let nothing run on a ledger that is older than the world.
+    Let nothing run on a ledger that is older than the world, or may be.
 
     Raises:
         LedgerOutdated: Says by how much, and how to recover.
+        WitnessMissing: Nobody can tell; a person confirms the ledger, or recovers it.
         KafkaUnavailable: No broker answered in time.
     """
-    heard = _heard(ctx)
-    refuse_older(ctx, world.state(ctx), heard)
+    heard = hear(ctx)
+    refuse_older(world.state(ctx), heard)
 
 
-def refuse_older(ctx: Context, known: PipelineState, heard: Heard) -> None:
+def refuse_older(known: PipelineState, heard: Heard) -> None:
     """
     Do the same with what was heard *before* the ledger was read as *known*.
 
@@ -74,71 +95,125 @@ def refuse_older(ctx: Context, known: PipelineState, heard: Heard) -> None:
     but not less far.
 
     Raises:
-        LedgerOutdated: Says by how much, and how to recover.
+        LedgerOutdated, WitnessMissing: As `refuse_if_older`.
     """
-    trouble = _objection(known, heard)
+    trouble = trouble_of(known, heard)
     if trouble is not None:
-        remedy = f"Run: frameferry ledger recover {ctx.pipeline}"
-        raise LedgerOutdated(trouble, remedy=remedy, pipeline=ctx.pipeline)
+        raise trouble
 
 
-def objection(ctx: Context) -> str | None:
+def objection(ctx: Context) -> LedgerConflict | None:
     """Say why nothing may run on this ledger; None where it is as old as the world."""
-    heard = _heard(ctx)
-    return _objection(world.state(ctx), heard)
+    heard = hear(ctx)
+    return trouble_of(world.state(ctx), heard)
 
 
-def _heard(ctx: Context) -> Heard:
-    return hear(ctx, ctx.ledger.committed_offsets(ctx.pipeline))
-
-
-def _objection(known: PipelineState, heard: Heard) -> str | None:
+def trouble_of(known: PipelineState, heard: Heard) -> LedgerConflict | None:
+    """Say what the witness has against the ledger, as `refuse_older` would."""
+    recovering = f"Run: frameferry ledger recover {known.name}"
     if known.is_restored:
-        return "the ledger was restored from a backup: what was done since is not in it"
-    return _ahead(known, _understood(known, heard))
+        what = "the ledger was restored from a backup: what was done since is not in it"
+        return LedgerOutdated(what, remedy=recovering, pipeline=known.name)
+    ahead = _ahead(known, understand(known, heard))
+    if ahead is not None:
+        return LedgerOutdated(ahead, remedy=recovering, pipeline=known.name)
+    missing = missing_partitions(known, heard)
+    return _missing(known, missing) if missing else None
 
 
-def _understood(known: PipelineState, heard: Heard) -> dict[int, Testimony]:
-    read = {partition: _read(offset, words, known) for partition, (offset, words) in heard.items()}
-    return {partition: one for partition, one in read.items() if one is not None}
+def missing_partitions(known: PipelineState, heard: Heard) -> list[int]:
+    """
+    List the partitions of which the ledger planned something, and the group holds nothing.
+
+    None of them while the generation changes: what was written before is not understood after.
+    """
+    if heard.known.generation != known.generation:
+        return []
+    said = understand(heard.known, heard)
+    return [
+        at for at, mine in sorted(heard.known.progress.items()) if mine.is_begun and at not in said
+    ]
+
+
+def put_in_place(ctx: Context, known: PipelineState, heard: Heard) -> None:
+    """
+    Mirror the partitions that the group knows nothing of, before anything is planned of them.
+
+    So what was planned has a witness, whatever dies at whatever moment.
+
+    Raises:
+        KafkaUnavailable: No answer in time; nothing may be planned yet.
+    """
+    said = understand(known, heard)
+    new = {at: mine for at, mine in known.progress.items() if at not in said}
+    if new:
+        _write(ctx, known, new)
 
 
 def testify(ctx: Context) -> dict[int, int]:
     """
     Mirror the committed offsets, with the epoch and the topic's id; never on an older ledger.
 
-    Below the offset to which a recovery has looked, the mirror stays there: were the same backup
-    restored once more, the witness would still know.
+    Returns:
+        The committed (next) offset of each partition.
 
     Raises:
         LedgerOutdated: The mirror knows more than the ledger: it must not forget it.
+        WitnessMissing: The mirror is gone: written anew, it would vouch for this ledger.
+        TopicChanged: It is gone with its topic.
     """
-    refuse_if_older(ctx)
+    try:
+        refuse_if_older(ctx)
+    except WitnessMissing:
+        world.look(ctx)
+        raise
+    return vouch(ctx)
+
+
+def vouch(ctx: Context) -> dict[int, int]:
+    """
+    Mirror the committed offsets whatever the group holds: the ledger is known to be the newest.
+
+    Where the next generation begins meanwhile, its words are the last ones written.
+
+    Raises:
+        KafkaUnavailable: No answer in time.
+    """
     known = world.state(ctx)
-    committed = {partition: at.committed for partition, at in known.progress.items()}
-    mirrored = {
-        partition: max(offset, known.recovered_to.get(partition, 0))
-        for partition, offset in committed.items()
-    }
-    words = json.dumps(
-        {
-            "epoch": ctx.ledger.epoch(),
-            "topic": known.topic_id,
-            "generation": known.generation,
-        },
-        sort_keys=True,
-    )
-    with ctx.cluster() as cluster:
-        cluster.mirror(ctx.group, ctx.settings.kafka.topic, mirrored, metadata=words)
-    return committed
+    while True:
+        _write(ctx, known, known.progress)
+        written, known = known, world.state(ctx)
+        if written.generation == known.generation:
+            return {partition: at.committed for partition, at in written.progress.items()}
 
 
 def is_ahead(known: PipelineState, partition: int, said: Testimony) -> bool:
     """Say whether the mirror knows of commits that neither the ledger nor a recovery knows of."""
     if said.generation > known.generation:
         return True
-    seen = max(known.progress[partition].committed, known.recovered_to.get(partition, 0))
-    return said.offset > seen
+    return said.offset > _seen_to(known, known.progress[partition])
+
+
+def _seen_to(known: PipelineState, mine: Progress) -> int:
+    """
+    Find up to where the ledger, or a recovery, knows what was committed.
+
+    The mirror stays there: were the same backup restored once more, the witness would still know.
+    """
+    return max(mine.committed, known.recovered_to.get(mine.partition, 0))
+
+
+def _write(ctx: Context, known: PipelineState, progress: Mapping[int, Progress]) -> None:
+    mirrored = {partition: _seen_to(known, mine) for partition, mine in progress.items()}
+    words = {
+        "at": known.now.isoformat(),
+        "epoch": ctx.ledger.epoch(),
+        "topic": known.topic_id,
+        "generation": known.generation,
+    }
+    metadata = json.dumps(words, sort_keys=True)
+    with ctx.cluster() as cluster:
+        cluster.mirror(ctx.group, ctx.settings.kafka.topic, mirrored, metadata=metadata)
 
 
 def _ahead(known: PipelineState, said: Mapping[int, Testimony]) -> str | None:
@@ -156,6 +231,21 @@ def _ahead(known: PipelineState, said: Mapping[int, Testimony]) -> str | None:
     )
 
 
+def _missing(known: PipelineState, partitions: list[int]) -> WitnessMissing:
+    places = ", ".join(f"{at}: {known.progress[at].committed:,}" for at in partitions)
+    what = (
+        f"the mirror is gone: consumer group frameferry.{known.name} holds no offset of ours any "
+        "more, because it expired (offsets.retention.minutes), or was deleted or reset; so nobody "
+        "can tell whether this ledger is the newest; by partition, it has committed up to "
+        f"{places}"
+    )
+    remedy = (
+        "If no older copy of the ledger was put in place, run: frameferry ledger confirm "
+        f"{known.name} --reason …; if one may have been: frameferry ledger recover {known.name}"
+    )
+    return WitnessMissing(what, remedy=remedy, pipeline=known.name)
+
+
 def _read(offset: int, words: str, known: PipelineState) -> Testimony | None:
     try:
         said = json.loads(words)
@@ -166,4 +256,12 @@ def _read(offset: int, words: str, known: PipelineState) -> Testimony | None:
     generation = said.get("generation")
     if not isinstance(generation, int) or generation < known.generation:
         return None
-    return Testimony(offset, str(said.get("epoch", "")), generation)
+    return Testimony(offset, str(said.get("epoch", "")), generation, _moment(said.get("at")))
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None

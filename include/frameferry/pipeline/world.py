@@ -5,7 +5,13 @@ from __future__ import annotations
 import structlog
 
 from frameferry.domain.state import PipelineState
-from frameferry.errors import FrameferryError, LedgerConflict, PipelineBlocked, TopicChanged
+from frameferry.errors import (
+    FrameferryError,
+    LedgerConflict,
+    LogExchanged,
+    PipelineBlocked,
+    TopicChanged,
+)
 from frameferry.kafka.cluster import Cluster, TopicView
 from frameferry.kafka.start import start_offsets
 from frameferry.pipeline.context import Context
@@ -32,17 +38,62 @@ def look(ctx: Context) -> TopicView:
         known = ctx.ledger.pipeline_state(ctx.pipeline)
         view = cluster.look(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
         starts = _starts(ctx, cluster, view, known)
-    if starts or is_other_topic(known, view):
-        ctx.ledger.register_pipeline(
-            ctx.pipeline,
-            cluster_id=view.cluster_id,
-            topic=ctx.settings.kafka.topic,
-            topic_id=view.topic_id,
-            starts=starts,
-        )
+    if is_other_topic(known, view):
+        refuse_other_topic(ctx, view)
+        # Accepted meanwhile: what the ledger knew of the other one says nothing of this one's logs.
+        return look(ctx)
+    if starts:
+        _register(ctx, view, starts)
     if known is not None:
         refuse_truncated(ctx, known, view)
     return view
+
+
+def refuse_other_topic(ctx: Context, view: TopicView) -> None:
+    """
+    Make sure that what was seen is the topic that the ledger has by now.
+
+    Raises:
+        TopicChanged: It is another.
+    """
+    _register(ctx, view, {})
+
+
+def _register(ctx: Context, view: TopicView, starts: dict[int, int]) -> None:
+    ctx.ledger.register_pipeline(
+        ctx.pipeline,
+        cluster_id=view.cluster_id,
+        topic=ctx.settings.kafka.topic,
+        topic_id=view.topic_id,
+        starts=starts,
+    )
+
+
+def refuse_exchanged(ctx: Context, generation: int) -> None:
+    """
+    Look once more, after a read by name and offset: did it read what was meant throughout?
+
+    It did if the topic still is the one that the ledger knows, and no generation began meanwhile:
+    a topic's id never comes back, so that one which lives still has lived all the time.
+
+    Args:
+        ctx: The pipeline.
+        generation: The ledger's, from before what is to be read was found to be still there.
+
+    Raises:
+        TopicChanged: Another topic has this name: a person must accept it.
+        LogExchanged: A person has accepted another log meanwhile; the next attempt goes by that.
+        KafkaUnavailable, TopicMissing: Nobody can say; what was read does not count.
+    """
+    look(ctx)
+    now = state(ctx).generation
+    if now != generation:
+        msg = (
+            f"generation {now} began while offsets of generation {generation} were read; "
+            "what was read is thrown away"
+        )
+        remedy = "The next attempt ends in gaps what the log holds no longer"
+        raise LogExchanged(msg, remedy=remedy, pipeline=ctx.pipeline)
 
 
 def look_or_block(ctx: Context) -> TopicView:
