@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from fixtures.by_hand import one_batch
 from fixtures.ferry import FRAMEFERRY, FerryBench, bench
 from fixtures.judging import MODEL, make_job, python_workers, surface
 from fixtures.kafka import KafkaServer
@@ -22,7 +23,7 @@ from fixtures.spark import SparkServer, started
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import SparkOutOfMemory
-from frameferry.pipeline import steps, world
+from frameferry.pipeline import steps
 from frameferry.pipeline.run import run_until_caught_up
 from frameferry.spark.daemon import LIMIT_VARIABLE
 from frameferry.spark.route import judge
@@ -145,13 +146,7 @@ def test_rows_that_are_too_many_for_the_driver_cut_the_batch_and_count_against_n
         tmp_path, topic=topic, kafka=kafka_server, ftp=ftp_server, spark=tight, model=model
     )
     with ferry.context() as ctx:
-        world.look(ctx)
-        whole = ctx.ledger.add_batch(
-            ctx.pipeline,
-            ranges=[OffsetRange(0, 0, 200)],
-            sentence="by hand",
-            config_digest="c" * 64,
-        )
+        whole = one_batch(ctx, OffsetRange(0, 0, 200))
         assert "split" == steps.infer(ctx, whole)
         run_until_caught_up(ctx)
         counts = ctx.ledger.counts(ctx.pipeline)

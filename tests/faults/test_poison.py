@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.by_hand import one_batch
 from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.judging import MODEL, surface
 from fixtures.poison import forget_backoff
@@ -89,13 +90,6 @@ def images(count: int, **marked: int) -> list[bytes]:
     for name, offset in marked.items():
         made[offset] += f"#{name.replace('_', '-')}#".encode()
     return made
-
-
-def one_batch(ctx: Context, *ranges: OffsetRange) -> int:
-    world.look(ctx)
-    return ctx.ledger.add_batch(
-        ctx.pipeline, ranges=ranges, sentence="by hand", config_digest="c" * 64
-    )
 
 
 def carry(ctx: Context, minutes: float = 12) -> list[FrameferryError]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fixtures.by_hand import one_batch
 from fixtures.plant import Plant, Process, Site
 
 from frameferry.domain.offsets import OffsetRange
@@ -15,24 +16,18 @@ from frameferry.errors import (
     FrameferryError,
     PredictionsIncomplete,
 )
-from frameferry.pipeline import steps, world
+from frameferry.pipeline import steps
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
-
-
-def one_batch(plant: Plant, end: int) -> int:
-    """Plan one batch over the log's beginning, whatever the controller would have made of it."""
-    world.look(plant.process().ctx)
-    return plant.site.ledger.add_batch(
-        plant.pipeline, ranges=[OffsetRange(0, 0, end)], sentence="by hand", config_digest="c" * 64
-    )
 
 
 def test_a_run_takes_on_no_more_leaves_than_airflow_can_expand(sqlite_site: Site) -> None:
     plant = Plant(sqlite_site, partitions=1)
     plant.produce(steps.MOST_LEAVES + 3)
     ledger, ctx = sqlite_site.ledger, plant.process().ctx
-    token = ledger.claim(one_batch(plant, steps.MOST_LEAVES + 2), owner="me", lease_seconds=9).token
+    token = ledger.claim(
+        one_batch(ctx, OffsetRange(0, 0, steps.MOST_LEAVES + 2)), owner="me", lease_seconds=9
+    ).token
     pieces = [[OffsetRange(0, at, at + 1)] for at in range(steps.MOST_LEAVES + 2)]
     leaves = ledger.split_batch(token, pieces=pieces, is_charged=True, why="it dies")
     planned = steps.plan(ctx).batch_ids

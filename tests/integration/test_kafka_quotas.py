@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from fixtures.by_hand import one_batch
 from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.judging import MODEL, make_job
 from fixtures.kafka import KafkaServer
@@ -27,7 +28,7 @@ from frameferry.errors import KafkaThrottled, KafkaUnavailable
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.throttling import Throttling
-from frameferry.pipeline import steps, world
+from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_batch, run_until_caught_up
 from frameferry.pipeline.status import status
@@ -171,10 +172,7 @@ def test_what_a_quota_lets_through_too_slowly_is_cut_smaller_and_one_picture_has
     """Nothing is charged, nothing quarantined: not a picture is at fault."""
     sent = [large(seed) for seed in range(4)]
     kafka_server.produce(slow_ctx.settings.kafka.topic, sent)
-    world.look(slow_ctx)
-    slow_ctx.ledger.add_batch(
-        slow_ctx.pipeline, ranges=[OffsetRange(0, 0, 4)], sentence="by hand", config_digest="c"
-    )
+    one_batch(slow_ctx, OffsetRange(0, 0, 4))
     with kafka_server.limited_client("slow-ferry", consumer_byte_rate=300_000):
         carry(slow_ctx)
     told = status(slow_ctx)

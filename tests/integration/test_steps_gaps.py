@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.by_hand import one_batch
 from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.kafka import running_kafka
 from fixtures.polling import poll
@@ -48,13 +49,6 @@ def contents(ferry: FerryBench, ftp_server: Any) -> list[bytes]:
 
 def gaps(ctx: Context) -> list[tuple[int, int, int, str]]:
     return [(gap.partition, gap.start, gap.end, gap.cause) for gap in ctx.ledger.gaps(ctx.pipeline)]
-
-
-def one_batch(ctx: Context, *ranges: OffsetRange) -> int:
-    world.look(ctx)
-    return ctx.ledger.add_batch(
-        ctx.pipeline, ranges=ranges, sentence="by hand", config_digest="c" * 64
-    )
 
 
 def expire(ctx: Context, kafka_server: Any, before: dict[int, int]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.by_hand import one_batch
 from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.judging import MODEL
 from fixtures.poison import Judge, dies, forget_backoff
@@ -77,14 +78,6 @@ def carry(ctx: Context, rounds: int = 100) -> list[FrameferryError]:
 
 def contents(ferry: FerryBench, ftp_server: Any) -> list[bytes]:
     return sorted(delivered_files(ftp_server, ferry.content["deliver"]["base"]).values())
-
-
-def one_batch(ctx: Context, *ranges: OffsetRange) -> int:
-    """Plan one batch, whatever the controller would have made of a first one."""
-    world.look(ctx)
-    return ctx.ledger.add_batch(
-        ctx.pipeline, ranges=ranges, sentence="by hand", config_digest="c" * 64
-    )
 
 
 def tree_of(ctx: Context) -> dict[int, int]:
