@@ -385,7 +385,7 @@ MUTANTS = (
         (
             "pipeline/witness.py",
             "    return _missing(known, missing) if missing else None\n",
-            "    return _missing(known, missing) if missing and not heard.said else None\n",
+            "    return _missing(known, missing) if missing and heard.said else None\n",
         ),
     ),
 )

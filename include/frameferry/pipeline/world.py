@@ -38,13 +38,10 @@ def look(ctx: Context) -> TopicView:
         known = ctx.ledger.pipeline_state(ctx.pipeline)
         view = cluster.look(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
         starts = _starts(ctx, cluster, view, known)
-    if is_other_topic(known, view):
-        refuse_other_topic(ctx, view)
-        # Accepted meanwhile: what the ledger knew of the other one says nothing of this one's logs.
-        return look(ctx)
-    if starts:
+    if starts or is_other_topic(known, view):
         _register(ctx, view, starts)
-    if known is not None:
+    # One that was accepted meanwhile is not compared with what the ledger knew of the other.
+    if known is not None and not is_other_topic(known, view):
         refuse_truncated(ctx, known, view)
     return view
 
