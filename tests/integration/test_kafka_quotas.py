@@ -189,14 +189,14 @@ def test_without_judging_it_takes_its_time_and_status_says_why(
     slow_ferry: FerryBench, kafka_server: KafkaServer
 ) -> None:
     topic = slow_ferry.content["kafka"]["topic"]
-    kafka_server.produce(topic, [large(seed) for seed in range(3)])
+    kafka_server.produce(topic, [large(seed) for seed in range(5)])
     with (
         slow_ferry.context() as ctx,
-        kafka_server.limited_client("slow-ferry", consumer_byte_rate=300_000),
+        kafka_server.limited_client("slow-ferry", consumer_byte_rate=200_000),
     ):
         run_until_caught_up(ctx)
         told = status(ctx)
-        assert (3, 0) == (told["delivered"], told["quarantined"])
+        assert (5, 0) == (told["delivered"], told["quarantined"])
         [said] = [line for line in told["advice"] if "held back its reading" in line]
         assert said.startswith("Batch ")
         assert "ask for a higher quota" in said

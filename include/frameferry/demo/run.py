@@ -110,7 +110,7 @@ def _carry(console: Console, clock: Clock) -> list[Account]:
         clock.before = _counts()
         clock.base = _Round.base(clock.before)
         pictures = _produced(drawing, clock)
-        console.print(f"  {len(pictures)} pictures are in Kafka")
+        console.print(f"  {len(pictures) // current} pictures of this round are in Kafka")
         return _followed(console, _Pictures(pictures, current), starting, clock)
 
 
