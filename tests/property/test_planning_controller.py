@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import exp, log
 from random import Random
 
+import pytest
 from fixtures.machine import Machine
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -108,50 +109,93 @@ def test_every_decision_is_one_sentence_without_odd_numbers(
 
 
 @settings(max_examples=40, deadline=None)
-@given(machines(noise=0.05), st.sampled_from([0.0, 25.0, 40.0]), st.booleans())
+@given(machines(noise=0.05), st.sampled_from([0.0, 25.0, 60.0, 120.0]), st.booleans())
 def test_within_six_batches_a_batch_takes_what_it_should_and_there_it_stays(
     machine: Machine, cold_seconds: float, says: bool
 ) -> None:
     """A first batch may be cold without saying so."""
+    assume(machine.fixed <= machine.budget.target_seconds / 2)
     misses = [machine.miss(machine.carry(loading=cold_seconds, says=says))]
     misses += [machine.miss(machine.carry()) for _ in range(19)]
     assert all(map(is_right, misses[BATCHES - 1 :])), misses
 
 
-def test_on_noisy_machines_nineteen_of_twenty_batches_take_what_they_should() -> None:
-    """Each batch may take a third more or less, and one in fifty tenfold."""
+@pytest.mark.parametrize(("fixed", "per_record"), [(0.11, 0.8834), (1.71, 1.1967), (5.08, 1.339)])
+def test_a_first_batch_that_was_cold_and_does_not_say_so_is_left_out(
+    fixed: float, per_record: float
+) -> None:
+    for seed in range(20):
+        budget = Budget(20_000, 10**11, 300)
+        place = {"per_byte": 0.0, "size": 200_000, "noise": 0.02, "random": Random(seed)}
+        machine = Machine(budget, fixed, per_record, **place)
+        misses = [machine.miss(machine.carry(loading=60, says=False))]
+        misses += [machine.miss(machine.carry()) for _ in range(19)]
+        assert all(map(is_right, misses[BATCHES - 1 :])), (seed, misses)
+
+
+@pytest.mark.parametrize(("noise", "share"), [(0.1, 0.995), (0.15, 0.99), (0.2, 0.98)])
+def test_on_noisy_machines_nearly_all_batches_take_what_they_should(
+    noise: float, share: float
+) -> None:
+    """Of any constants; one in ten is cold, by up to two minutes, and one in fifty tenfold."""
     misses = []
     for seed in range(60):
         random = Random(seed)
-        machine = Machine(
-            Budget(20_000, 10**11, 60),
-            fixed=exp(random.uniform(log(0.05), log(20))),
-            per_record=exp(random.uniform(log(0.0005), log(2))),
-            per_byte=0.0,
-            size=200_000,
-            noise=0.25,
-            random=random,
-        )
-        for number in range(20):
+        machine = drawn(random, noise)
+        for number in range(26):
+            is_cold = number == 0 or random.random() < 0.1
             slower = 10.0 if random.random() < 0.02 else 1.0
-            miss = machine.miss(machine.carry(slower=slower))
+            loading = random.uniform(10, 120) if is_cold else 0.0
+            miss = machine.miss(machine.carry(slower=slower, loading=loading))
             misses += [miss] if number >= BATCHES else []
-    assert sum(map(is_right, misses)) > 0.95 * len(misses)
+    assert sum(map(is_right, misses)) > share * len(misses)
+
+
+def drawn(random: Random, noise: float) -> Machine:
+    """Draw a machine of any constants, the same for the same random."""
+
+    def between_orders(low: float, high: float) -> float:
+        return exp(random.uniform(log(low), log(high)))
+
+    size, marginal = int(between_orders(20_000, 12e6)), between_orders(0.0005, 2)
+    by_bytes = random.choice([0.0, 0.5, 1.0])
+    return Machine(
+        Budget(20_000, 10**11, random.choice([10.0, 30.0, 60.0, 300.0])),
+        fixed=between_orders(0.05, 20),
+        per_record=marginal * (1 - by_bytes),
+        per_byte=marginal * by_bytes / size,
+        size=size,
+        noise=noise,
+        random=Random(random.randint(0, 2**32)),
+    )
 
 
 @settings(max_examples=40, deadline=None)
-@given(machines(noise=0.02, fixed=(0.05, 5)), st.integers(4, 25))
-def test_one_batch_that_takes_tenfold_hardly_moves_the_next_ones(
-    machine: Machine, before: int
+@given(
+    machines(noise=0.05),
+    st.integers(4, 25),
+    st.sampled_from(["tenfold", "cold", "cold, unsaid"]),
+    st.floats(10, 120),
+)
+def test_one_odd_batch_hardly_moves_the_next_ones(
+    machine: Machine, before: int, kind: str, loading: float
 ) -> None:
+    """Where more than a tenth is fixed it may delay the growth for that: to stay is right, too."""
     for _ in range(before):
         machine.carry()
     world = machine.random.getstate()
     usual = replace(machine, costs=list(machine.costs), random=Random())
     usual.random.setstate(world)
     usual.carry()
-    machine.carry(slower=10)
-    assert abs(machine.plan() - usual.plan()) <= max(0.3 * usual.plan(), 1)
+    if kind == "tenfold":
+        machine.carry(slower=10)
+    else:
+        machine.carry(loading=loading, says=kind == "cold")
+    for _ in range(4):
+        moved = abs(machine.plan() - usual.plan())
+        assert moved <= max(0.3 * usual.plan(), 1) or is_right(machine.miss(machine.plan()))
+        machine.carry()
+        usual.carry()
 
 
 @settings(max_examples=25, deadline=None)
@@ -162,7 +206,39 @@ def test_no_batch_is_so_small_that_more_than_a_tenth_is_fixed(
     machine.budget = Budget(max_records=10**7, max_bytes=10**14, target_seconds=30)
     machine.per_record, machine.per_byte = per_record, 0.0
     sizes = [machine.carry(loading=20.0 if number == 0 else 0.0) for number in range(13)]
-    assert machine.fixed <= 0.13 * machine.seconds(sizes[-1])
+    assert machine.fixed <= 0.115 * machine.seconds(sizes[-1])
+
+
+@pytest.mark.parametrize(("share", "per_record"), [(0.8, 0.005), (0.8, 0.02), (0.97, 0.005)])
+def test_a_fixed_cost_that_is_nearly_all_the_target_is_found_though_all_batches_are_alike(
+    share: float, per_record: float
+) -> None:
+    """The first batch happens to be right, and so those that follow are of its size."""
+    budget = Budget(max_records=10**7, max_bytes=10**14, target_seconds=20)
+    place = {"per_byte": 0.0, "size": 200_000, "noise": 0.02}
+    for seed in range(5):
+        machine = Machine(budget, share * 20, per_record, **place, random=Random(seed))
+        sizes = [machine.carry() for _ in range(30)]
+        assert machine.fixed <= 0.13 * machine.seconds(sizes[-1]), sizes
+
+
+def test_under_a_long_backlog_what_is_fixed_is_not_forgotten() -> None:
+    """All batches are long and alike by then: only those of the beginning tell."""
+    budget = Budget(max_records=10**7, max_bytes=10**14, target_seconds=20)
+    place = {"per_byte": 0.0, "size": 200_000, "noise": 0.02}
+    for seed in range(3):
+        machine = Machine(budget, 6.0, 0.02, **place, random=Random(seed))
+        sizes = [machine.carry() for _ in range(110)]
+        shares = [machine.fixed / machine.seconds(size) for size in sizes[20:]]
+        assert max(shares) <= 0.13, shares
+
+
+def test_empty_pictures_are_sized_by_their_number() -> None:
+    machine = Machine(Budget(20_000, 10**9, 60), 2.0, 0.05, 0.0, size=0, random=Random(1))
+    sizes = [machine.carry() for _ in range(12)]
+    machine.costs = [replace(cost, size_bytes=0) for cost in machine.costs]
+    assert machine.plan() == pytest.approx((60 - 2.0) / 0.05, rel=0.2)
+    assert sizes[-1] == pytest.approx((60 - 2.0) / 0.05, rel=0.2)
 
 
 @settings(max_examples=25, deadline=None)

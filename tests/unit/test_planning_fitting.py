@@ -82,3 +82,10 @@ def test_batches_without_a_record_cost_what_is_fixed() -> None:
 
 def test_a_batch_that_took_no_time_is_no_trouble() -> None:
     assert fit(Sample(64, 64, 0.0)).seconds(64, 64) == pytest.approx(0.001)
+
+
+def test_samples_that_pull_a_share_out_of_all_bounds_overflow_nothing() -> None:
+    """One record for over an hour beside batches without any, which took no time or a second."""
+    samples = [Sample(0, 0, 0.0), Sample(0, 0, 0.75), Sample(1, 1, 5134.0)]
+    line = fit_line(samples, most_fixed_seconds=0.0)
+    assert 0 <= line.fixed_seconds < 2

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from frameferry.domain.batch import BatchCost
-from frameferry.planning.pace import Pace, learn_pace
+from frameferry.ledger.states import KNOWN_BATCHES
+from frameferry.planning.pace import REMEMBERED, SHORTENED, Pace, learn_pace
 
 PICTURE = 140_000
 
@@ -96,3 +97,25 @@ def test_under_a_long_backlog_an_old_short_batch_still_knows_what_is_fixed() -> 
     assert learnt(*alike, *short, cost(64)).fixed_seconds == pytest.approx(4, rel=0.2)
     assert learnt(*alike, *short, cost(64)).sure_fixed_seconds > 3
     assert learnt(*alike).sure_fixed_seconds < 1
+
+
+def test_a_short_batch_that_took_long_by_chance_does_not_say_how_long_the_last_ones_were() -> None:
+    """The middle one by its time is that of 3,000 records; the tenfold one is shorter."""
+    pace = learnt(cost(512, times=10), cost(3000), cost(64))
+    assert pace.recent_seconds == pytest.approx(4 + 0.031 * 3000)
+    assert pace.recent_offsets == 3000
+
+
+def test_of_two_batches_the_shorter_one_says_what_the_last_ones_took() -> None:
+    assert learnt(cost(512, times=10), cost(64)).recent_seconds == pytest.approx(4 + 0.031 * 64)
+
+
+def test_after_eight_batches_of_one_size_the_next_is_a_little_shorter() -> None:
+    assert learnt(*[cost(1800)] * 8).variation == SHORTENED
+    assert learnt(*[cost(1800)] * 7).variation == 1
+    assert learnt(*[cost(1800)] * 7, cost(1600)).variation == 1
+    assert learnt(*[cost(8)] * 8).variation == 1
+
+
+def test_the_ledger_tells_of_all_batches_that_are_remembered() -> None:
+    assert KNOWN_BATCHES > REMEMBERED

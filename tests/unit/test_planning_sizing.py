@@ -62,9 +62,9 @@ def test_a_batch_is_as_long_as_its_fixed_cost_asks_for() -> None:
         PACE, fixed_seconds=20, sure_fixed_seconds=19, recent_seconds=180, recent_offsets=5000
     )
     sizing = size_budget(BUDGET, slow, 100_000)
-    assert sizing.offsets == int((190 - 20) / 0.031)
+    assert sizing.offsets == int((19 / 0.09 - 20) / 0.031)
     assert sizing.sentence.startswith(
-        "5,483 records (about 768 MB, so that a tenth is fixed): 3 min = 20 s fixed + 31 ms a rec"
+        "6,164 records (about 863 MB, so that a tenth is fixed): 4 min = 20 s fixed + 31 ms a rec"
     )
 
 

@@ -17,7 +17,7 @@ from frameferry.ledger.dialects import AnyRow
 from frameferry.ledger.pipelines import Known
 from frameferry.ledger.tables import batch, batch_range, pipeline, progress
 
-KNOWN_BATCHES: Final = 60
+KNOWN_BATCHES: Final = 150
 """How many of the last delivered batches the planner knows the cost of."""
 
 

@@ -29,6 +29,8 @@ _MOST_DOUBT: Final = 0.1
 
 _FIXED_LOGITS: Final = tuple(1.5 * step for step in range(-6, 5))
 _BYTES_LOGITS: Final = tuple(2.0 * step for step in range(-2, 3))
+_FURTHEST_LOGIT: Final = 20.0
+"""A share of a billionth is none: where samples pull further, numbers would overflow."""
 _LARGEST_STEP: Final = 1.0
 _SMALLEST_STEP: Final = 0.1
 _TIE: Final = 1e-9
@@ -185,7 +187,10 @@ class _Trials:
         beside = (0.0,) if self._are_alike() else (-step, 0.0, step)
         for more_bytes in beside:
             for more_fixed in (-step, 0.0, step):
-                yield self._try(trial.fixed_logit + more_fixed, trial.bytes_logit + more_bytes)
+                yield self._try(
+                    _within(trial.fixed_logit + more_fixed),
+                    _within(trial.bytes_logit + more_bytes),
+                )
 
     def _are_alike(self) -> bool:
         """Say whether all samples' pictures are of one size: then how to share cannot matter."""
@@ -251,6 +256,10 @@ def _strays(misses: Sequence[float], middle: float) -> float:
 
 def _a_piece(seconds: float, pieces: int) -> float:
     return seconds / pieces if pieces else 0.0
+
+
+def _within(logit: float) -> float:
+    return max(-_FURTHEST_LOGIT, min(logit, _FURTHEST_LOGIT))
 
 
 def _share(logit: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median_low
 from typing import Final
 
 from frameferry.domain.batch import BatchCost
@@ -13,7 +13,7 @@ from frameferry.planning.fitting import Line, Sample, fit_line
 NEWEST: Final = 16
 """From so many batches the pace is learnt, the newest ones."""
 SHORTEST: Final = 4
-REMEMBERED: Final = 40
+REMEMBERED: Final = 120
 """
 And from the shortest of the older ones: among batches of one size they alone know what is fixed.
 """
@@ -27,6 +27,13 @@ _STRAYED: Final = 3
 The machine changed, so many batches ago, where all since missed what those before foretell, in one
 direction, by more than this logarithm (a factor of 1.65). Less than three are outliers.
 """
+_ALIKE: Final = 8
+_TELLING: Final = 1.1
+"""So many batches in succession whose lengths differ by less than this tell nothing more."""
+_WHOLE: Final = 16
+"""With fewer offsets than this a batch is not shortened: one more or less is much already."""
+SHORTENED: Final = 0.88
+"""So long is the next one then: still right, and enough to tell what is fixed."""
 _COLD: Final = 2
 """With more batches than this a first one that says of no loading is left out: it may be cold."""
 
@@ -37,8 +44,10 @@ class Pace:
     What a batch costs: fixed, whatever it holds, and marginal, for each record.
 
     `sure_fixed_seconds` is what of the fixed cost is beyond doubt. `records_per_offset` is at most
-    1, less where transaction markers take offsets; `longest_offsets` the longest of the newest, and
-    `recent_seconds` and `recent_offsets` the middle of what the last ones took and were.
+    1, less where transaction markers take offsets; `longest_offsets` the longest of the newest,
+    `recent_seconds` the middle of what the last ones took, and `recent_offsets` the longest of
+    those that took it. `variation` is what part of the right size the next batch is to have,
+    so that it tells what is fixed: 1 where the last ones tell.
     """
 
     fixed_seconds: float
@@ -49,6 +58,7 @@ class Pace:
     longest_offsets: int
     recent_seconds: float
     recent_offsets: int
+    variation: float = 1.0
 
     def seconds(self, records: float) -> float:
         """Foretell a batch of so many records, of workers that are as warm as they usually are."""
@@ -71,23 +81,45 @@ def learn_pace(costs: Sequence[BatchCost]) -> Pace | None:
         bytes_per_record=size,
         records_per_offset=records / sum(cost.offsets for cost in recent),
         longest_offsets=max(cost.offsets for cost in costs[:RECENT]),
-        recent_seconds=median(cost.warm_seconds for cost in costs[:RECENT]) + loading,
-        recent_offsets=int(median(cost.offsets for cost in costs[:RECENT])),
+        recent_seconds=_middle_seconds(costs[:RECENT]) + loading,
+        recent_offsets=_long_offsets(costs[:RECENT]),
+        variation=_variation(costs[:NEWEST]),
     )
+
+
+def _middle_seconds(recent: Sequence[BatchCost]) -> float:
+    """Take the middle of what the last ones took; of two the shorter: the other may be odd."""
+    return median_low(cost.warm_seconds for cost in recent)
+
+
+def _long_offsets(recent: Sequence[BatchCost]) -> int:
+    """
+    Say how long those of the last were that took as long as the middle one, or longer.
+
+    The longest of them: one that is shorter and took as long was slow by chance.
+    """
+    middle = _middle_seconds(recent)
+    return max(cost.offsets for cost in recent if cost.warm_seconds >= middle)
+
+
+def _variation(newest: Sequence[BatchCost]) -> float:
+    """
+    Say by how much the next batch is to be shorter than right: by a little where all are alike.
+
+    Among batches of one size nobody can tell what is fixed, and so it would stay for ever.
+    """
+    alike = [cost.offsets for cost in newest[:_ALIKE]]
+    is_telling = max(alike) > _TELLING * min(alike) or min(alike) < _WHOLE
+    return 1.0 if len(alike) < _ALIKE or is_telling else SHORTENED
 
 
 def _size(recent: Sequence[BatchCost]) -> float:
     """Reckon a picture's bytes: of the last batches, or of the very last if its are larger."""
     means = (
-        sum(_bytes(cost) for cost in some) / max(sum(cost.records for cost in some), 1)
+        sum(cost.size_bytes for cost in some) / max(sum(cost.records for cost in some), 1)
         for some in (recent, recent[:1])
     )
     return max(means)
-
-
-def _bytes(cost: BatchCost) -> int:
-    """Count an empty picture as a byte: so that where all are, they are of one size."""
-    return max(cost.size_bytes, cost.records)
 
 
 def _usual_loading(costs: Sequence[BatchCost]) -> float:
@@ -101,7 +133,7 @@ def _line(costs: Sequence[BatchCost]) -> Line:
     shortest = min(cost.warm_seconds for cost in costs)
     may_be_cold = len(costs) > _COLD and not costs[-1].loading_seconds
     known = [
-        Sample(cost.records, _bytes(cost), cost.warm_seconds)
+        Sample(cost.records, cost.size_bytes, cost.warm_seconds)
         for cost in (costs[:-1] if may_be_cold else costs)
     ]
     line = fit_line(_telling(known), most_fixed_seconds=shortest)

@@ -21,6 +21,8 @@ UNSEEN_GROWTH: Final = 2
 """The same where the last ones held no record, so that no picture's cost was seen."""
 FIXED_SHARE: Final = 0.1
 """No more of a batch's time than this may be its fixed cost, while there is backlog."""
+_AIMED_SHARE: Final = 0.9 * FIXED_SHARE
+"""What is aimed at, since what is sure of a fixed cost is a little less than all of it."""
 PROLONGATION: Final = 2
 """For that a batch may pass the target, by no more than so many times the last ones' seconds."""
 _UNBOUNDED: Final = 2**62
@@ -128,12 +130,13 @@ def _timely_records(budget: Budget, pace: Pace) -> int:
     that it costs whatever it holds would only make matters worse.
     """
     seconds = max(budget.target_seconds, _lasting_seconds(pace))
-    return _most(max(seconds - pace.fixed_seconds, pace.fixed_seconds), pace.marginal_seconds)
+    varied = pace.variation * max(seconds - pace.fixed_seconds, pace.fixed_seconds)
+    return _most(varied, pace.marginal_seconds)
 
 
 def _lasting_seconds(pace: Pace) -> float:
     """Say how long a batch has to be for its fixed cost, as far as that is sure."""
-    return min(pace.sure_fixed_seconds / FIXED_SHARE, PROLONGATION * pace.recent_seconds)
+    return min(pace.sure_fixed_seconds / _AIMED_SHARE, PROLONGATION * pace.recent_seconds)
 
 
 def _most(budget: float, cost: float) -> int:
