@@ -257,7 +257,9 @@ def test_a_question_that_is_larger_than_the_line_ends_at_a_stopped_one(
     monkeypatch.setattr("frameferry.kafka.envoy._STALL_SECONDS", 1)
     with closing(EnvoyCluster(some, kafka_server.connection)) as there:
         psutil.Process(some.pids[0]).suspend()
-        with pytest.raises(KafkaUnavailable, match="its question: mirrored"):
+        with pytest.raises(
+            KafkaUnavailable, match=r"within 1 s and was ended \(its question: mirrored"
+        ):
             there.mirrored("g", topic, range(1_000_000))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PROCESSES = "tests/faults/test_guards_of_processes.py"
+ENVOYS = "tests/faults/test_guards_of_envoys.py"
 WORLD = "tests/faults/test_guards_of_the_world.py"
 STATEMENTS = "tests/faults/test_zombies_in_transactions.py"
 
@@ -387,5 +388,11 @@ MUTANTS = (
             "    return _missing(known, missing) if missing else None\n",
             "    return _missing(known, missing) if missing and heard.said else None\n",
         ),
+    ),
+    mutant(
+        "any-client",
+        "an envoy asks another Kafka by another client",
+        f"{ENVOYS}::test_a_kafka_that_is_silent_is_not_taken_for_another",
+        ("kafka/envoy_process.py", "if wanted != self._wanted or ", "if "),
     ),
 )

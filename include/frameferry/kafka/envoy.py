@@ -78,6 +78,8 @@ class Envoy:
         self.is_free = False
         try:
             self._line.send(question)
+        except BlockingIOError:
+            raise self._late(_STALL_SECONDS) from None
         except OSError:
             raise self._lost() from None
         reply = self._replied(seconds)
@@ -103,14 +105,19 @@ class Envoy:
     def _replied(self, seconds: float) -> Reply:
         try:
             if not self._line.poll(seconds):
-                self._process.kill()
-                raise self._lost(_LATE.format(seconds))
+                raise self._late(seconds)
             reply: Reply = self._line.recv()
+        except BlockingIOError:
+            raise self._late(_STALL_SECONDS) from None
         except (EOFError, OSError):
             raise self._lost() from None
         self.resident_bytes = reply.resident_bytes
         self.is_free = True
         return reply
+
+    def _late(self, seconds: float) -> EnvoyLost:
+        self._process.kill()
+        return self._lost(_LATE.format(seconds))
 
     def _lost(self, how: str = "") -> EnvoyLost:
         self.end()

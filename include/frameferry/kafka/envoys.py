@@ -15,7 +15,7 @@ from frameferry.kafka.errand import Question
 from frameferry.kafka.turns import Turns
 
 AT_ONCE: Final = 8
-"""Envoys that one process has at most, of 25 MB each; but in bursts it has one or two."""
+"""Envoys that one process has at most, of 25 MB each; outside of bursts it has one or two."""
 AT_ONCE_EACH: Final = 4
 SESSIONS: Final = 10_000
 """A life: eight hours of one pipeline's looks. A new envoy takes half a second of a processor."""
@@ -36,6 +36,7 @@ class Envoys:
         self._idle_seconds = idle_seconds
         self._begin()
         os.register_at_fork(after_in_child=self._forget)
+        atexit.register(self.close)
 
     def _begin(self) -> None:
         self.turns = Turns(AT_ONCE, AT_ONCE_EACH)
@@ -105,7 +106,6 @@ class Envoys:
                     target=self._keep, name="frameferry-envoys", daemon=True
                 )
                 self._keeper.start()
-                atexit.register(self.close)
         return envoy
 
     def _may_rest(self, envoy: Envoy) -> bool:
