@@ -146,6 +146,7 @@ def test_rows_that_are_too_many_for_the_driver_cut_the_batch_and_count_against_n
     )
     with ferry.context() as ctx:
         world.look(ctx)
+        steps.publish(ctx)
         whole = ctx.ledger.add_batch(
             ctx.pipeline,
             ranges=[OffsetRange(0, 0, 200)],

@@ -93,6 +93,7 @@ def images(count: int, **marked: int) -> list[bytes]:
 
 def one_batch(ctx: Context, *ranges: OffsetRange) -> int:
     world.look(ctx)
+    steps.publish(ctx)
     return ctx.ledger.add_batch(
         ctx.pipeline, ranges=ranges, sentence="by hand", config_digest="c" * 64
     )

@@ -22,7 +22,9 @@ pytestmark = pytest.mark.usefixtures("quick_retries")
 
 def one_batch(plant: Plant, end: int) -> int:
     """Plan one batch over the log's beginning, whatever the controller would have made of it."""
-    world.look(plant.process().ctx)
+    process = plant.process()
+    world.look(process.ctx)
+    process.attempt(steps.publish)
     return plant.site.ledger.add_batch(
         plant.pipeline, ranges=[OffsetRange(0, 0, end)], sentence="by hand", config_digest="c" * 64
     )

@@ -52,6 +52,7 @@ def gaps(ctx: Context) -> list[tuple[int, int, int, str]]:
 
 def one_batch(ctx: Context, *ranges: OffsetRange) -> int:
     world.look(ctx)
+    steps.publish(ctx)
     return ctx.ledger.add_batch(
         ctx.pipeline, ranges=ranges, sentence="by hand", config_digest="c" * 64
     )

@@ -82,6 +82,7 @@ def contents(ferry: FerryBench, ftp_server: Any) -> list[bytes]:
 def one_batch(ctx: Context, *ranges: OffsetRange) -> int:
     """Plan one batch, whatever the controller would have made of a first one."""
     world.look(ctx)
+    steps.publish(ctx)
     return ctx.ledger.add_batch(
         ctx.pipeline, ranges=ranges, sentence="by hand", config_digest="c" * 64
     )
