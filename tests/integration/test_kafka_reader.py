@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 import pytest
 from fixtures.kafka import KafkaServer
@@ -17,10 +18,14 @@ from frameferry.config.connections import KafkaConnection
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, ImageRecord
 from frameferry.errors import KafkaUnavailable, OffsetsLost, TopicMissing
+from frameferry.kafka.client import COMING_UP_SECONDS
+from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
 
 SOON = 20.0
 """Seconds after which a reader that hangs has surely hung."""
+HELD_SECONDS = 5.0
+"""Longer than the controller waits for the broker."""
 
 
 def reader(
@@ -279,6 +284,29 @@ def test_a_partition_or_topic_that_does_not_exist_is_said_at_once(
             list(reader(kafka_server, name, 0, 1, partition=partition))
     assert time.monotonic() - started < SOON
     assert "no-such-topic" not in kafka_server.admin.list_topics(timeout=10).topics
+
+
+def test_a_broker_that_was_held_up_is_not_taken_for_one_without_the_topic(
+    kafka_server: KafkaServer,
+) -> None:
+    """For some moments it knows of no leaders, and then of no partitions."""
+    topic = kafka_server.create_topic(partitions=3)
+    for partition in range(3):
+        kafka_server.produce(topic, [b"x"] * 3, partition=partition)
+    for _ in range(3):
+        with kafka_server.paused():
+            time.sleep(HELD_SECONDS)
+        with closing(Cluster(kafka_server.connection)) as cluster:
+            assert 3 == len(cluster.look(topic, None).watermarks)
+        for partition in range(3):
+            assert 3 == len(list(reader(kafka_server, topic, 0, 3, partition=partition)))
+
+
+def test_a_topic_that_is_missing_for_good_is_missing(kafka_server: KafkaServer) -> None:
+    began = time.monotonic()
+    with closing(Cluster(kafka_server.connection)) as cluster, pytest.raises(TopicMissing):
+        cluster.look("no-such-topic", None)
+    assert COMING_UP_SECONDS <= time.monotonic() - began < SOON
 
 
 @pytest.mark.parametrize("says", ["Connection refused", "gave no answer within 1 s"])

@@ -23,6 +23,7 @@ from frameferry.kafka.throttling import Throttling
 
 CLIENT_ID: Final = "frameferry"
 RETRY_SECONDS: Final = 0.1
+COMING_UP_SECONDS: Final = 3.0
 _SHORTEST_SECONDS: Final = 0.01
 _SLICE_SECONDS: Final = 1.0
 AnswerT = TypeVar("AnswerT")
@@ -165,19 +166,32 @@ def ask(
         KafkaUnavailable: Nobody answered before the deadline.
         TopicMissing, ConfigError: The answer is a no.
     """
-    seconds = _SLICE_SECONDS
+    seconds, began = _SLICE_SECONDS, time.monotonic()
     while True:
         try:
             return question(min(seconds, deadline.left))
         except KafkaException as error:
             consumer.poll(0)
             cause = error.args[0]
-            if cause.code() not in codes.NO_ANSWER | codes.NOT_YET:
+            if cause.code() not in codes.NO_ANSWER and not may_pass(cause, began):
                 raise listener.translated(cause, doing, **where) from None
             if deadline.has_passed or listener.login_refused:
                 raise listener.unavailable(cause, deadline.seconds).at(**where) from None
             seconds *= 2
             time.sleep(RETRY_SECONDS)
+
+
+def may_pass(cause: KafkaError, since: float) -> bool:
+    """
+    Say whether the same question is answered otherwise soon.
+
+    A broker that is only just coming up, or was held up for a while, for some moments knows of no
+    topic, partition or leader: that something is missing counts once it has been for
+    COMING_UP_SECONDS.
+    """
+    if cause.code() in codes.MISSING:
+        return time.monotonic() - since < COMING_UP_SECONDS
+    return cause.code() in codes.NOT_YET
 
 
 def redacted(text: str, connection: KafkaConnection) -> str:

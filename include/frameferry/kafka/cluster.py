@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -28,6 +28,7 @@ from frameferry.kafka.client import (
     Deadline,
     Listener,
     ask,
+    may_pass,
     open_admin,
     open_consumer,
 )
@@ -289,8 +290,11 @@ class Cluster:
             raise KafkaException(error)
 
     def _described(self, topic: str, deadline: Deadline) -> TopicDescription:
-        asked = self._client.describe_topics(TopicCollection([topic]), **_within(deadline))
-        return self._answer(asked[topic], deadline, f"topic {topic!r}")
+        def question() -> TopicDescription:
+            asked = self._client.describe_topics(TopicCollection([topic]), **_within(deadline))
+            return self._result(asked[topic], deadline)
+
+        return self._patiently(question, deadline, f"topic {topic!r}")
 
     def _settings(self, topic: str, deadline: Deadline) -> dict[str, str]:
         resource = ConfigResource(ResourceType.TOPIC, topic)
@@ -359,14 +363,26 @@ class Cluster:
         self, question: Callable[[], AnswerT], deadline: Deadline, doing: str
     ) -> AnswerT:
         """Ask again while a broker is only just coming up, or a leader or coordinator moves."""
+        began = time.monotonic()
         while True:
             try:
                 return question()
             except KafkaException as error:
                 cause = error.args[0]
-                if cause.code() not in codes.NOT_YET or deadline.has_passed:
+                if not may_pass(cause, began) or deadline.has_passed:
                     raise self._listener.translated(cause, doing) from None
+                self._learn_leaders(deadline)
                 time.sleep(RETRY_SECONDS)
+
+    def _learn_leaders(self, deadline: Deadline) -> None:
+        """
+        Ask who leads what by now.
+
+        After a leader's epoch has changed, librdkafka 2.16 asks for offsets by the old one, and is
+        refused, until something else has it ask anew.
+        """
+        with suppress(KafkaException):
+            self._client.list_topics(timeout=min(RETRY_SECONDS * 10, max(deadline.left, 0.01)))
 
     def _result(self, asked: Future[AnswerT], deadline: Deadline) -> AnswerT:
         """Wait for an answer, listening meanwhile to what happens on the connections."""
