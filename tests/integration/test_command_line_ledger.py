@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.ledger.database import open_ledger
-from frameferry.ledger.engines import make_engine
+from frameferry.ledger.engines import make_engine, release
 from frameferry.ledger.schema import HEAD
 
 
@@ -43,7 +43,7 @@ def said(done) -> str:
 
 
 def open_empty(ferry: FerryBench) -> None:
-    make_engine(ferry.url).dispose()
+    release(make_engine(ferry.url))
 
 
 @pytest.mark.parametrize(

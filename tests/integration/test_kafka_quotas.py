@@ -19,6 +19,7 @@ from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.judging import MODEL, make_job
 from fixtures.kafka import KafkaServer
 from fixtures.poison import forget_backoff
+from fixtures.polling import poll
 from fixtures.spark import SparkServer
 from PIL import Image
 
@@ -95,12 +96,13 @@ def test_a_quota_of_requests_makes_it_slow_and_not_fail(
     kafka_server: KafkaServer, topic: str
 ) -> None:
     with kafka_server.limited_client("requests", request_percentage=0.3):
-        for _ in range(10):
+
+        def is_held_back() -> float:
             slow = reading(kafka_server, "requests", topic, 2)
             assert [0, 1] == [record.offset for record in slow]
-            if slow.throttling.seconds:
-                return
-    pytest.fail("the quota held nothing back")
+            return slow.throttling.seconds
+
+        poll(is_held_back, "the quota", seconds=90)
 
 
 def test_a_reader_with_a_deadline_gives_up_before_it_and_names_the_quota(

@@ -29,7 +29,7 @@ def test_a_pipeline_starts_where_it_is_told(ledger: Ledger) -> None:
     ledger.register_pipeline(PIPELINE, cluster_id="c", topic="t", topic_id="i", starts=starts)
     state = ledger.pipeline_state(PIPELINE)
     assert state is not None
-    assert {0: Progress(0, 4711, 4711), 1: Progress(1, 0, 0)} == state.progress
+    assert {0: Progress(0, 4711, 4711, start=4711), 1: Progress(1, 0, 0)} == state.progress
     assert (
         state.name,
         state.generation,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 import weakref
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
-from frameferry.errors import ConfigError, LedgerConflict, LedgerUnavailable
+from frameferry.errors import ConfigError, FrameferryError, LedgerConflict, LedgerUnavailable
 
 BUSY_SECONDS: Final = 30
 """How long a statement waits for another writer, on either database."""
@@ -31,7 +33,7 @@ def make_engine(url: str) -> Engine:
     Make an engine; SQLite's file and folder are made where they are missing.
 
     Who opens a ledger again and again, as who waits does, gets the same engine, which has compiled
-    its statements; its connections are new after each `dispose`.
+    its statements. Give it back by `release`.
 
     Raises:
         ConfigError: The URL is none of SQLite's (a file) or PostgreSQL's.
@@ -40,12 +42,57 @@ def make_engine(url: str) -> Engine:
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "postgresql":
-        return _postgresql(parsed)
+        return _HOLDERS.hold(_postgresql(parsed))
     path = Path(str(parsed.database))
-    _make_folder(path)
-    engine = _sqlite(parsed)
-    _switch_to_wal(engine, path)
+    engine = _HOLDERS.hold(_sqlite(parsed, _made(path)))
+    try:
+        _switch_to_wal(engine, path)
+    except FrameferryError:
+        release(engine)
+        raise
     return engine
+
+
+def release(engine: Engine) -> None:
+    """Give an engine back; when nobody in this process has it any more, its connections close."""
+    _HOLDERS.let_go(engine)
+
+
+class _Holders:
+    """
+    How often each engine was made and not yet given back.
+
+    A forked child begins anew: engines, and connections, are its parent's.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._times: weakref.WeakKeyDictionary[Engine, int] = weakref.WeakKeyDictionary()
+
+    def hold(self, engine: Engine) -> Engine:
+        with self._lock:
+            self._times[engine] = self._times.get(engine, 0) + 1
+        return engine
+
+    def let_go(self, engine: Engine) -> None:
+        with self._lock:
+            self._times[engine] = left = self._times.get(engine, 1) - 1
+        if not left:
+            engine.dispose()
+
+    def _forget(self) -> None:
+        for engine in list(self._times):
+            engine.dispose(close=False)
+        for made in (_sqlite, _postgresql):
+            made.cache_clear()
+        self._begin()
+
+
+_HOLDERS: Final = _Holders()
 
 
 def refuse_missing(url: str) -> None:
@@ -105,31 +152,25 @@ _MISSING_REMEDY: Final = (
 )
 
 
-def _make_folder(path: Path) -> None:
+def _made(path: Path) -> int:
+    """Make the file where it is missing; say which one it is, since it may be exchanged."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         msg = f"the ledger's folder cannot be made: {error}"
         raise ConfigError(msg, remedy=_URL_REMEDY) from error
+    with suppress(OSError):  # what is wrong with the file itself is said when it is opened
+        if not path.exists():
+            path.touch()
+        return path.stat().st_ino
+    return 0
 
 
 @lru_cache(_KEPT)
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, _file: int) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _sqlite_session)
     event.listen(engine, "begin", _sqlite_begin)
-    return _kept(engine)
-
-
-def _kept(engine: Engine) -> Engine:
-    """Let a forked child have connections of its own; these are its parent's."""
-    held = weakref.ref(engine)
-
-    def forget() -> None:
-        if (mine := held()) is not None:
-            mine.dispose(close=False)
-
-    os.register_at_fork(after_in_child=forget)
     return engine
 
 
@@ -199,7 +240,7 @@ def _postgresql(url: URL) -> Engine:
         hide_parameters=True,
     )
     event.listen(engine, "begin", _postgresql_begin)
-    return _kept(engine)
+    return engine
 
 
 def _postgresql_begin(connection: Connection) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import (
 )
 
 from frameferry.errors import LedgerConflict, LedgerUnavailable
-from frameferry.ledger.engines import readers, writers
+from frameferry.ledger.engines import readers, release, writers
 from frameferry.ledger.tables import NAME_INDEX
 
 ResultT = TypeVar("ResultT")
@@ -33,6 +33,7 @@ class Transactions:
         self._engine = engine
         self._readers = readers(engine)
         self._writers = writers(engine)
+        self._is_closed = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -60,8 +61,10 @@ class Transactions:
             yield connection
 
     def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
+        """Give the engine back. May be called twice."""
+        if not self._is_closed:
+            self._is_closed = True
+            release(self._engine)
 
 
 @contextmanager
