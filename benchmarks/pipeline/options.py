@@ -72,7 +72,7 @@ def parse(argv: Sequence[str], what: str) -> Options:
     add("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
     add("--rounds", type=int, default=2)
     add("--far-rounds", type=int, default=1)
-    add("--share", type=float, default=0.5, help="times as many pictures a round")
+    add("--share", type=float, default=1.0, help="times as many pictures a round")
     add("--batches", type=int, default=2, help="of Frameferry, in a round")
     add("--scheduled-pictures", type=int, default=60_000)
     add("--scheduled-batches", type=int, default=20)
