@@ -148,7 +148,7 @@ def test_many_that_wait_look_less_often_so_that_all_of_them_cost_the_same():
     from frameferry.orchestration.wait import Waiting
 
     waiting = Waiting()
-    for count, seconds in ((1, 3.0), (99, 3.0), (500, 500 / 33)):
+    for count, seconds in ((1, 3.0), (60, 3.0), (500, 25.0)):
         with ExitStack() as stack:
             for _ in range(count):
                 stack.enter_context(waiting.one_more())

@@ -23,11 +23,9 @@ from frameferry.pipeline import context, steps
 from frameferry.planning.readiness import Readiness
 
 POLL_SECONDS = 3.0
-"""How often Kafka and the ledger are asked while there is nothing to do, by a hundred pipelines."""
-_LOOKS_PER_SECOND: Final = 33.0
-"""
-Of all pipelines that wait in one triggerer: two fifths of a core. More of them look less often.
-"""
+"""How often Kafka and the ledger are asked while there is nothing to do, by up to 60 pipelines."""
+_LOOKS_PER_SECOND: Final = 20.0
+"""Of all pipelines that wait in one triggerer: half a core. More of them look less often."""
 _PATIENCE = timedelta(days=365)
 _ENVOYS: Final = Envoys()
 """Those of the triggerer: librdkafka, which may end a process, is never in it."""
@@ -52,7 +50,7 @@ class Waiting:
 
     @property
     def pause_seconds(self) -> float:
-        """At least POLL_SECONDS; in proportion to who waits, from a hundred on."""
+        """At least POLL_SECONDS; in proportion to who waits, from sixty on."""
         return max(POLL_SECONDS, self._count / _LOOKS_PER_SECOND)
 
 
