@@ -127,6 +127,14 @@ def test_where_more_begin_so_than_are_wanted_the_first_by_name_are_listed(press:
     assert [1, 3, 4] == _offsets(press, "cama*")
 
 
+def test_a_path_is_found_with_its_duplicates(press: Ledger) -> None:
+    path = "/press-a/twice.jpg"
+    said = [row(0, at, value=b"same", path=path) for at in range(2)]
+    deliver(press, judged(press, OffsetRange(0, 0, 2), said=said))
+    assert (1, 1) == (press.counts(PIPELINE).delivered, press.counts(PIPELINE).duplicates)
+    assert [0, 1] == _offsets(press, path)
+
+
 def test_a_path_is_found_also_of_what_holds_no_name(press: Ledger) -> None:
     refused = row(0, 1, path="/press-a/refused.jpg", quarantine=("empty", ""))
     deliver(

@@ -76,17 +76,27 @@ def _named(connection: Connection, query: Select[Any], glob: str, limit: int) ->
         # PostgreSQL chooses the index only where it knows that few rows are wanted.
         yield from _matching(connection, begins.limit(limit) if is_all else begins, glob)
         return
-    found = False
-    if head == glob:
-        for destination in _destinations(connection):
-            held = query.where(
-                record.c.destination == destination, record.c.name_key == name_key(glob)
-            )
-            for row in _matching(connection, held, glob):
-                found = True
-                yield row
-    if not found:
+    if head == glob and (found := _at_path(connection, query, glob)):
+        yield from found
+    else:
         yield from _walked(connection, query, glob)
+
+
+def _at_path(connection: Connection, query: Select[Any], path: str) -> list[AnyRow]:
+    """Find who holds a path, at whatever destination, and the duplicates of it."""
+    holders = [
+        row
+        for destination in _destinations(connection)
+        for row in _matching(
+            connection,
+            query.where(record.c.destination == destination, record.c.name_key == name_key(path)),
+            path,
+        )
+    ]
+    if not holders:
+        return []
+    twins = query.where(record.c.duplicate_of.in_([row.id for row in holders]))
+    return [*holders, *_matching(connection, twins, path)]
 
 
 def _literal(glob: str) -> str:
