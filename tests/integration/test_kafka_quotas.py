@@ -25,7 +25,7 @@ from PIL import Image
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
-from frameferry.errors import KafkaThrottled, KafkaUnavailable
+from frameferry.errors import KafkaThrottled, KafkaUnavailable, OffsetsLost
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.throttling import Throttling
@@ -103,6 +103,23 @@ def test_a_quota_of_requests_makes_it_slow_and_not_fail(
             return slow.throttling.seconds
 
         poll(is_held_back, "the quota", seconds=90)
+
+
+def test_a_question_whose_answers_a_quota_holds_back_one_by_one_is_no_silence(
+    kafka_server: KafkaServer,
+) -> None:
+    """A question takes several answers; together they are late by more than the patience."""
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [b"lost", b"kept"])
+    kafka_server.delete_records(topic, {0: 1})
+    with kafka_server.limited_client("one-by-one", request_percentage=0.01):
+        slow = reading(kafka_server, "one-by-one", topic, 1)
+        with pytest.raises(OffsetsLost):
+            list(slow)
+        assert slow.throttling.pauses > 2
+        impatient = reading(kafka_server, "one-by-one", topic, 1, throttling=Throttling(1))
+        with pytest.raises(KafkaThrottled, match="quota held back"):
+            list(impatient)
 
 
 def test_a_reader_with_a_deadline_gives_up_before_it_and_names_the_quota(

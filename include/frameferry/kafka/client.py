@@ -154,6 +154,8 @@ def ask(
     question: Callable[[float], AnswerT],
     deadline: Deadline,
     doing: str,
+    *,
+    bears_quota: bool = False,
     **where: str | int | None,
 ) -> AnswerT:
     """
@@ -162,11 +164,23 @@ def ask(
     In slices, so that a refused log-in is heard soon and not tried for the whole time; each twice
     as long as the one before, for a network on which one answer takes seconds.
 
+    Args:
+        consumer: Who asks.
+        listener: Of that consumer.
+        question: What to ask.
+        deadline: For all its tries together.
+        doing: The question in a word, for the error.
+        bears_quota: The deadline is one of silence: a quota's pauses do not count. One question
+            takes several answers, and each of them is held back.
+        where: Coordinates for the error.
+
     Raises:
         KafkaUnavailable: Nobody answered before the deadline.
+        KafkaThrottled: A quota holds back more than the listener has patience for.
         TopicMissing, ConfigError: The answer is a no.
     """
     seconds, began = _SLICE_SECONDS, time.monotonic()
+    pauses = listener.throttling.pauses
     while True:
         try:
             return question(min(seconds, deadline.left))
@@ -175,6 +189,10 @@ def ask(
             cause = error.args[0]
             if cause.code() not in codes.NO_ANSWER and not may_pass(cause, began):
                 raise listener.translated(cause, doing, **where) from None
+            if bears_quota and pauses != listener.throttling.pauses:
+                listener.throttling.refuse_endless(**where)
+                pauses = listener.throttling.pauses
+                deadline.renew(2 * seconds)
             if deadline.has_passed or listener.login_refused:
                 raise listener.unavailable(cause, deadline.seconds).at(**where) from None
             seconds *= 2

@@ -186,8 +186,10 @@ class RangeReader:
             low, stable = consumer.get_watermark_offsets(self._place, timeout=seconds)
             return low, stable
 
-        patience = Deadline(self._stall_seconds)
-        return ask(consumer, self._listener, question, patience, "reading", **self._where())
+        patience, where = Deadline(self._stall_seconds), self._where()
+        return ask(
+            consumer, self._listener, question, patience, "reading", bears_quota=True, **where
+        )
 
     def _stalled(self, consumer: Consumer) -> FrameferryError:
         """Find out why nothing comes: the connection, the log's end, a transaction, or none."""

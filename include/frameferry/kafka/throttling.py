@@ -41,9 +41,11 @@ class Throttling:
         self._began = time.monotonic()
         self._paused_until = self._began
         self._paused_seconds = 0.0
+        self.pauses = 0
 
     def note(self, event: ThrottleEvent) -> None:
         """Hear of a pause (`throttle_cb`); what overlaps counts once."""
+        self.pauses += 1
         now = time.monotonic()
         end = now + event.throttle_time
         self._paused_seconds += max(end - max(now, self._paused_until), 0.0)
