@@ -38,7 +38,7 @@ from fixtures.ledgers import (
 from fixtures.postgres import postgres_server
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 CALLS: Final = 100

@@ -27,7 +27,7 @@ from fixtures.postgres import postgres_server
 from frameferry.domain.batch import Batch
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, NamedPrediction, Prediction, Receipt
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 PARTITIONS = 512

@@ -34,7 +34,7 @@ from frameferry.config.settings import PipelineSettings
 from frameferry.domain.offsets import Retention, Watermarks
 from frameferry.domain.state import PipelineState
 from frameferry.kafka.cluster import TopicView
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.pipeline import steps, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.proposing import propose

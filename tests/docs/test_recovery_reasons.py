@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from frameferry.inference.undecodable import Reason
-from frameferry.ledger.predictions import NAME_TAKEN
+from frameferry.ledger.records.predictions import NAME_TAKEN
 from frameferry.pipeline.judging import EMPTY, ILLEGAL_NAME
 
 ROOT = Path(__file__).parents[2]

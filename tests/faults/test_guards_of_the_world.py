@@ -25,9 +25,9 @@ from fixtures.plant import Plant, Site
 from fixtures.promise import all_done, promise
 
 from frameferry.errors import DeliveryRefused, JudgingFailed, LogExchanged, TopicChanged
-from frameferry.ledger.backups import back_up
-from frameferry.ledger.exporting import parquet_in
-from frameferry.ledger.pruning import prune
+from frameferry.ledger.upkeep.backups import back_up
+from frameferry.ledger.upkeep.exporting import parquet_in
+from frameferry.ledger.upkeep.pruning import prune
 from frameferry.pipeline import steps
 from frameferry.pipeline.login import blocking
 

@@ -41,7 +41,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from frameferry.ledger.backups import back_up
+from frameferry.ledger.upkeep.backups import back_up
 from frameferry.pipeline import steps
 from frameferry.pipeline.replay import plan_replay
 

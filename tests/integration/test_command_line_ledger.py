@@ -10,9 +10,9 @@ from pyarrow import parquet
 from sqlalchemy import text
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.ledger.database import open_ledger
-from frameferry.ledger.engines import make_engine, release
-from frameferry.ledger.schema import HEAD
+from frameferry.ledger.database.engines import make_engine, release
+from frameferry.ledger.database.schema import HEAD
+from frameferry.ledger.opening import open_ledger
 
 
 class Nowhere:

@@ -34,12 +34,12 @@ from sqlalchemy import Connection, create_engine, select, text
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError, Fenced, LedgerConflict, LedgerOutdated
-from frameferry.ledger import backups, restoring, schema
-from frameferry.ledger.backups import back_up, open_copy
-from frameferry.ledger.copying import copy_rows, count_rows, tables
-from frameferry.ledger.database import open_ledger
-from frameferry.ledger.restoring import restore
+from frameferry.ledger.opening import open_ledger, schema
 from frameferry.ledger.store import Ledger
+from frameferry.ledger.upkeep import backups, restoring
+from frameferry.ledger.upkeep.backups import back_up, open_copy
+from frameferry.ledger.upkeep.copying import copy_rows, count_rows, tables
+from frameferry.ledger.upkeep.restoring import restore
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_a_backup_that_breaks_off_leaves_nothing(
         msg = "torn"
         raise LedgerConflict(msg)
 
-    monkeypatch.setattr("frameferry.ledger.backups.refuse_damaged", broken)
+    monkeypatch.setattr("frameferry.ledger.upkeep.backups.refuse_damaged", broken)
     with pytest.raises(LedgerConflict, match="torn"):
         back_up(ledger_url, tmp_path / "out" / "b.db")
     assert [] == list((tmp_path / "out").iterdir())

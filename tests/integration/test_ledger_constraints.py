@@ -12,9 +12,8 @@ from sqlalchemy import Executable, delete, insert, text, update
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import LedgerConflict
-from frameferry.ledger import tables
-from frameferry.ledger.clock import from_now
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.database.clock import from_now
+from frameferry.ledger.opening import open_ledger, tables
 from frameferry.ledger.store import Ledger
 
 NOW = from_now()

@@ -28,8 +28,8 @@ from frameferry.domain.batch import BatchCost
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, Intent, Receipt, Refusal
 from frameferry.errors import BatchUnfinished, Fenced, LedgerConflict, PredictionsIncomplete
+from frameferry.ledger.database.tables import batch as batch_table
 from frameferry.ledger.store import Ledger
-from frameferry.ledger.tables import batch as batch_table
 
 WANTED = OffsetRange(0, 0, 4)
 

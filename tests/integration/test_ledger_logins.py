@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 
 from frameferry.errors import FtpUnavailable, PipelineBlocked
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 from frameferry.pipeline import login
 

@@ -27,12 +27,13 @@ from fixtures.ledgers import (
 from sqlalchemy import Connection, event, text
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.ledger import copying, replays
-from frameferry.ledger.database import open_ledger
-from frameferry.ledger.names import find_holders, name_key
-from frameferry.ledger.pipelines import Known
+from frameferry.ledger.database.tables import record as record_table
+from frameferry.ledger.opening import open_ledger
+from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.records import replays
+from frameferry.ledger.records.names import find_holders, name_key
 from frameferry.ledger.store import Ledger
-from frameferry.ledger.tables import record as record_table
+from frameferry.ledger.upkeep import copying
 
 BATCHES = 500
 RECORDS = BATCHES * EACH

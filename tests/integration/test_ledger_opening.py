@@ -18,10 +18,9 @@ from fixtures.postgres import PostgresServer
 from sqlalchemy import text
 
 from frameferry.errors import ConfigError, LedgerConflict, LedgerUnavailable
-from frameferry.ledger import engines, schema
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.database.tables import metadata
+from frameferry.ledger.opening import engines, open_ledger, schema
 from frameferry.ledger.store import Ledger
-from frameferry.ledger.tables import metadata
 
 
 @pytest.mark.filterwarnings("ignore:.*skipping metadata-specified expression-based:UserWarning")
@@ -135,7 +134,7 @@ def test_sqlite_refuses_a_second_host(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
     with closing(open_ledger(url)):
         """Another name on the same kernel is a container, not a host."""
-    monkeypatch.setattr("frameferry.ledger.database._BOOT_ID", tmp_path / "boot_id")
+    monkeypatch.setattr("frameferry.ledger.opening._BOOT_ID", tmp_path / "boot_id")
     (tmp_path / "boot_id").write_text("another kernel\n")
     open_ledger(url).close()
     monkeypatch.undo()

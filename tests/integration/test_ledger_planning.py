@@ -12,7 +12,7 @@ from fixtures.ledgers import PIPELINE, carried, claim, deliver, plan, record, re
 from frameferry.domain.batch import BatchCost
 from frameferry.domain.offsets import OffsetRange, Progress
 from frameferry.errors import LedgerConflict, PlanStale, TopicChanged
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 

@@ -13,7 +13,7 @@ from fixtures.pooler import pooler
 from fixtures.postgres import PostgresServer
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 SETTINGS = (

@@ -31,7 +31,7 @@ from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction, Refusal
 from frameferry.domain.state import QuarantineRow
 from frameferry.errors import BatchUnfinished, Fenced, LedgerConflict, PredictionsIncomplete
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 WANTED = OffsetRange(0, 0, 4)

@@ -12,9 +12,9 @@ from sqlalchemy import update
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import PlanStale
-from frameferry.ledger import fence, tables
-from frameferry.ledger.clock import from_now
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.database.clock import from_now
+from frameferry.ledger.guards import fence
+from frameferry.ledger.opening import open_ledger, tables
 from frameferry.ledger.store import Ledger
 
 SPAWN = multiprocessing.get_context("spawn")

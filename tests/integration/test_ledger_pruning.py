@@ -25,11 +25,11 @@ from sqlalchemy import text
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError
-from frameferry.ledger import pruning
-from frameferry.ledger.database import open_ledger
-from frameferry.ledger.exporting import SCHEMA, parquet_in
-from frameferry.ledger.pruning import prune
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
+from frameferry.ledger.upkeep import pruning
+from frameferry.ledger.upkeep.exporting import SCHEMA, parquet_in
+from frameferry.ledger.upkeep.pruning import prune
 
 DAY = 86_400.0
 

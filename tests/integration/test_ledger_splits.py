@@ -24,9 +24,9 @@ from frameferry.domain.batch import Batch, Trouble
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Refusal
 from frameferry.errors import BatchOwned, Fenced, LedgerConflict
-from frameferry.ledger.clock import from_now
+from frameferry.ledger.database.clock import from_now
+from frameferry.ledger.database.tables import judging, quarantine
 from frameferry.ledger.store import Ledger
-from frameferry.ledger.tables import judging, quarantine
 from frameferry.planning.splitting import split
 
 WHOLE = (OffsetRange(0, 0, 8), OffsetRange(1, 4, 9))

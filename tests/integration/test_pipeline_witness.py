@@ -16,8 +16,8 @@ from frameferry.errors import (
     LedgerConflict,
     LedgerOutdated,
 )
-from frameferry.ledger.backups import back_up
-from frameferry.ledger.restoring import restore
+from frameferry.ledger.upkeep.backups import back_up
+from frameferry.ledger.upkeep.restoring import restore
 from frameferry.pipeline import steps, witness, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.recover import Decision, recover

@@ -23,7 +23,7 @@ from fixtures.scripted_ftp import scripted_ftp
 from frameferry.config.connections import FtpConnection
 from frameferry.delivery.client import FerryFTP, connect
 from frameferry.errors import LoginRefused, PipelineBlocked
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 from frameferry.pipeline.probe import Probe, probe
 

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from fixtures.polling import poll
 
 from frameferry.config.home import home
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.stack import stack
 from frameferry.stack.state import StateFile
 

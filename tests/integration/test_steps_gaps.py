@@ -18,7 +18,7 @@ from sqlalchemy import select
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import LogTruncated, OffsetsLost, PipelineBlocked, TopicChanged
 from frameferry.kafka.cluster import Cluster
-from frameferry.ledger.tables import batch_range
+from frameferry.ledger.database.tables import batch_range
 from frameferry.pipeline import steps, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_batch, run_until_caught_up

@@ -26,7 +26,7 @@ from frameferry.errors import (
     SparkReserved,
     SparkUnavailable,
 )
-from frameferry.ledger.tables import batch
+from frameferry.ledger.database.tables import batch
 from frameferry.pipeline import steps, world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.replay import plan_replay

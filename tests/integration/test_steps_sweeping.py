@@ -118,7 +118,7 @@ def rename_in_ledger(ctx: Context, record_id: int, path: str) -> None:
     """Freeze a name that naming gives no more, as an older version might have."""
     from sqlalchemy import text
 
-    from frameferry.ledger.names import name_key
+    from frameferry.ledger.records.names import name_key
 
     with ctx.ledger._transactions.write() as connection:
         connection.execute(

@@ -44,7 +44,7 @@ MUTANTS = (
         "a write passes only with the batch's newest attempt",
         f"{PROCESSES}::test_a_batch_that_another_attempt_judges_is_not_split",
         (
-            "ledger/fence.py",
+            "ledger/guards/fence.py",
             ".where(token_is_newest(token), true() if only_if is None else only_if)",
             ".where(batch.c.id == token.batch_id, true() if only_if is None else only_if)",
         ),
@@ -54,7 +54,7 @@ MUTANTS = (
         "the fence is one statement, not a look and a write",
         f"{STATEMENTS}::test_a_zombie_between_the_fence_and_the_write_holds_the_others_up",
         (
-            "ledger/fence.py",
+            "ledger/guards/fence.py",
             "    statement = (\n        update(batch)\n        .where(token_is_newest(token), ",
             (
                 "    check(connection, token)\n    statement = (\n        update(batch)\n"
@@ -67,7 +67,7 @@ MUTANTS = (
         "a token of before a restore is refused",
         f"{PROCESSES}::test_an_attempt_of_before_a_restore_gets_no_leave_to_rename",
         (
-            "ledger/fence.py",
+            "ledger/guards/fence.py",
             "return select(ledger.c.epoch).scalar_subquery() == epoch",
             'return select(ledger.c.epoch).scalar_subquery() != f"no {epoch}"',
         ),
@@ -77,7 +77,7 @@ MUTANTS = (
         "ranges are frozen only from where the planned offset stands",
         f"{PROCESSES}::test_a_plan_against_offsets_that_moved_is_stale",
         (
-            "ledger/plans.py",
+            "ledger/progress/plans.py",
             "if swap_planned(connection, known, ranges) != len(ranges):",
             "if swap_planned(connection, known, ranges) > len(ranges):",
         ),
@@ -92,7 +92,7 @@ MUTANTS = (
             "        if batch.id or _moves(ctx, batch):\n",
         ),
         (
-            "ledger/predictions.py",
+            "ledger/records/predictions.py",
             "        only_if=batch.c.inferred_at.is_(None),\n",
             "        only_if=batch.c.id > 0,\n",
         ),
@@ -102,7 +102,7 @@ MUTANTS = (
         "the census counts what the ledger has no row of",
         f"{PROCESSES}::test_a_record_that_neither_judge_nor_reader_shows_is_missed[Blind]",
         (
-            "ledger/census.py",
+            "ledger/records/census.py",
             "    _refuse_mismatch(connection, token, census)\n",
             "",
         ),
@@ -111,7 +111,11 @@ MUTANTS = (
         "no-position",
         "a census stands only if the read came to its range's end",
         f"{PROCESSES}::test_a_record_that_neither_judge_nor_reader_shows_is_missed[Hasty]",
-        ("ledger/census.py", "if part.seen_to < part.end:", "if part.seen_to < part.start:"),
+        (
+            "ledger/records/census.py",
+            "if part.seen_to < part.end:",
+            "if part.seen_to < part.start:",
+        ),
     ),
     mutant(
         "no-sha256",
@@ -128,7 +132,7 @@ MUTANTS = (
         "the committed offset follows ranges without a hole",
         f"{PROCESSES}::test_a_batch_that_is_finished_early_does_not_take_the_chain_with_it",
         (
-            "ledger/chain.py",
+            "ledger/progress/chain.py",
             (
                 "        while (further := nexts.get((partition, end))) is not None:\n"
                 "            end = further\n"
@@ -173,7 +177,7 @@ MUTANTS = (
         "too many quarantined images stop the pipeline",
         f"{WORLD}::test_too_many_quarantined_pictures_stop_the_pipeline",
         (
-            "ledger/predictions.py",
+            "ledger/records/predictions.py",
             "    if max_quarantine is not None:\n",
             "    if max_quarantine is not None and not rows:\n",
         ),
@@ -183,7 +187,7 @@ MUTANTS = (
         "an intent names its part",
         f"{PROCESSES}::test_a_dead_attempts_parts_are_found_by_their_names",
         (
-            "ledger/intents.py",
+            "ledger/records/intents.py",
             ".values(part_path=pair.c.value, ",
             '.values(part_path=record.c.remote_path + ".part", ',
         ),
@@ -250,7 +254,7 @@ MUTANTS = (
         "what was delivered of a batch that is judged again has a piece of its own",
         f"{PROCESSES}::test_what_was_delivered_before_all_is_judged_again_is_delivered_once",
         (
-            "ledger/withdrawals.py",
+            "ledger/records/withdrawals.py",
             "    if not _has_touched(connection, held.id, rest):\n",
             "    if held.id:\n",
         ),
@@ -260,7 +264,7 @@ MUTANTS = (
         "an open intent keeps its part wherever its batch's rows are",
         f"{PROCESSES}::test_an_open_intent_outlives_that_all_is_judged_again",
         (
-            "ledger/orphans.py",
+            "ledger/records/orphans.py",
             "            batch.c.split_at.is_(None),\n            record.c.outcome",
             "            ours,\n            record.c.outcome",
         ),
@@ -270,7 +274,7 @@ MUTANTS = (
         "another topic has no partition of the older one",
         f"{WORLD}::test_a_topic_created_anew_with_fewer_partitions_ends_what_was_of_the_others",
         (
-            "ledger/topics.py",
+            "ledger/progress/topics.py",
             "if not _is_same_topic(old, row)}",
             "if not _is_same_topic(old, row) and generation < 0}",
         ),
@@ -280,7 +284,7 @@ MUTANTS = (
         "another topic under the same name is no continuation",
         f"{WORLD}::test_a_topic_that_was_created_anew_is_no_continuation",
         (
-            "ledger/pipelines.py",
+            "ledger/progress/pipelines.py",
             "    if (row.cluster_id, row.topic_id) == (cluster_id, topic_id):\n",
             "    if row.cluster_id == cluster_id and topic_id:\n",
         ),
@@ -332,7 +336,7 @@ MUTANTS = (
         "a gap holds back the committed offset until a person accepts it",
         f"{WORLD}::test_a_gap_waits_for_a_person",
         (
-            "ledger/chain.py",
+            "ledger/progress/chain.py",
             "for place, accepted in lost if accepted)]",
             "for place, accepted in lost if accepted or place.length)]",
         ),

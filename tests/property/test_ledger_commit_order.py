@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.ledger.chain import follow
+from frameferry.ledger.progress.chain import follow
 
 CUTS = st.lists(st.integers(0, 60), min_size=2, max_size=12, unique=True).map(sorted)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.ledger.parting import part
+from frameferry.ledger.records.tiling import part
 
 ROWS = st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 19)), st.booleans(), max_size=40)
 RANGES = st.dictionaries(

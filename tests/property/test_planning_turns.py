@@ -20,7 +20,7 @@ from frameferry.config.settings import PipelineSettings
 from frameferry.domain.batch import BatchCost
 from frameferry.domain.offsets import OffsetRange, Progress, Watermarks
 from frameferry.domain.state import OpenBatch, PipelineState
-from frameferry.ledger.chain import follow
+from frameferry.ledger.progress.chain import follow
 from frameferry.pipeline.proposing import Proposal, propose
 from frameferry.planning.pace import RECENT, learn_pace
 from frameferry.planning.ranges import partition_lags

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.ledger.chain import follow
+from frameferry.ledger.progress.chain import follow
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from frameferry.ledger.files import give_name
+from frameferry.ledger.upkeep.files import give_name
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from frameferry.ledger.names import name_key
-from frameferry.ledger.text import storable
+from frameferry.ledger.database.text import storable
+from frameferry.ledger.records.names import name_key
 
 
 @pytest.mark.parametrize(

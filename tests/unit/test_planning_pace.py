@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from frameferry.domain.batch import BatchCost
-from frameferry.ledger.states import KNOWN_BATCHES
+from frameferry.ledger.progress.states import KNOWN_BATCHES
 from frameferry.planning.pace import REMEMBERED, SHORTENED, Pace, learn_pace
 
 PICTURE = 140_000

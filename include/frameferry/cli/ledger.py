@@ -14,7 +14,7 @@ from frameferry.cli.terminal import out, show_json, show_table
 from frameferry.config.home import home, ledger_url
 from frameferry.config.person import person
 from frameferry.errors import ConfigError
-from frameferry.ledger.engines import refuse_missing
+from frameferry.ledger.database.engines import refuse_missing
 from frameferry.pipeline.confirm import confirm as confirm_ledger
 from frameferry.pipeline.recover import Decision, Recovery
 from frameferry.pipeline.recover import recover as recover_pipeline

@@ -18,7 +18,7 @@ from frameferry.config.home import ledger_url, pipelines_folder
 from frameferry.delivery.endurance import USUAL_NAMES
 from frameferry.delivery.fitness import Finding
 from frameferry.errors import ConfigError
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.pipeline.probe import Probe
 from frameferry.pipeline.probe import probe as probe_server
 

@@ -14,10 +14,10 @@ from frameferry.domain.records import (
     Refusal,
     StoredPrediction,
 )
-from frameferry.ledger import census as censuses
-from frameferry.ledger import intents, losses
-from frameferry.ledger import receipts as receipt_rows
-from frameferry.ledger.transactions import Transactions, write_names
+from frameferry.ledger.database.transactions import Transactions, write_names
+from frameferry.ledger.records import census as censuses
+from frameferry.ledger.records import intents, losses
+from frameferry.ledger.records import receipts as receipt_rows
 
 
 class Delivering:

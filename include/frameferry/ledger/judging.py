@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 from frameferry.domain.batch import Token
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction
-from frameferry.ledger import claims, company, predictions, splits, withdrawals
-from frameferry.ledger.transactions import Transactions, write_names
+from frameferry.ledger.database.transactions import Transactions, write_names
+from frameferry.ledger.guards import claims, company
+from frameferry.ledger.progress import splits
+from frameferry.ledger.records import predictions, withdrawals
 
 CountsAs = Literal["failure", "proof", "company"]
 """What a failed judging is counted as; `company` only makes the batch a suspect."""

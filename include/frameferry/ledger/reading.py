@@ -16,21 +16,10 @@ from frameferry.domain.state import (
     QuarantineRow,
     RecordRow,
 )
-from frameferry.ledger import (
-    claims,
-    commits,
-    epochs,
-    gaps,
-    listings,
-    logins,
-    orphans,
-    pipelines,
-    replays,
-    searching,
-    states,
-    topics,
-)
-from frameferry.ledger.transactions import Transactions
+from frameferry.ledger.database.transactions import Transactions
+from frameferry.ledger.guards import claims, epochs, logins
+from frameferry.ledger.progress import commits, gaps, pipelines, states, topics
+from frameferry.ledger.records import listings, orphans, replays, searching
 
 
 class Reading:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from frameferry.domain.sightings import Sighting
-from frameferry.ledger import recoveries
-from frameferry.ledger.transactions import Transactions, write_names
+from frameferry.ledger.database.transactions import Transactions, write_names
+from frameferry.ledger.upkeep import recoveries
 
 
 class Recovering:

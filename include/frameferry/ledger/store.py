@@ -10,19 +10,12 @@ from typing import Final
 from frameferry.domain.batch import Batch, ReplayMode, Token
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import LedgerUnavailable
-from frameferry.ledger import (
-    claims,
-    commits,
-    gaps,
-    logins,
-    pipelines,
-    plans,
-    replays,
-    topics,
-)
 from frameferry.ledger.delivering import Delivering
+from frameferry.ledger.guards import claims, logins
 from frameferry.ledger.judging import Judging
+from frameferry.ledger.progress import commits, gaps, pipelines, plans, topics
 from frameferry.ledger.reading import Reading
+from frameferry.ledger.records import replays
 from frameferry.ledger.recovering import Recovering
 
 LOGIN_PATIENCE_SECONDS: Final = 20.0

@@ -26,7 +26,7 @@ from frameferry.domain.records import Judged
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.throttling import Throttling
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 from frameferry.spark import route
 

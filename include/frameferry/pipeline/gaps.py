@@ -9,7 +9,7 @@ from datetime import datetime
 
 from frameferry.config.home import ledger_url
 from frameferry.errors import ConfigError
-from frameferry.ledger.database import open_ledger
+from frameferry.ledger.opening import open_ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from frameferry.config.person import person
 from frameferry.domain.batch import ReplayLeaf, ReplayMode
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError, OffsetsLost
-from frameferry.ledger.replays import under_replay
+from frameferry.ledger.records.replays import under_replay
 from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.login import PUT_BACK, misplaced, told_elsewhere

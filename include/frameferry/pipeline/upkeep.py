@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frameferry.config.home import ledger_url
-from frameferry.ledger.backups import Backup, back_up
-from frameferry.ledger.engines import make_engine
-from frameferry.ledger.exporting import parquet_in
-from frameferry.ledger.pruning import Pruned, prune
-from frameferry.ledger.restoring import Restored, restore
-from frameferry.ledger.schema import migrate
-from frameferry.ledger.surveying import LedgerState, survey
-from frameferry.ledger.transactions import Transactions
+from frameferry.ledger.database.engines import make_engine
+from frameferry.ledger.database.schema import migrate
+from frameferry.ledger.database.transactions import Transactions
+from frameferry.ledger.upkeep.backups import Backup, back_up
+from frameferry.ledger.upkeep.exporting import parquet_in
+from frameferry.ledger.upkeep.pruning import Pruned, prune
+from frameferry.ledger.upkeep.restoring import Restored, restore
+from frameferry.ledger.upkeep.surveying import LedgerState, survey
 
 
 @dataclass(frozen=True, slots=True)

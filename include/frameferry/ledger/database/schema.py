@@ -1,0 +1,90 @@
+"""Bring a ledger's schema to this program's version, whatever version it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, inspect, text
+
+from frameferry.errors import LedgerConflict
+from frameferry.ledger.database.engines import SCHEMA
+from frameferry.ledger.database.transactions import Transactions
+
+HEAD: Final = "0006"
+"""The newest migration; a test compares it with the scripts."""
+VERSION_TABLE: Final = "frameferry_alembic_version"
+SCRIPTS: Final = Path(__file__).parent / "migrations"
+_LOCK: Final = 7_072_616_165_746_665
+"""An arbitrary number: PostgreSQL's name of the lock that lets one process migrate."""
+
+
+def migrate(transactions: Transactions) -> None:
+    """
+    Create the tables, or upgrade them; processes that open the ledger at once wait for one.
+
+    Raises:
+        LedgerConflict: A newer Frameferry made this ledger.
+        LedgerUnavailable: The database is down or stays locked.
+    """
+    with transactions.read() as connection:
+        version = version_of(connection)
+    if version == HEAD:
+        return
+    with transactions.write() as connection:
+        migrate_within(connection)
+
+
+def migrate_within(connection: Connection) -> None:
+    """
+    Create the tables, or upgrade them, in a transaction of the caller's.
+
+    Raises:
+        LedgerConflict: A newer Frameferry made this ledger.
+    """
+    _lock(connection)
+    version = version_of(connection)
+    if version != HEAD:
+        _refuse_newer(version)
+        _upgrade(connection)
+
+
+def schema_of(connection: Connection) -> str | None:
+    """Name the schema that holds the tables; SQLite has none."""
+    return SCHEMA if connection.dialect.name == "postgresql" else None
+
+
+def version_of(connection: Connection) -> str | None:
+    """Read the schema's version; None where there is no ledger yet."""
+    schema = schema_of(connection)
+    if not inspect(connection).has_table(VERSION_TABLE, schema=schema):
+        return None
+    table = f"{schema}.{VERSION_TABLE}" if schema else VERSION_TABLE
+    version = connection.scalar(text(f"SELECT version_num FROM {table}"))  # noqa: S608 - our own constants
+    return None if version is None else str(version)
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+
+
+def _refuse_newer(version: str | None) -> None:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - costs 0.2 s, and is seldom needed
+
+    known = {script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
+    if version is not None and version not in known:
+        msg = f"the ledger's schema is version {version}, this Frameferry knows up to {HEAD}"
+        raise LedgerConflict(msg, remedy="Use the Frameferry that made it, or a newer one")
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, HEAD)

@@ -1,0 +1,113 @@
+"""The one place where transactions begin and end, and where database errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError,  # noqa: A004 - the pool's, not the built-in
+)
+
+from frameferry.errors import LedgerConflict, LedgerUnavailable
+from frameferry.ledger.database.engines import readers, release, writers
+from frameferry.ledger.database.tables import NAME_INDEX
+
+ResultT = TypeVar("ResultT")
+_NAME_RACES: Final = 5
+_RIVALS: Final = frozenset({NAME_INDEX, "fk_record_duplicate_of"})
+"""What a rival may break between our look and our write: a name taken, its holder pruned."""
+
+
+class Transactions:
+    """Transactions of one ledger database. Threads may share it; processes may not."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._readers = readers(engine)
+        self._writers = writers(engine)
+        self._is_closed = False
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """
+        Read in one snapshot.
+
+        Raises:
+            LedgerUnavailable: The database is down or stays locked.
+            LedgerConflict: The database refuses.
+        """
+        with translated(), self._readers.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """
+        Write all or nothing; an exception takes everything back.
+
+        Raises:
+            LedgerUnavailable: The database is down or stays locked; the caller cannot know
+                whether a commit that was under way took place.
+            LedgerConflict: A constraint or the database refuses.
+        """
+        with translated(), self._writers.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give the engine back. May be called twice."""
+        if not self._is_closed:
+            self._is_closed = True
+            release(self._engine)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Map database errors to ours, once; statements and their parameters are not repeated."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, TimeoutError) as error:
+        msg = f"the ledger does not answer: {_reason(error)}"
+        raise LedgerUnavailable(msg, remedy="The step may be run again later") from error
+    except IntegrityError as error:
+        msg = f"the ledger refuses a write that breaks one of its rules: {_reason(error)}"
+        raise LedgerConflict(msg, remedy="Nothing was written; this should be reported") from error
+    except SQLAlchemyError as error:
+        msg = f"the ledger's database refuses: {_reason(error)}"
+        raise LedgerConflict(msg, remedy="Look at the database's own log") from error
+
+
+def write_names(transactions: Transactions, write: Callable[[Connection], ResultT]) -> ResultT:
+    """
+    Write in a transaction, and again where a rival took a name between our look and our insert.
+
+    Raises:
+        LedgerUnavailable: Rivals were faster every time.
+    """
+    for _ in range(_NAME_RACES):
+        try:
+            with transactions.write() as connection:
+                return write(connection)
+        except LedgerConflict as error:
+            if _constraint_of(error.__cause__) not in _RIVALS:
+                raise
+    msg = "other batches keep taking this batch's names"
+    raise LedgerUnavailable(msg, remedy="The step may be run again later")
+
+
+def _constraint_of(error: BaseException | None) -> str | None:
+    """Name the constraint that an integrity error broke, where the database says it."""
+    cause = error.orig if isinstance(error, IntegrityError) else None
+    name = getattr(getattr(cause, "diag", None), "constraint_name", None)
+    return str(name) if name else None
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return str(cause).strip().partition("\n")[0]

@@ -1,0 +1,140 @@
+"""Batches and who works on them: attempts, leases, back-off."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, select, update
+
+from frameferry.domain.batch import Batch, Token, Trouble
+from frameferry.domain.offsets import OffsetRange
+from frameferry.errors import BatchOwned, Fenced, LedgerConflict, LedgerOutdated
+from frameferry.ledger.database.bulk import as_set
+from frameferry.ledger.database.clock import from_now
+from frameferry.ledger.database.dialects import AnyRow
+from frameferry.ledger.database.tables import batch, batch_range, ledger, pipeline
+from frameferry.ledger.database.text import storable
+from frameferry.ledger.guards import company
+from frameferry.ledger.guards.epochs import is_recovered, outdated
+from frameferry.ledger.guards.fence import fence, owned_by, token_is_newest
+
+
+def find_batch(connection: Connection, batch_id: int) -> Batch:
+    """Read a batch with the token of its newest attempt; see `Ledger.batch`."""
+    row = connection.execute(_batches().where(batch.c.id == batch_id)).one_or_none()
+    if row is None:
+        msg = f"the ledger knows no batch {batch_id}"
+        raise LedgerConflict(msg, remedy="Is FRAMEFERRY_LEDGER_URL the right ledger?")
+    return _as_batch(row, ranges_of(connection, [batch_id])[batch_id])
+
+
+def ranges_of(
+    connection: Connection, batch_ids: Sequence[int]
+) -> dict[int, tuple[OffsetRange, ...]]:
+    """Read the frozen ranges of batches, each sorted by partition and start."""
+    found: defaultdict[int, list[OffsetRange]] = defaultdict(list)
+    query = select(
+        batch_range.c.batch_id,
+        batch_range.c.partition,
+        batch_range.c.start_offset,
+        batch_range.c.end_offset,
+    ).order_by(batch_range.c.batch_id, batch_range.c.partition, batch_range.c.start_offset)
+    wanted = batch_range.c.batch_id.in_(as_set(connection, batch_ids))
+    for batch_id, *bounds in connection.execute(query.where(wanted)):
+        found[batch_id].append(OffsetRange(*bounds))
+    return {batch_id: tuple(found[batch_id]) for batch_id in batch_ids}
+
+
+def claim(connection: Connection, batch_id: int, *, owner: str, lease_seconds: float) -> Batch:
+    """Begin a new attempt under a lease; see `Ledger.claim`."""
+    free = (
+        batch.c.leased_until.is_(None)
+        | (batch.c.leased_until <= from_now())
+        | (batch.c.owner == owner)
+    )
+    claimed = connection.execute(
+        update(batch)
+        .where(batch.c.id == batch_id, batch.c.split_at.is_(None), is_recovered(), free)
+        .values(attempt=batch.c.attempt + 1, owner=owner, leased_until=from_now(lease_seconds))
+    )
+    if not claimed.rowcount:
+        raise _not_claimable(connection, batch_id)
+    return find_batch(connection, batch_id)
+
+
+def renew(connection: Connection, token: Token, lease_seconds: float) -> None:
+    """Prolong the lease of the newest attempt; see `Ledger.renew`."""
+    fence(connection, token, leased_until=from_now(lease_seconds))
+    company.renew(connection, token, lease_seconds)
+
+
+def release(connection: Connection, token: Token) -> None:
+    """End the lease if it is still the token's; see `Ledger.release`."""
+    connection.execute(
+        update(batch).where(token_is_newest(token)).values(owner=None, leased_until=None)
+    )
+
+
+def record_failure(
+    connection: Connection, token: Token, *, error: str, retry_after_seconds: float
+) -> None:
+    """Remember why an attempt failed and when to try again; see `Ledger.record_failure`."""
+    fence(connection, token, last_error=storable(error), retry_at=from_now(retry_after_seconds))
+
+
+def count_failure(
+    connection: Connection, token: Token, counts_as: str, *, error: str, times: int
+) -> None:
+    """Count a failed judging; see `Ledger.count_failure`."""
+    counted: dict[str, Any] = {
+        "failure": {"failures": batch.c.failures + times},
+        "proof": {"proofs": batch.c.proofs + times},
+        "company": {"is_suspect": True},
+    }
+    said = storable(error)
+    fence(connection, token, last_error=said, last_failure=said, **counted[counts_as])
+
+
+def _batches() -> Select[Any]:
+    return select(
+        batch,
+        pipeline.c.name.label("pipeline_name"),
+        select(ledger.c.epoch).scalar_subquery().label("epoch"),
+    ).join(pipeline, pipeline.c.id == batch.c.pipeline_id)
+
+
+def _as_batch(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> Batch:
+    return Batch(
+        id=row.id,
+        pipeline=row.pipeline_name,
+        generation=row.generation,
+        kind=row.kind,
+        parent_id=row.parent_id,
+        ranges=ranges,
+        token=Token(row.epoch, row.id, row.attempt),
+        sentence=row.sentence,
+        config_digest=row.config_digest,
+        judge_digest=row.judge_digest,
+        inferred_at=row.inferred_at,
+        delivered_at=row.delivered_at,
+        committed_at=row.committed_at,
+        split_at=row.split_at,
+        trouble=Trouble(
+            row.failures, row.charges, row.proofs, row.is_suspect, last_failure=row.last_failure
+        ),
+    )
+
+
+def _not_claimable(connection: Connection, batch_id: int) -> BatchOwned | Fenced | LedgerOutdated:
+    found = find_batch(connection, batch_id)
+    if connection.scalar(select(~is_recovered()).where(batch.c.id == batch_id)):
+        return outdated(found.pipeline, batch=batch_id)
+    if found.split_at is not None:
+        msg = "the batch was split: its children carry its ranges"
+        return Fenced(msg, batch=batch_id)
+    query = select(batch.c.owner, batch.c.leased_until).where(batch.c.id == batch_id)
+    owner, until = connection.execute(query).one()
+    msg = f"another attempt is at work{owned_by(owner, until)}"
+    return BatchOwned(msg, remedy="Try later", batch=batch_id)

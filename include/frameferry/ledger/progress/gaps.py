@@ -1,0 +1,82 @@
+"""Gaps: offsets that Kafka lost. They hold back the committed offset until a person accepts."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select, update
+
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.state import GapRow
+from frameferry.errors import LedgerConflict
+from frameferry.ledger.database.clock import from_now
+from frameferry.ledger.database.tables import gap
+from frameferry.ledger.database.text import storable
+from frameferry.ledger.progress.actions import write_action
+from frameferry.ledger.progress.commits import advance, lock_progress
+from frameferry.ledger.progress.pipelines import Known, find_pipeline, need_pipeline
+from frameferry.ledger.progress.plans import move_planned
+
+
+def record_gap(
+    connection: Connection, name: str, *, partition: int, start: int, end: int, cause: str
+) -> int:
+    """Let planning go on behind lost offsets; see `Ledger.record_gap`."""
+    known = need_pipeline(connection, name)
+    lost = OffsetRange(partition, start, end)
+    move_planned(connection, known, [lost], name)
+    return insert_gap(connection, known, lost, cause)
+
+
+def insert_gap(connection: Connection, known: Known, lost: OffsetRange, cause: str) -> int:
+    """Write a gap down, unaccepted, and return its id."""
+    statement = (
+        insert(gap)
+        .values(
+            pipeline_id=known.id,
+            generation=known.generation,
+            partition=lost.partition,
+            start_offset=lost.start,
+            end_offset=lost.end,
+            cause=storable(cause),
+            found_at=from_now(),
+        )
+        .returning(gap.c.id)
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def accept_gap(connection: Connection, gap_id: int, *, who: str, reason: str) -> None:
+    """Sign a gap off, and let the committed offset jump; see `Ledger.accept_gap`."""
+    row = connection.execute(select(gap).where(gap.c.id == gap_id)).one_or_none()
+    if row is None:
+        msg = f"the ledger knows no gap {gap_id}"
+        raise LedgerConflict(msg, remedy="See: frameferry gaps")
+    known = Known(row.pipeline_id, row.generation)
+    lock_progress(connection, known)
+    accepted = connection.execute(
+        update(gap)
+        .where(gap.c.id == gap_id, gap.c.accepted_by.is_(None))
+        .values(accepted_by=storable(who), accepted_at=from_now(), reason=storable(reason))
+    )
+    if accepted.rowcount:
+        detail = f"gap {gap_id}, {row.partition}:[{row.start_offset}, {row.end_offset}): {reason}"
+        write_action(
+            connection, who=who, what="accept gap", pipeline_id=row.pipeline_id, detail=detail
+        )
+        advance(connection, known)
+
+
+def list_gaps(connection: Connection, name: str) -> list[GapRow]:
+    """List a pipeline's gaps, oldest first; see `Ledger.gaps`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return []
+    query = select(
+        gap.c.id,
+        gap.c.partition,
+        gap.c.start_offset,
+        gap.c.end_offset,
+        gap.c.cause,
+        gap.c.found_at,
+        gap.c.accepted_by,
+    ).where(gap.c.pipeline_id == known.id)
+    return [GapRow(*row) for row in connection.execute(query.order_by(gap.c.id))]

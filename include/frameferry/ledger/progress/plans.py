@@ -1,0 +1,96 @@
+"""Freeze a batch's ranges, by compare-and-swap on the planned offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from frameferry.domain.offsets import OffsetRange
+from frameferry.errors import LedgerConflict, PlanStale
+from frameferry.ledger.database.bulk import insert_rows
+from frameferry.ledger.database.clock import from_now
+from frameferry.ledger.database.tables import batch, batch_range
+from frameferry.ledger.database.text import storable
+from frameferry.ledger.progress.pipelines import Known, need_pipeline
+from frameferry.ledger.progress.swaps import swap_planned
+
+
+def add_batch(
+    connection: Connection,
+    name: str,
+    *,
+    ranges: Sequence[OffsetRange],
+    sentence: str,
+    config_digest: str,
+) -> int:
+    """Plan a live batch; see `Ledger.add_batch`."""
+    if not ranges:
+        msg = "a batch needs at least one range"
+        raise LedgerConflict(msg, remedy="This should be reported", pipeline=name)
+    known = need_pipeline(connection, name)
+    move_planned(connection, known, sorted(ranges), name)
+    batch_id = insert_batch(
+        connection, known, kind="live", sentence=sentence, config_digest=config_digest
+    )
+    insert_ranges(connection, known, batch_id, ranges, is_live_root=True)
+    return batch_id
+
+
+def move_planned(
+    connection: Connection, known: Known, ranges: Sequence[OffsetRange], name: str
+) -> None:
+    """
+    Swap each planned offset from a range's start to its end, in partition order.
+
+    Raises:
+        PlanStale: One of them is elsewhere by now.
+    """
+    if swap_planned(connection, known, ranges) != len(ranges):
+        msg = "the planned offsets have moved: another planner was faster"
+        raise PlanStale(msg, remedy="Plan again", pipeline=name)
+
+
+def insert_batch(connection: Connection, known: Known, **columns: Any) -> int:  # noqa: ANN401 - columns of batch
+    """Insert a batch that nobody has claimed yet, and return its id."""
+    defaults = {"attempt": 0, "charges": 0, "mode": None, "planned_at": from_now()}
+    sentence = storable(columns.pop("sentence"))
+    statement = (
+        insert(batch)
+        .values(
+            pipeline_id=known.id,
+            generation=known.generation,
+            sentence=sentence,
+            **{**defaults, **columns},
+        )
+        .returning(batch.c.id)
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def insert_ranges(
+    connection: Connection,
+    known: Known,
+    batch_id: int,
+    ranges: Iterable[OffsetRange],
+    *,
+    is_live_root: bool,
+) -> None:
+    """Freeze a batch's ranges."""
+    insert_rows(
+        connection,
+        batch_range,
+        [
+            {
+                "batch_id": batch_id,
+                "pipeline_id": known.id,
+                "generation": known.generation,
+                "partition": part.partition,
+                "start_offset": part.start,
+                "end_offset": part.end,
+                "is_live_root": is_live_root,
+            }
+            for part in sorted(ranges)
+        ],
+    )

@@ -1,0 +1,107 @@
+"""End a batch in favour of its pieces: halves that go on, and offsets that are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from frameferry.domain.batch import Token
+from frameferry.domain.offsets import OffsetRange
+from frameferry.errors import LedgerConflict
+from frameferry.ledger.database.clock import from_now
+from frameferry.ledger.database.dialects import AnyRow
+from frameferry.ledger.database.tables import batch
+from frameferry.ledger.database.text import storable
+from frameferry.ledger.guards.claims import ranges_of
+from frameferry.ledger.guards.fence import fence
+from frameferry.ledger.progress.gaps import insert_gap
+from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.plans import insert_batch, insert_ranges
+
+Pieces = Sequence[Sequence[OffsetRange]]
+
+
+def split_batch(
+    connection: Connection,
+    token: Token,
+    *,
+    pieces: Pieces,
+    lost: Sequence[tuple[OffsetRange, str]],
+    is_charged: bool,
+    why: str,
+) -> tuple[int, ...]:
+    """Replace a batch by its pieces; see `Ledger.split_batch`."""
+    held = fence(
+        connection,
+        token,
+        only_if=batch.c.inferred_at.is_(None) & batch.c.delivered_at.is_(None),
+        otherwise="only a batch without predictions can be split",
+        split_at=from_now(),
+        charges=batch.c.charges + int(is_charged),
+        last_error=storable(why),
+        retry_at=None,
+        owner=None,
+        leased_until=None,
+    )
+    _refuse_holes(connection, token, pieces, lost)
+    row = connection.execute(select(batch).where(batch.c.id == held.id)).one()
+    known = Known(held.pipeline_id, held.generation)
+    if held.kind == "live":
+        for part, cause in lost:
+            insert_gap(connection, known, part, cause)
+    return tuple(add_piece(connection, known, row, piece, why) for piece in pieces if piece)
+
+
+def add_piece(
+    connection: Connection,
+    known: Known,
+    parent: AnyRow,
+    ranges: Sequence[OffsetRange],
+    why: str,
+    **columns: Any,  # noqa: ANN401 - columns of batch
+) -> int:
+    """Insert a piece of a batch, not judged unless *columns* say so; return its id."""
+    child_id = insert_batch(
+        connection,
+        known,
+        kind=parent.kind,
+        mode=parent.mode,
+        parent_id=parent.id,
+        root_id=parent.root_id or parent.id,
+        sentence=f"part of batch {parent.id}, which was split: {why}",
+        config_digest=parent.config_digest,
+        charges=parent.charges,
+        # Where its parent was judged alone, so is it: its failure then counts at once.
+        is_suspect=parent.is_suspect,
+        **columns,
+    )
+    insert_ranges(connection, known, child_id, ranges, is_live_root=False)
+    return child_id
+
+
+def _refuse_holes(
+    connection: Connection,
+    token: Token,
+    pieces: Pieces,
+    lost: Sequence[tuple[OffsetRange, str]],
+) -> None:
+    """Let no offset fall between the pieces, nor into two of them."""
+    parts = sorted([*(part for piece in pieces for part in piece), *(part for part, _ in lost)])
+    if _joined(parts) == _joined(ranges_of(connection, [token.batch_id])[token.batch_id]):
+        return
+    msg = "the pieces of a split do not tile their batch"
+    raise LedgerConflict(msg, remedy="This should be reported", batch=token.batch_id)
+
+
+def _joined(ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
+    """Join ranges that follow each other; overlaps stay, and so differ from any batch's ranges."""
+    joined: list[OffsetRange] = []
+    for part in ranges:
+        last = joined[-1] if joined else None
+        if last and last.partition == part.partition and last.end == part.start:
+            joined[-1] = OffsetRange(part.partition, last.start, part.end)
+        else:
+            joined.append(part)
+    return joined

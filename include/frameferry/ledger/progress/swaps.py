@@ -1,0 +1,64 @@
+"""Compare and swap the planned offsets of many partitions, by each database's fastest way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Update,
+    bindparam,
+    func,
+    literal,
+    update,
+)
+
+from frameferry.domain.offsets import OffsetRange
+from frameferry.ledger.database.tables import progress
+from frameferry.ledger.progress.commits import lock_progress
+from frameferry.ledger.progress.pipelines import Known
+
+
+def swap_planned(connection: Connection, known: Known, ranges: Sequence[OffsetRange]) -> int:
+    """
+    Move each planned offset from a range's start to its end, where it is at the start.
+
+    PostgreSQL is asked once for all, after the rows were locked in partition order, as every
+    writer of them does: a statement over many rows takes them in an order of its own. SQLite has
+    one writer at a time, and is faster row by row: it finds no index for a list of values.
+
+    Returns:
+        How many were moved.
+    """
+    swaps = [(part.partition, part.start, part.end) for part in ranges]
+    if connection.dialect.name == "sqlite":
+        names = ("of_partition", "from_offset", "to_offset")
+        each = _swap(known, *(bindparam(name) for name in names))
+        rows = [dict(zip(names, swap, strict=True)) for swap in swaps]
+        return int(connection.execute(each, rows).rowcount)
+    lock_progress(connection, known)
+    columns = [literal(list(values), ARRAY(BigInteger())) for values in zip(*swaps, strict=True)]
+    swap = func.unnest(*columns).table_valued("id", "start", "end").render_derived("swap")
+    return int(connection.execute(_swap(known, swap.c.id, swap.c.start, swap.c.end)).rowcount)
+
+
+def _swap(
+    known: Known,
+    partition: ColumnElement[int],
+    start: ColumnElement[int],
+    end: ColumnElement[int],
+) -> Update:
+    return (
+        update(progress)
+        .where(
+            progress.c.pipeline_id == known.id,
+            progress.c.generation == known.generation,
+            progress.c.partition == partition,
+            progress.c.planned_offset == start,
+            progress.c.retired_at.is_(None),
+        )
+        .values(planned_offset=end)
+    )

@@ -1,0 +1,196 @@
+"""What people ask of the ledger: counts, quarantine, the last batches; records: `searching`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.records import UNJUDGED
+from frameferry.domain.state import BatchRow, Counts, QuarantineRow
+from frameferry.ledger.database.bulk import as_set
+from frameferry.ledger.database.dialects import AnyRow
+from frameferry.ledger.database.tables import batch, current, gap, quarantine, record
+from frameferry.ledger.guards.claims import ranges_of
+from frameferry.ledger.progress.pipelines import Known, find_pipeline
+from frameferry.ledger.progress.tallies import totals
+
+_HAS_A_FILE = ("delivered", "duplicate")
+_NOTHING = Counts(
+    records=0,
+    delivered=0,
+    duplicates=0,
+    quarantined=0,
+    gaps=0,
+    batches=0,
+    labels={},
+    reasons={},
+)
+
+
+def counts(connection: Connection, name: str) -> Counts:
+    """Count standing rows; see `Ledger.counts`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return _NOTHING
+    outcomes: Counter[str | None] = Counter()
+    labels: Counter[str] = Counter()
+    for outcome, label, number in totals(connection, known):
+        outcomes[outcome] += number
+        if outcome in _HAS_A_FILE:
+            labels[label or UNJUDGED] += number
+    return Counts(
+        records=outcomes.total(),
+        delivered=outcomes["delivered"],
+        duplicates=outcomes["duplicate"],
+        quarantined=outcomes["quarantined"],
+        gaps=_lost(connection, known),
+        batches=_leaves(connection, known),
+        labels=dict(sorted(labels.items())),
+        reasons=_reasons(connection, known),
+    )
+
+
+def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
+    """List standing quarantined rows; see `Ledger.quarantined`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return []
+    query = _quarantined(
+        known,
+        record.c.partition,
+        record.c.offset,
+        quarantine.c.stage,
+        quarantine.c.reason,
+        quarantine.c.detail,
+        record.c.batch_id,
+    ).order_by(record.c.partition, record.c.offset)
+    return [QuarantineRow(*row) for row in connection.execute(query)]
+
+
+def count_standing(connection: Connection, name: str, wanted: OffsetRange) -> tuple[int, int]:
+    """Count a range's delivered and quarantined rows; see `Ledger.count_standing`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return 0, 0
+    inside = (
+        (current.c.generation == known.generation)
+        & (current.c.partition == wanted.partition)
+        & (current.c.offset >= wanted.start)
+        & (current.c.offset < wanted.end)
+    )
+    outcomes: Counter[str | None] = Counter()
+    for outcome, _, number in connection.execute(_by_outcome_and_label(known).where(inside)):
+        outcomes[outcome] += number
+    return outcomes["delivered"], outcomes["quarantined"]
+
+
+def last_batches(connection: Connection, name: str, limit: int) -> list[BatchRow]:
+    """List the newest leaves first; see `Ledger.last_batches`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return []
+    query = (
+        select(batch)
+        .where(batch.c.pipeline_id == known.id, batch.c.split_at.is_(None))
+        .order_by(batch.c.id.desc())
+        .limit(limit)
+    )
+    rows = connection.execute(query).all()
+    ranges = ranges_of(connection, [row.id for row in rows])
+    return [_batch_row(row, ranges[row.id]) for row in rows]
+
+
+def unfinished(connection: Connection, name: str, batch_ids: Sequence[int]) -> list[int]:
+    """Pick the batches without a standing census, or pieces; see `Ledger.unfinished`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return list(batch_ids)
+    query = select(batch.c.id).where(
+        batch.c.id.in_(as_set(connection, batch_ids)),
+        batch.c.pipeline_id == known.id,
+        batch.c.delivered_at.is_not(None) | batch.c.split_at.is_not(None),
+    )
+    done = set(connection.scalars(query))
+    return [batch_id for batch_id in batch_ids if batch_id not in done]
+
+
+def standing(known: Known, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
+    """Select from the rows that stand for a pipeline's offsets, of all its generations."""
+    generations = range(1, known.generation + 1)
+    return (
+        select(*columns)
+        .select_from(current)
+        .join(record, record.c.id == current.c.record_id)
+        .where(current.c.pipeline_id == known.id, current.c.generation.in_(generations))
+    )
+
+
+def _quarantined(known: Known, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
+    """
+    Select from the standing rows whose quarantine is not resolved, beginning at the quarantines.
+
+    The sums keep planners from walking all of a pipeline's records instead.
+    """
+    return (
+        select(*columns)
+        .select_from(quarantine)
+        .join(record, record.c.id == quarantine.c.record_id)
+        .join(current, current.c.record_id == record.c.id)
+        .where(quarantine.c.resolved_at.is_(None), record.c.pipeline_id + 0 == known.id)
+    )
+
+
+def _by_outcome_and_label(known: Known) -> Select[Any]:
+    by = (record.c.outcome, record.c.label)
+    return standing(known, *by, func.count()).group_by(*by)
+
+
+def _reasons(connection: Connection, known: Known) -> dict[str, int]:
+    query = _quarantined(known, quarantine.c.reason, func.count())
+    query = query.group_by(quarantine.c.reason).order_by(quarantine.c.reason)
+    return dict(connection.execute(query).all())
+
+
+def _lost(connection: Connection, known: Known) -> int:
+    query = select(func.coalesce(func.sum(gap.c.end_offset - gap.c.start_offset), 0)).where(
+        gap.c.pipeline_id == known.id, gap.c.accepted_by.is_(None)
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _leaves(connection: Connection, known: Known) -> int:
+    query = select(func.count()).where(batch.c.pipeline_id == known.id, batch.c.split_at.is_(None))
+    return connection.execute(query).scalar_one()
+
+
+def _batch_row(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> BatchRow:
+    return BatchRow(
+        id=row.id,
+        kind=row.kind,
+        ranges=ranges,
+        sentence=row.sentence,
+        attempt=row.attempt,
+        planned_at=row.planned_at,
+        inferred_at=row.inferred_at,
+        delivered_at=row.delivered_at,
+        committed_at=row.committed_at,
+        record_count=row.record_count,
+        byte_count=row.byte_count,
+        last_error=row.last_error,
+    )
+
+
+def remark(connection: Connection, name: str) -> tuple[int, str] | None:
+    """Read the last judged batch's remark; see `Ledger.remark`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return None
+    query = select(batch.c.id, batch.c.remark).where(
+        batch.c.pipeline_id == known.id, batch.c.kind == "live", batch.c.inferred_at.is_not(None)
+    )
+    row = connection.execute(query.order_by(batch.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None or row.remark is None else (row.id, row.remark)

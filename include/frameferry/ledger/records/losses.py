@@ -1,0 +1,75 @@
+"""Images that Kafka lost between their judging and their delivery: their rows end in a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection, delete, select, update
+
+from frameferry.domain.batch import Token
+from frameferry.domain.offsets import OffsetRange
+from frameferry.ledger.database.bulk import as_set
+from frameferry.ledger.database.dialects import AnyRow
+from frameferry.ledger.database.tables import batch, current, record
+from frameferry.ledger.guards.fence import Held, fence
+from frameferry.ledger.progress.gaps import insert_gap
+from frameferry.ledger.progress.pipelines import Known
+
+
+def record_losses(
+    connection: Connection, token: Token, lost: Sequence[tuple[OffsetRange, str]]
+) -> int:
+    """Give rows that Kafka no longer holds their outcome; see `Ledger.record_losses`."""
+    held = fence(
+        connection,
+        token,
+        only_if=batch.c.inferred_at.is_not(None) & batch.c.delivered_at.is_(None),
+        otherwise="only a batch that is judged and not delivered can lose images",
+    )
+    count = 0
+    for part, cause in lost:
+        for hole, rows in _holes(_rows(connection, held, part), part):
+            _end(connection, held, hole, rows, cause)
+            count += len(rows)
+    return count
+
+
+def _rows(connection: Connection, held: Held, part: OffsetRange) -> Sequence[AnyRow]:
+    is_undone = record.c.outcome.is_(None) & record.c.part_path.is_(None)
+    query = select(record.c.id, record.c.offset, is_undone.label("is_undone")).where(
+        record.c.batch_id == held.id,
+        record.c.partition == part.partition,
+        record.c.offset >= part.start,
+        record.c.offset < part.end,
+    )
+    return connection.execute(query.order_by(record.c.offset)).all()
+
+
+def _holes(rows: Sequence[AnyRow], part: OffsetRange) -> Iterator[tuple[OffsetRange, list[AnyRow]]]:
+    """Find what is lost between rows that have their answer: no offset may have two."""
+    undone: list[AnyRow] = []
+    for row in rows:
+        if row.is_undone:
+            undone.append(row)
+        elif undone:
+            yield OffsetRange(part.partition, undone[0].offset, row.offset), undone
+            undone = []
+    if undone:
+        yield OffsetRange(part.partition, undone[0].offset, part.end), undone
+
+
+def _end(
+    connection: Connection, held: Held, lost: OffsetRange, rows: Sequence[AnyRow], cause: str
+) -> None:
+    ids = as_set(connection, [row.id for row in rows])
+    if held.kind == "replay":
+        # What it would have sent again was delivered, or given up, before: that stands.
+        connection.execute(delete(current).where(current.c.record_id.in_(ids)))
+        connection.execute(delete(record).where(record.c.id.in_(ids)))
+        return
+    gap_id = insert_gap(connection, Known(held.pipeline_id, held.generation), lost, cause)
+    connection.execute(
+        update(record)
+        .where(record.c.id.in_(ids))
+        .values(outcome="gap", gap_id=gap_id, name_key=None)
+    )

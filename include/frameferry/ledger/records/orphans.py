@@ -1,0 +1,83 @@
+"""What the ledger knows of parts that lie on a server: whose they are, and whether that is over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from posixpath import dirname
+
+from sqlalchemy import ColumnElement, Connection, case, select
+
+from frameferry.domain.state import PartFates
+from frameferry.ledger.database.bulk import as_set
+from frameferry.ledger.database.tables import batch, record
+from frameferry.ledger.progress.pipelines import find_pipeline
+from frameferry.ledger.records.names import find_holders, name_key
+
+_ATTEMPTS_OF_A_LIVE_BATCH = 2
+"""One that judges and one that delivers; a replay that keeps its predictions needs only one."""
+
+
+def litter_folders(
+    connection: Connection, name: str, *, destination: str, batch_id: int | None
+) -> list[str]:
+    """List folders in which a dead attempt may have left parts; see `Ledger.litter_folders`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return []
+    query = (
+        select(record.c.remote_path)
+        .join(batch, batch.c.id == record.c.batch_id)
+        .where(
+            batch.c.pipeline_id == known.id,
+            _was_retried(),
+            record.c.destination == destination,
+        )
+    )
+    if batch_id is not None:
+        query = query.where(batch.c.id == batch_id)
+    return sorted({dirname(path) for path in connection.scalars(query)})
+
+
+def part_fates(
+    connection: Connection,
+    name: str,
+    batch_ids: Collection[int],
+    *,
+    destination: str,
+    paths: Collection[str],
+) -> PartFates:
+    """Say which attempts ended, and which parts may still be renamed; see `Ledger.part_fates`."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return PartFates({}, frozenset(), frozenset())
+    ours = (batch.c.pipeline_id == known.id) & batch.c.id.in_(as_set(connection, list(batch_ids)))
+    over = batch.c.delivered_at.is_not(None) | batch.c.split_at.is_not(None)
+    last = case((over, batch.c.attempt), else_=batch.c.attempt - 1)
+    ended = connection.execute(select(batch.c.id, last).where(ours))
+    # Of all open batches: where one was split, a piece of it has its intents.
+    intended = connection.scalars(
+        select(record.c.part_path)
+        .join(batch, batch.c.id == record.c.batch_id)
+        .where(
+            batch.c.pipeline_id == known.id,
+            batch.c.committed_at.is_(None),
+            batch.c.split_at.is_(None),
+            record.c.outcome.is_(None),
+            record.c.part_path.is_not(None),
+        )
+    )
+    keys = {name_key(path): path for path in paths}
+    holders = find_holders(connection, destination, keys)
+    return PartFates(
+        {row[0]: row[1] for row in ended},
+        frozenset(intended),
+        frozenset(keys[key] for key in holders),
+    )
+
+
+def _was_retried() -> ColumnElement[bool]:
+    """Hold where an attempt may have died: at the batch, or at the judged one it is a piece of."""
+    parent = batch.alias()
+    judged_parent = select(parent.c.inferred_at).where(parent.c.id == batch.c.parent_id)
+    usual = case((batch.c.mode == "redeliver", 1), else_=_ATTEMPTS_OF_A_LIVE_BATCH)
+    return (batch.c.attempt > usual) | judged_parent.scalar_subquery().is_not(None)

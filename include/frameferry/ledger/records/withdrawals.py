@@ -1,0 +1,234 @@
+"""Take the judge's rows back where they were wrong, and judge again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    delete,
+    false,
+    func,
+    select,
+    tuple_,
+    update,
+)
+
+from frameferry.domain.batch import Token
+from frameferry.domain.offsets import OffsetRange
+from frameferry.ledger.database.clock import from_now
+from frameferry.ledger.database.dialects import AnyRow
+from frameferry.ledger.database.tables import batch, current, quarantine, record
+from frameferry.ledger.database.text import storable
+from frameferry.ledger.guards.claims import ranges_of
+from frameferry.ledger.guards.fence import Held, check, fence
+from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.splits import add_piece
+from frameferry.ledger.records.intents import is_elsewhere
+from frameferry.ledger.records.tiling import part
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """
+    What of a batch is judged again: all but what was compared, is lost, or a file may be of.
+
+    `compared` is a partition and an offset: the rows before it stand. `place` is the server and the
+    base that are delivered to now: on a person's word an intent at another place is given up.
+    """
+
+    compared: tuple[int, int] | None = None
+    place: tuple[str, str] | None = None
+
+    def touched(self) -> ColumnElement[bool]:
+        """Hold where a file is, or may be, or a gap: where something hangs on the row."""
+        is_there = func.coalesce(record.c.outcome, "").in_(["delivered", "gap"])
+        is_intended = record.c.outcome.is_(None) & record.c.part_path.is_not(None)
+        if self.place is not None:
+            is_intended &= ~is_elsewhere(*self.place)
+        return is_there | is_intended
+
+    def stands(self) -> ColumnElement[bool]:
+        """Hold for a row that is not judged again."""
+        place = tuple_(record.c.partition, record.c.offset)
+        return self.touched() | (false() if self.compared is None else place < self.compared)
+
+
+_CAN_BE = batch.c.inferred_at.is_not(None) & batch.c.delivered_at.is_(None)
+_OTHERWISE = "only predictions of a batch that is judged and not delivered can be withdrawn"
+_UNJUDGED = dict.fromkeys(
+    (
+        *("inferred_at", "judge_digest", "infer_seconds", "loading_seconds"),
+        *("record_count", "byte_count"),
+    )
+)
+
+
+def withdraw_predictions(
+    connection: Connection,
+    token: Token,
+    *,
+    partition: int,
+    offset: int,
+    error: str,
+    is_proof: bool,
+) -> None:
+    """Take back what is in doubt from an offset on; see `Ledger.withdraw_predictions`."""
+    held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE)
+    row = _row(connection, held)
+    trouble = {
+        "failures": row.failures + 1,
+        "proofs": row.proofs + is_proof,
+        "last_failure": storable(error),
+        "last_error": storable(error),
+    }
+    _take_back(connection, held, row, _Rest(compared=(partition, offset)), error, trouble)
+
+
+def judge_again(
+    connection: Connection, token: Token, *, destination: str, base: str, why: str
+) -> None:
+    """Take back what nothing hangs on yet; see `Ledger.judge_again`."""
+    held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE)
+    row = _row(connection, held)
+    trouble = {
+        "failures": row.failures,
+        "proofs": row.proofs,
+        "last_failure": row.last_failure,
+        "last_error": storable(why),
+    }
+    _take_back(connection, held, row, _Rest(place=(destination, base)), why, trouble)
+
+
+def withdraw_untouched(connection: Connection, token: Token) -> bool:
+    """Delete all rows where no file of theirs can be anywhere; see `Ledger.withdraw_untouched`."""
+    check(connection, token)
+    if _has_touched(connection, token.batch_id, _Rest()):
+        return False
+    held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE, **_UNJUDGED)
+    _delete(connection, held.id, _Rest())
+    return True
+
+
+def _row(connection: Connection, held: Held) -> AnyRow:
+    return connection.execute(select(batch).where(batch.c.id == held.id)).one()
+
+
+def _take_back(
+    connection: Connection,
+    held: Held,
+    row: AnyRow,
+    rest: _Rest,
+    why: str,
+    trouble: dict[str, Any],
+) -> None:
+    """
+    Let the whole batch be judged again, or where something hangs on its rows the rest of it.
+
+    A batch that is not judged has no rows, so that whatever befalls it next, a split or a loss,
+    none is forgotten.
+    """
+    if not _has_touched(connection, held.id, rest):
+        _delete(connection, held.id, _Rest(place=rest.place))
+        _set(connection, held.id, **_UNJUDGED, **trouble)
+        return
+    sure, doubtful = _rows(connection, held.id, rest)
+    if not doubtful:
+        _set(connection, held.id, last_error=storable(why))
+        return
+    _delete(connection, held.id, rest)
+    _set(connection, held.id, split_at=from_now(), owner=None, leased_until=None, retry_at=None)
+    known = Known(held.pipeline_id, held.generation)
+    stand, again = part(ranges_of(connection, [held.id])[held.id], sure, doubtful)
+    for ranges in stand:
+        _hand_over(connection, known, row, ranges, why)
+    for ranges in again:
+        add_piece(connection, known, row, ranges, why, **trouble)
+
+
+def _rows(
+    connection: Connection, batch_id: int, rest: _Rest
+) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """List the offsets whose rows stand, and those to be judged again, by partition."""
+    kept: defaultdict[int, list[int]] = defaultdict(list)
+    doubtful: defaultdict[int, list[int]] = defaultdict(list)
+    query = select(record.c.partition, record.c.offset, rest.stands())
+    ordered = query.order_by(record.c.partition, record.c.offset)
+    for partition, offset, is_kept in connection.execute(
+        ordered.where(record.c.batch_id == batch_id)
+    ):
+        (kept if is_kept else doubtful)[partition].append(offset)
+    if rest.compared is not None:
+        partition, offset = rest.compared
+        if offset not in kept[partition] + doubtful[partition]:
+            doubtful[partition] = sorted([*doubtful[partition], offset])
+    return kept, {partition: offsets for partition, offsets in doubtful.items() if offsets}
+
+
+def _hand_over(
+    connection: Connection, known: Known, parent: AnyRow, ranges: Sequence[OffsetRange], why: str
+) -> None:
+    """Give rows that stand to a judged piece of their own, which is delivered like any other."""
+    piece_id = add_piece(
+        *(connection, known, parent, ranges, why),
+        inferred_at=parent.inferred_at,
+        judge_digest=parent.judge_digest,
+    )
+    for one in ranges:
+        connection.execute(
+            update(record)
+            .where(
+                record.c.batch_id == parent.id,
+                record.c.partition == one.partition,
+                record.c.offset >= one.start,
+                record.c.offset < one.end,
+            )
+            .values(batch_id=piece_id)
+        )
+    query = select(func.count(), func.coalesce(func.sum(record.c.size_bytes), 0))
+    count, total = connection.execute(query.where(record.c.batch_id == piece_id)).one()
+    share = count / max(parent.record_count or 0, 1)
+    _set(
+        *(connection, piece_id),
+        record_count=count,
+        byte_count=int(total),
+        infer_seconds=(parent.infer_seconds or 0.0) * min(share, 1.0),
+        loading_seconds=(parent.loading_seconds or 0.0) * min(share, 1.0),
+    )
+
+
+def _set(connection: Connection, batch_id: int, **values: Any) -> None:  # noqa: ANN401 - columns of batch
+    connection.execute(update(batch).where(batch.c.id == batch_id).values(**values))
+
+
+def _delete(connection: Connection, batch_id: int, rest: _Rest) -> None:
+    """Delete the rows that are to be judged again."""
+    _free_duplicates(connection, batch_id, rest)
+    doomed = _doomed(batch_id, rest)
+    connection.execute(delete(quarantine).where(quarantine.c.record_id.in_(doomed)))
+    connection.execute(delete(current).where(current.c.record_id.in_(doomed)))
+    connection.execute(delete(record).where(record.c.id.in_(doomed)))
+
+
+def _has_touched(connection: Connection, batch_id: int, rest: _Rest) -> bool:
+    query = select(record.c.id).where(record.c.batch_id == batch_id, rest.touched()).limit(1)
+    return connection.execute(query).one_or_none() is not None
+
+
+def _doomed(batch_id: int, rest: _Rest) -> Select[int]:
+    return select(record.c.id).where(record.c.batch_id == batch_id, ~rest.stands())
+
+
+def _free_duplicates(connection: Connection, batch_id: int, rest: _Rest) -> None:
+    """Let duplicates of doomed rows be rows of their own; they get a name before delivery."""
+    doomed = _doomed(batch_id, rest).subquery()
+    connection.execute(
+        update(record)
+        .where(record.c.duplicate_of.in_(select(doomed.c.id)))
+        .values(outcome=None, duplicate_of=None)
+    )

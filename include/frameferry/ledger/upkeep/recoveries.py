@@ -1,0 +1,92 @@
+"""End a recovery: what the world was seen to hold is written down, and the pipeline goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, update
+
+from frameferry.domain.sightings import Sighting
+from frameferry.errors import LedgerConflict
+from frameferry.ledger.database.tables import batch, pipeline, progress
+from frameferry.ledger.guards.epochs import begin_epoch, live_leases
+from frameferry.ledger.progress.actions import write_action
+from frameferry.ledger.progress.commits import lock_progress
+from frameferry.ledger.progress.pipelines import Known, need_pipeline
+from frameferry.ledger.records.sightings import (
+    leave_in_doubt,
+    open_judged,
+    rename_sighted,
+    replace_sightings,
+)
+
+
+def renew_epoch(connection: Connection, name: str, *, who: str) -> str:
+    """Begin a new life in place; see `Ledger.renew_epoch`."""
+    known = need_pipeline(connection, name)
+    epoch = begin_epoch(connection, {})
+    write_action(connection, who=who, what="new epoch", pipeline_id=known.id, detail=epoch)
+    return epoch
+
+
+def record_confirmation(connection: Connection, name: str, *, who: str, reason: str) -> None:
+    """Write a person's word for the ledger down; see `Ledger.record_confirmation`."""
+    known = need_pipeline(connection, name)
+    write_action(connection, who=who, what="confirm", pipeline_id=known.id, detail=reason)
+
+
+def record_recovery(
+    connection: Connection,
+    name: str,
+    *,
+    recovered_to: Mapping[int, int],
+    taken_to: Mapping[int, int],
+    looked_to: Mapping[int, int],
+    destination: str,
+    seen: Sequence[Sighting],
+    who: str,
+    detail: str,
+) -> int:
+    """Write a recovery down; see `Ledger.record_recovery`."""
+    known = need_pipeline(connection, name)
+    _refuse_in_use(connection, known, name)
+    for partition in lock_progress(connection, known):
+        marks = {
+            "recovered_to": recovered_to.get(partition),
+            "taken_to": taken_to.get(partition),
+            "looked_to": looked_to.get(partition),
+        }
+        _mark(connection, known, partition, marks)
+    replace_sightings(connection, known, destination, seen)
+    judged = open_judged(connection, known)
+    rename_sighted(connection, known, judged)
+    in_doubt = sum(leave_in_doubt(connection, batch_id) for batch_id in judged)
+    connection.execute(update(pipeline).where(pipeline.c.id == known.id).values(restored_at=None))
+    write_action(connection, who=who, what="recover", pipeline_id=known.id, detail=detail)
+    return in_doubt
+
+
+def _refuse_in_use(connection: Connection, known: Known, name: str) -> None:
+    """Let nobody deliver while rows are left in doubt: whoever does has read what is due."""
+    for lease in live_leases(connection, batch.c.pipeline_id == known.id):
+        msg = (
+            f"batch {lease.id} is being worked on by {lease.owner} until "
+            f"{lease.leased_until:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        raise LedgerConflict(
+            msg, remedy="Stop the pipeline's runs (pause its DAG), and wait for it", pipeline=name
+        )
+
+
+def _mark(
+    connection: Connection, known: Known, partition: int, marks: Mapping[str, int | None]
+) -> None:
+    connection.execute(
+        update(progress)
+        .where(
+            progress.c.pipeline_id == known.id,
+            progress.c.generation == known.generation,
+            progress.c.partition == partition,
+        )
+        .values(marks)
+    )
