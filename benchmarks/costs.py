@@ -34,8 +34,9 @@ from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import sha256_hex
 from frameferry.inference.decode import decode
 from frameferry.inference.judge import load_judge
-from frameferry.pipeline import steps, world
+from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context, open_context
+from frameferry.pipeline.world import world
 
 GROUP: Final = 32
 ROUNDS: Final = 5

@@ -36,7 +36,7 @@ from fixtures.real_ftp import debian_environment, debian_root, real_server
 from frameferry.delivery.client import connect
 from frameferry.delivery.publisher import Publisher
 from frameferry.domain.records import Consignment
-from frameferry.pipeline.grouping import groups
+from frameferry.pipeline.deliver.grouping import groups
 
 Picture = tuple[Consignment, bytes]
 

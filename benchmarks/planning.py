@@ -35,9 +35,10 @@ from frameferry.domain.offsets import Retention, Watermarks
 from frameferry.domain.state import PipelineState
 from frameferry.kafka.cluster import TopicView
 from frameferry.ledger.opening import open_ledger
-from frameferry.pipeline import steps, world
+from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.proposing import propose
+from frameferry.pipeline.world import world
 from frameferry.planning.gaps import find_gaps
 from frameferry.planning.readiness import readiness
 

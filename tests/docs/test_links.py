@@ -67,8 +67,22 @@ def test_every_failure_in_the_design_names_a_test_that_proves_it() -> None:
 def test_every_package_is_in_the_designs_tree() -> None:
     text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
     tree = text[text.index("## Who may import whom") : text.index("## How Airflow drives it")]
-    packages = {path.parent.name for path in (ROOT / "include/frameferry").glob("*/__init__.py")}
-    assert packages == set(re.findall(r"^(\w+)/  ", tree, re.MULTILINE))
+    package = ROOT / "include/frameferry"
+    for glob, indent in {"*/__init__.py": "", "*/*/__init__.py": "  "}.items():
+        packages = {path.parent.name for path in package.glob(glob)} - {"migrations"}
+        assert packages == set(re.findall(rf"^{indent}(\w+)/  ", tree, re.MULTILINE))
+
+
+@pytest.mark.parametrize("package", ["ledger", "pipeline"])
+def test_the_folders_of_a_package_are_drawn_in_the_order_of_its_contract(package: str) -> None:
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    drawn = re.search(rf"^{package}/ .*\n((?:  .+\n)+)", text, re.MULTILINE)
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    contract = project[project.index(f'containers = ["frameferry.{package}"]') :]
+    layers = re.findall(r"\w+", contract[: contract.index("]\n\n")])
+    assert drawn is not None
+    folders = re.findall(r"^  (\w+)/", drawn[1], re.MULTILINE)
+    assert folders == [layer for layer in layers if layer in folders]
 
 
 def test_the_layers_in_the_design_are_the_contracts() -> None:

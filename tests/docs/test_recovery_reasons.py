@@ -7,7 +7,7 @@ from pathlib import Path
 
 from frameferry.inference.undecodable import Reason
 from frameferry.ledger.records.predictions import NAME_TAKEN
-from frameferry.pipeline.judging import EMPTY, ILLEGAL_NAME
+from frameferry.pipeline.judge.judging import EMPTY, ILLEGAL_NAME
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/recovery.md").read_text(encoding="utf-8")

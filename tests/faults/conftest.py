@@ -13,7 +13,7 @@ from fixtures.plant import Site, open_site, quick_folder
 
 from frameferry.delivery import pool
 from frameferry.delivery.rounds import RetryPolicy
-from frameferry.pipeline import grouping
+from frameferry.pipeline.deliver import grouping
 
 
 @pytest.fixture(scope="session")

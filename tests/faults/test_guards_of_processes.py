@@ -15,9 +15,9 @@ from fixtures.plant import Plant, Site
 from fixtures.promise import all_done, promise
 
 from frameferry.errors import BatchTooBig, FtpUnavailable, JudgingFailed, SparkLost
+from frameferry.operations.replay import plan_replay
 from frameferry.pipeline import steps
-from frameferry.pipeline.replay import plan_replay
-from frameferry.pipeline.sweeping import sweep
+from frameferry.pipeline.deliver.sweeping import sweep
 
 pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
 

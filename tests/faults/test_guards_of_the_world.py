@@ -29,7 +29,7 @@ from frameferry.ledger.upkeep.backups import back_up
 from frameferry.ledger.upkeep.exporting import parquet_in
 from frameferry.ledger.upkeep.pruning import prune
 from frameferry.pipeline import steps
-from frameferry.pipeline.login import blocking
+from frameferry.pipeline.deliver.login import blocking
 
 pytestmark = pytest.mark.usefixtures("small_groups", "quick_retries")
 

@@ -20,10 +20,11 @@ from fixtures.spark import SparkServer, started
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import FrameferryError
-from frameferry.pipeline import steps, world
+from frameferry.operations.status import status
+from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_batch, run_until_caught_up
-from frameferry.pipeline.status import status
+from frameferry.pipeline.world import world
 from frameferry.stack import ports
 
 pytestmark = pytest.mark.timeout(900)

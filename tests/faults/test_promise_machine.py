@@ -42,8 +42,8 @@ from hypothesis.stateful import (
 )
 
 from frameferry.ledger.upkeep.backups import back_up
+from frameferry.operations.replay import plan_replay
 from frameferry.pipeline import steps
-from frameferry.pipeline.replay import plan_replay
 
 pytestmark = [pytest.mark.usefixtures("small_groups", "quick_retries"), pytest.mark.timeout(900)]
 SEED = int(os.environ.get("FRAMEFERRY_SEED", "20261125"))

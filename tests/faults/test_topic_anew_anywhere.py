@@ -17,8 +17,8 @@ from fixtures.plant import Plant, Process, Site
 from fixtures.promise import all_done, promise
 
 from frameferry.errors import PredictionsIncomplete, RecordChanged, TopicChanged
+from frameferry.operations.replay import plan_replay
 from frameferry.pipeline import steps
-from frameferry.pipeline.replay import plan_replay
 
 pytestmark = [
     pytest.mark.usefixtures("small_groups", "quick_retries"),

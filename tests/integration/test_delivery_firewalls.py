@@ -24,9 +24,9 @@ from frameferry.delivery.fitness import Finding
 from frameferry.delivery.sandbox import Sandbox
 from frameferry.delivery.transfers import Transfers
 from frameferry.errors import DeliveryRefused
+from frameferry.operations.status import status
 from frameferry.pipeline import steps
 from frameferry.pipeline.run import run_batch
-from frameferry.pipeline.status import status
 
 FILES = 60
 

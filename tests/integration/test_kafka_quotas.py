@@ -29,10 +29,10 @@ from frameferry.errors import KafkaThrottled, KafkaUnavailable, OffsetsLost
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.throttling import Throttling
+from frameferry.operations.status import status
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_batch, run_until_caught_up
-from frameferry.pipeline.status import status
 from frameferry.spark.crossing import WorkerError, crossed
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.route import control, judge, judged

@@ -12,7 +12,7 @@ import pytest
 from frameferry.errors import FtpUnavailable, PipelineBlocked
 from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
-from frameferry.pipeline import login
+from frameferry.pipeline.deliver import login
 
 DIGEST = "d" * 64
 

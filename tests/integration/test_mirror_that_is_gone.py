@@ -24,14 +24,15 @@ from frameferry.errors import (
     TopicChanged,
     WitnessMissing,
 )
-from frameferry.pipeline import steps, witness
-from frameferry.pipeline.confirm import confirm
+from frameferry.operations.confirm import confirm
+from frameferry.operations.recover import Decision, recover
+from frameferry.operations.status import status
+from frameferry.operations.topic import accept_topic
+from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.recover import Decision, recover
-from frameferry.pipeline.renewing import Rounds, look_after
 from frameferry.pipeline.run import run_batch, run_once, run_until_caught_up
-from frameferry.pipeline.status import status
-from frameferry.pipeline.topic import accept_topic
+from frameferry.pipeline.world import witness
+from frameferry.pipeline.world.renewing import Rounds, look_after
 
 NOTHING = Decision(taken_to={}, send_beyond=False)
 

@@ -18,11 +18,12 @@ from frameferry.errors import (
 )
 from frameferry.ledger.upkeep.backups import back_up
 from frameferry.ledger.upkeep.restoring import restore
-from frameferry.pipeline import steps, witness, world
+from frameferry.operations.recover import Decision, recover
+from frameferry.operations.status import status
+from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.recover import Decision, recover
 from frameferry.pipeline.run import run_batch, run_until_caught_up
-from frameferry.pipeline.status import status
+from frameferry.pipeline.world import witness, world
 
 NOTHING = Decision(taken_to={}, send_beyond=False)
 

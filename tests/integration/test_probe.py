@@ -25,7 +25,7 @@ from frameferry.delivery.client import FerryFTP, connect
 from frameferry.errors import LoginRefused, PipelineBlocked
 from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
-from frameferry.pipeline.probe import Probe, probe
+from frameferry.operations.probe import Probe, probe
 
 
 @pytest.fixture

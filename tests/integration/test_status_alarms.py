@@ -13,10 +13,10 @@ from fixtures.polling import poll
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction, Prediction, sha256_hex
+from frameferry.operations.status import status
 from frameferry.page.survey import unknown
 from frameferry.pipeline import steps
 from frameferry.pipeline.run import run_until_caught_up
-from frameferry.pipeline.status import status
 
 HOUR_MS = 3_600_000
 

@@ -15,10 +15,10 @@ from fixtures.polling import poll
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import KafkaUnavailable, LedgerConflict, TopicCompacted
 from frameferry.kafka.reader import RangeReader
+from frameferry.operations.status import status
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_batch, run_until_caught_up
-from frameferry.pipeline.status import status
 
 NIFI_HEADERS = json.loads(
     (Path(__file__).parents[1] / "data/nifi_headers.json").read_text(encoding="utf-8")

@@ -11,11 +11,11 @@ from fixtures.ferry import FerryBench, bench, delivered_files
 from frameferry.domain.batch import Trouble
 from frameferry.domain.records import Consignment, Receipt
 from frameferry.errors import ConfigError, DeliveryRefused, PipelineBlocked
+from frameferry.operations.replay import plan_replay
+from frameferry.operations.unblock import unblock
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.replay import plan_replay
 from frameferry.pipeline.run import run_batch, run_until_caught_up
-from frameferry.pipeline.unblock import unblock
 
 VALUES = [f"picture {number}".encode() for number in range(5)]
 

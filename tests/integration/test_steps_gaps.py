@@ -19,11 +19,12 @@ from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import LogTruncated, OffsetsLost, PipelineBlocked, TopicChanged
 from frameferry.kafka.cluster import Cluster
 from frameferry.ledger.database.tables import batch_range
-from frameferry.pipeline import steps, world
+from frameferry.operations.status import status
+from frameferry.operations.topic import accept_topic
+from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_batch, run_until_caught_up
-from frameferry.pipeline.status import status
-from frameferry.pipeline.topic import accept_topic
+from frameferry.pipeline.world import world
 from frameferry.stack import processes
 
 
@@ -126,7 +127,7 @@ def test_what_was_delivered_before_the_rest_was_lost_stays_delivered(
 
     @contextmanager
     def one_file_a_group() -> Iterator[None]:
-        from frameferry.pipeline import grouping
+        from frameferry.pipeline.deliver import grouping
 
         before = grouping.GROUP_RECORDS
         grouping.GROUP_RECORDS = 1

@@ -27,12 +27,13 @@ from frameferry.errors import (
     SparkUnavailable,
 )
 from frameferry.ledger.database.tables import batch
-from frameferry.pipeline import steps, world
+from frameferry.operations.replay import plan_replay
+from frameferry.operations.status import status
+from frameferry.operations.unblock import unblock
+from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.replay import plan_replay
 from frameferry.pipeline.run import run_batch, run_family
-from frameferry.pipeline.status import status
-from frameferry.pipeline.unblock import unblock
+from frameferry.pipeline.world import world
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from frameferry.domain.batch import Batch
 from frameferry.domain.records import Consignment
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.sweeping import sweep
+from frameferry.pipeline.deliver.sweeping import sweep
 
 VALUES = [f"picture {number}".encode() for number in range(3)]
 

@@ -12,9 +12,9 @@ from fixtures.ftp_site import PASSWORD, USER, FtpSite
 from fixtures.odd_ftp import odd_server
 from fixtures.real_ftp import real_server
 
+from frameferry.operations.recover import Decision, Recovery, recover
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.recover import Decision, Recovery, recover
 from frameferry.pipeline.run import run_until_caught_up
 
 NOTHING = Decision(taken_to={}, send_beyond=False)

@@ -7,10 +7,10 @@ from fixtures.ferry import bench, delivered_files
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import BatchUnfinished, ConfigError, OffsetsLost
+from frameferry.operations.replay import plan_replay
+from frameferry.operations.status import status
 from frameferry.pipeline import steps
-from frameferry.pipeline.replay import plan_replay
 from frameferry.pipeline.run import run_batch, run_family, run_until_caught_up
-from frameferry.pipeline.status import status
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from frameferry.domain.naming import join_base
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction, Prediction, sha256_hex
 from frameferry.errors import PredictionsIncomplete, RecordChanged
-from frameferry.pipeline import steps, world
+from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_batch
+from frameferry.pipeline.world import world
 
 VALUES = [f"picture {number}".encode() for number in range(6)]
 

@@ -16,13 +16,14 @@ from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError, LogExchanged, TopicChanged
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
-from frameferry.pipeline import steps, world
-from frameferry.pipeline.confirm import confirm
+from frameferry.operations.confirm import confirm
+from frameferry.operations.replay import plan_replay
+from frameferry.operations.status import status
+from frameferry.operations.topic import accept_topic
+from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.replay import plan_replay
 from frameferry.pipeline.run import run_until_caught_up
-from frameferry.pipeline.status import status
-from frameferry.pipeline.topic import accept_topic
+from frameferry.pipeline.world import world
 
 OLD, NEW = 6, 15
 Step = Callable[[Context, int], object]

@@ -122,7 +122,7 @@ MUTANTS = (
         "what is delivered has the sha256 that was judged",
         f"{WORLD}::test_other_bytes_than_were_judged_are_not_delivered",
         (
-            "pipeline/delivering.py",
+            "pipeline/deliver/delivering.py",
             "if len(record.value) == row.size_bytes and sha256_hex(record.value) == row.sha256:",
             "if len(record.value) == row.size_bytes and len(sha256_hex(b'')) == len(row.sha256):",
         ),
@@ -145,7 +145,7 @@ MUTANTS = (
         "only a batch that fails where a control passes is charged",
         f"{WORLD}::test_a_broken_world_convicts_no_picture",
         (
-            "pipeline/trial.py",
+            "pipeline/judge/trial.py",
             "            startup = _controlled(ctx, batch)\n",
             "            startup = ctx.settings.spark.startup_seconds\n",
         ),
@@ -160,14 +160,14 @@ MUTANTS = (
         "charged-in-company",
         "a failure beside other judge jobs counts against nobody",
         f"{PROCESSES}::test_an_innocent_beside_a_poisonous_picture_is_not_charged",
-        ("pipeline/trial.py", "    if was_shared:\n", "    if was_shared and times > 1:\n"),
+        ("pipeline/judge/trial.py", "    if was_shared:\n", "    if was_shared and times > 1:\n"),
     ),
     mutant(
         "suspects-in-company",
         "a suspect has the Spark server for itself",
         f"{PROCESSES}::test_an_innocent_beside_a_poisonous_picture_is_not_charged",
         (
-            "pipeline/trial.py",
+            "pipeline/judge/trial.py",
             "    around = company(ctx, batch, is_alone=batch.trouble.is_suspect)\n",
             "    around = company(ctx, batch, is_alone=False)\n",
         ),
@@ -212,7 +212,7 @@ MUTANTS = (
         "a file is renamed only under an intent",
         f"{PROCESSES}::test_no_file_is_renamed_before_it_is_written_down_that_it_may_be",
         (
-            "pipeline/delivering.py",
+            "pipeline/deliver/delivering.py",
             (
                 "    _intend(ctx, token, staged.staged, publisher)\n"
                 "    published = publisher.publish(staged.staged)\n"
@@ -237,14 +237,14 @@ MUTANTS = (
         "stray-rows",
         "a row that is no record is taken back",
         f"{WORLD}::test_a_row_that_is_no_record_is_taken_back",
-        ("pipeline/delivering.py", "    if stray:\n", "    if stray - judged.offsets:\n"),
+        ("pipeline/deliver/delivering.py", "    if stray:\n", "    if stray - judged.offsets:\n"),
     ),
     mutant(
         "missing-rows",
         "a record without a row is judged again",
         f"{WORLD}::test_a_record_without_a_row_is_judged_again",
         (
-            "pipeline/delivering.py",
+            "pipeline/deliver/delivering.py",
             "        if record.offset not in judged.offsets:\n",
             "        if record.offset not in judged.offsets | met:\n",
         ),
@@ -294,7 +294,7 @@ MUTANTS = (
         "what was judged counts only if the topic is the planned one behind the read",
         f"{WORLD}::test_what_was_judged_of_another_topic_is_thrown_away[False]",
         (
-            "pipeline/judging.py",
+            "pipeline/judge/judging.py",
             "    world.refuse_exchanged(ctx, generation)\n    _record(",
             "    _record(",
         ),
@@ -303,14 +303,14 @@ MUTANTS = (
         "any-generation",
         "what was read while a generation began is thrown away",
         f"{WORLD}::test_what_was_judged_of_another_topic_is_thrown_away[True]",
-        ("pipeline/world.py", "    if now != generation:\n", "    if now < generation:\n"),
+        ("pipeline/world/world.py", "    if now != generation:\n", "    if now < generation:\n"),
     ),
     mutant(
         "hasty-conviction",
         "a picture is convicted only if its topic is the planned one behind the read",
         f"{WORLD}::test_a_picture_of_another_topic_is_not_convicted",
         (
-            "pipeline/judging.py",
+            "pipeline/judge/judging.py",
             "    world.refuse_exchanged(ctx, generation)\n    log.warning(",
             "    log.warning(",
         ),
@@ -320,7 +320,7 @@ MUTANTS = (
         "a partition that is seen later begins at 0",
         f"{WORLD}::test_what_a_new_partition_lost_already_is_a_gap",
         (
-            "pipeline/world.py",
+            "pipeline/world/world.py",
             (
                 "    return {partition: 0 for partition in view.watermarks "
                 "if partition not in known.progress}\n"
@@ -345,20 +345,20 @@ MUTANTS = (
         "uncut-ranges",
         "a frozen range that retention overtakes is cut",
         f"{WORLD}::test_a_frozen_range_that_retention_overtakes_is_cut",
-        ("pipeline/losing.py", "    if not lost:\n", "    if not lost or left:\n"),
+        ("pipeline/world/losing.py", "    if not lost:\n", "    if not lost or left:\n"),
     ),
     mutant(
         "unlost-rows",
         "judged images that Kafka lost end in a gap",
         f"{WORLD}::test_judged_pictures_that_retention_took_are_a_gap",
-        ("pipeline/losing.py", "    if lost:\n", "    if lost and not left:\n"),
+        ("pipeline/world/losing.py", "    if lost:\n", "    if lost and not left:\n"),
     ),
     mutant(
         "committed-only",
         "a truncated log is recognised by every record that was judged",
         f"{WORLD}::test_a_log_that_lost_what_was_delivered_but_not_committed_is_noticed",
         (
-            "pipeline/truncation.py",
+            "pipeline/world/truncation.py",
             "    if mine.leader_epoch is None or mine.planned <= marks.low:\n",
             "    if mine.leader_epoch is None or mine.committed <= marks.low:\n",
         ),
@@ -368,7 +368,7 @@ MUTANTS = (
         "a recovery deletes the parts of the life that was lost",
         f"{WORLD}::test_nothing_of_a_lost_life_becomes_a_file_after_its_recovery",
         (
-            "pipeline/looking.py",
+            "operations/looking.py",
             "    return not delete_parts(ftp, sorted(theirs.keys() - kept))\n",
             "    return not delete_parts(ftp, sorted(theirs.keys() - kept)[:0])\n",
         ),
@@ -378,7 +378,7 @@ MUTANTS = (
         "a ledger that is older than the world stops until it is recovered",
         f"{WORLD}::test_a_ledger_that_is_older_than_the_world_stops_until_it_is_recovered[kept]",
         (
-            "pipeline/witness.py",
+            "pipeline/world/witness.py",
             "    if trouble is not None:\n        raise trouble",
             "    if trouble is not None and not trouble.what:\n        raise trouble",
         ),
@@ -388,7 +388,7 @@ MUTANTS = (
         "a ledger whose mirror is gone stops until a person says what it is",
         f"{WORLD}::test_a_ledger_whose_mirror_is_gone_stops_until_a_person_says_what_it_is",
         (
-            "pipeline/witness.py",
+            "pipeline/world/witness.py",
             "    return _missing(known, missing) if missing else None\n",
             "    return _missing(known, missing) if missing and heard.said else None\n",
         ),

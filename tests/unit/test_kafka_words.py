@@ -10,10 +10,10 @@ from fixtures.log import PlantLog
 from fixtures.log_clients import LogCluster
 
 from frameferry.config.connections import KafkaConnection
+from frameferry.domain.census import CensusTaker
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census
 from frameferry.errors import ConfigError, ConnectionMissing
-from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.client import Listener, open_admin, redacted
 from frameferry.kafka.headers import named_headers, source_name
 

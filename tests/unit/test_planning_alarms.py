@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from frameferry.domain.offsets import Retention
-from frameferry.planning.alarms import (
+from frameferry.operations.alarms import (
     Figures,
     Limits,
     Waiting,

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from frameferry.domain.offsets import OffsetRange, Progress, Watermarks
-from frameferry.domain.state import Block, OpenBatch, PipelineState
+from frameferry.domain.state import Block, OpenBatch, PipelineState, Readiness
 from frameferry.planning.readiness import (
-    Readiness,
     leaves_to_take,
     may_open,
     progress_to_plan,

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from frameferry.domain.wording import counted, in_bytes, in_time
 from frameferry.planning.pace import Pace
 from frameferry.planning.sizing import FIRST_OFFSETS, Budget, records_per_second, size_budget
-from frameferry.planning.wording import counted, in_bytes, in_time
 
 BUDGET = Budget(max_records=20_000, max_bytes=2 * 1024**3, target_seconds=60)
 PACE = Pace(

@@ -9,8 +9,8 @@ import typer
 from frameferry.cli.session import pipeline_names, session
 from frameferry.cli.terminal import out, show_json, show_table
 from frameferry.config.person import person
-from frameferry.pipeline.gaps import accept_gap, list_gaps
-from frameferry.pipeline.topic import accept_topic
+from frameferry.operations.gaps import accept_gap, list_gaps
+from frameferry.operations.topic import accept_topic
 
 gaps_app = typer.Typer(help="Offsets that Kafka lost: list them, and accept one.")
 topic_app = typer.Typer(no_args_is_help=True, help="Topics whose offsets mean other images by now.")

@@ -11,14 +11,13 @@ import typer
 
 from frameferry.cli.session import session
 from frameferry.cli.terminal import out, show_json, show_table
-from frameferry.config.home import home, ledger_url
+from frameferry.config.home import home
 from frameferry.config.person import person
 from frameferry.errors import ConfigError
-from frameferry.ledger.database.engines import refuse_missing
-from frameferry.pipeline.confirm import confirm as confirm_ledger
-from frameferry.pipeline.recover import Decision, Recovery
-from frameferry.pipeline.recover import recover as recover_pipeline
-from frameferry.pipeline.upkeep import (
+from frameferry.operations.confirm import confirm as confirm_ledger
+from frameferry.operations.recover import Decision, Recovery
+from frameferry.operations.recover import recover as recover_pipeline
+from frameferry.operations.upkeep import (
     back_up_ledger,
     look_at_ledger,
     prune_ledger,
@@ -51,7 +50,6 @@ class Form(StrEnum):
 @app.command()
 def status(*, as_json: AsJson = False) -> None:
     """Say what the ledger is, without changing it."""
-    refuse_missing(ledger_url())
     state = look_at_ledger()
     if as_json:
         show_json(state)
@@ -174,7 +172,6 @@ def prune(
 ) -> None:
     """Export old records to files, and remove them from the ledger."""
     seconds = _seconds(older_than)
-    refuse_missing(ledger_url())
     folder = (to or home() / "exports").absolute()
     pruned = prune_ledger(older_than_seconds=seconds, folder=folder, who=person())
     if as_json:

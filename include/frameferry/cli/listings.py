@@ -9,9 +9,9 @@ import typer
 from frameferry.cli.session import pipeline_names, session
 from frameferry.cli.terminal import out, show_json, show_table
 from frameferry.config.connections import resolve_from_environment
+from frameferry.domain.wording import in_time
 from frameferry.errors import ConfigError
-from frameferry.pipeline.status import status as pipeline_status
-from frameferry.planning.wording import in_time
+from frameferry.operations.status import status as pipeline_status
 
 Pipeline = Annotated[str, typer.Argument(help="The pipeline's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

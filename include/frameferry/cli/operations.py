@@ -16,13 +16,13 @@ from frameferry.config.home import pipelines_folder
 from frameferry.config.person import person
 from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError, FrameferryError, encodable
-from frameferry.pipeline.check import check_pipeline, spark_advice
+from frameferry.operations.check import check_pipeline, spark_advice
+from frameferry.operations.replay import plan_replay
+from frameferry.operations.unblock import unblock as unblock_pipeline
 from frameferry.pipeline.context import Context, open_context
-from frameferry.pipeline.replay import plan_replay
+from frameferry.pipeline.deliver.sweeping import sweep as sweep_parts
 from frameferry.pipeline.run import Carried, run_family, run_once, run_until_caught_up
 from frameferry.pipeline.steps import publish, wait
-from frameferry.pipeline.sweeping import sweep as sweep_parts
-from frameferry.pipeline.unblock import unblock as unblock_pipeline
 
 
 class Mode(StrEnum):

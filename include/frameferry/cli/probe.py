@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -14,13 +14,9 @@ from frameferry.cli.session import resolve_and_revive
 from frameferry.cli.terminal import err, out, show_json, show_table
 from frameferry.config.connections import ftp_connection
 from frameferry.config.folder import load_all
-from frameferry.config.home import ledger_url, pipelines_folder
-from frameferry.delivery.endurance import USUAL_NAMES
-from frameferry.delivery.fitness import Finding
+from frameferry.config.home import pipelines_folder
 from frameferry.errors import ConfigError
-from frameferry.ledger.opening import open_ledger
-from frameferry.pipeline.probe import Probe
-from frameferry.pipeline.probe import probe as probe_server
+from frameferry.operations.probe import USUAL_NAMES, Finding, Probe, probe_anew
 
 _COLUMNS = {"check": "check", "verdict": "verdict", "seen": "what was seen", "setting": "to do"}
 MOST_CONNECTIONS = 32
@@ -64,12 +60,10 @@ def probe(
 ) -> None:
     """Try an FTP server before going live; clean up after itself."""
     server = ftp_connection(resolve_and_revive(connection))
-    with closing(open_ledger(ledger_url())) as ledger, _ended_in_order():
-        if again:
-            ledger.forget_refusal(server.digest)
-        found = probe_server(
-            ledger,
+    with _ended_in_order():
+        found = probe_anew(
             server,
+            forget_refusal=again,
             base=_base(folder, connection),
             connections=connections,
             names=names,

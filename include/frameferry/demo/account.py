@@ -12,8 +12,8 @@ from typing import Any
 from frameferry.demo.pictures import DemoPicture
 from frameferry.domain.records import sha256_hex
 from frameferry.domain.state import Counts, RecordRow
+from frameferry.operations.status import status
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.status import status
 
 NOTHING = Counts(0, 0, 0, 0, 0, 0, {}, {})
 _NEXT = {"planned": "infer", "judged": "deliver", "delivered": "commit"}

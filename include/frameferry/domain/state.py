@@ -159,3 +159,17 @@ class PartFates:
     ended_through: Mapping[int, int]
     open_parts: frozenset[str]
     final_names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """
+    Whether there is work now, why or why not, and when to ask again.
+
+    `retry_in_seconds` is None where only the outside world (new records, a person) can change
+    the answer; 0 where there is work now.
+    """
+
+    now: bool
+    reason: str
+    retry_in_seconds: float | None

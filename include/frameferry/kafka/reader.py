@@ -16,11 +16,11 @@ from confluent_kafka import (
 )
 
 from frameferry.config.connections import KafkaConnection
+from frameferry.domain.census import CensusTaker
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, ImageRecord
 from frameferry.errors import FrameferryError, KafkaUnavailable, OffsetsLost
 from frameferry.kafka import codes
-from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.client import Deadline, Listener, ask, open_consumer
 from frameferry.kafka.headers import named_headers, source_name
 from frameferry.kafka.throttling import Throttling

@@ -13,9 +13,9 @@ from frameferry.config.home import pipelines_folder
 from frameferry.config.settings import PipelineSettings
 from frameferry.domain.records import sha256_hex
 from frameferry.errors import ConfigError
+from frameferry.operations.replay import ReplayPlan, plan_replay
 from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, batch_steps, publish, verdict
 from frameferry.orchestration.tasks import airflow_errors, call_step
-from frameferry.pipeline.replay import ReplayPlan, plan_replay
 
 log = logging.getLogger("airflow.task")
 

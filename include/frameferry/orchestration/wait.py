@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any, Final
 
 from airflow.sdk import BaseOperator, Context
@@ -16,11 +14,10 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from frameferry.kafka.envoy_cluster import EnvoyCluster
-from frameferry.kafka.envoys import Envoys
+from frameferry.domain.state import Readiness
 from frameferry.orchestration.tasks import call_step
 from frameferry.pipeline import context, steps
-from frameferry.planning.readiness import Readiness
+from frameferry.pipeline.envoys import Envoys, by_envoy
 
 POLL_SECONDS = 3.0
 """How often Kafka and the ledger are asked while there is nothing to do, by up to 60 pipelines."""
@@ -122,7 +119,7 @@ def _readiness_by_envoy(pipeline: str) -> Readiness:
 
 
 def _wait_by_envoy(ctx: context.Context) -> Readiness:
-    return steps.wait(replace(ctx, open_cluster=partial(EnvoyCluster, _ENVOYS)))
+    return steps.wait(by_envoy(ctx, _ENVOYS))
 
 
 def _readiness(

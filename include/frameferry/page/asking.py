@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from frameferry.config.connections import ConnectionResolver
 from frameferry.config.settings import PipelineSettings
-from frameferry.kafka.envoy_cluster import EnvoyCluster
-from frameferry.kafka.envoys import Envoys
+from frameferry.operations.status import status
 from frameferry.page.survey import Ask
 from frameferry.pipeline.context import open_context
-from frameferry.pipeline.status import status
+from frameferry.pipeline.envoys import Envoys, by_envoy
 
 KAFKA_TIMEOUT_SECONDS = 3.0
 
@@ -23,13 +21,11 @@ def ask_with(resolve: ConnectionResolver, envoys: Envoys | None = None) -> Ask:
 
     Kafka is asked by *envoys* (None: by some of its own), since the page's process serves others.
     """
-    open_cluster = partial(EnvoyCluster, envoys or Envoys())
+    senders = envoys or Envoys()
 
     def ask(settings: PipelineSettings) -> dict[str, Any]:
         with open_context(settings, resolve) as ctx:
-            patient = replace(
-                ctx, kafka_timeout_seconds=KAFKA_TIMEOUT_SECONDS, open_cluster=open_cluster
-            )
-            return status(patient)
+            patient = replace(ctx, kafka_timeout_seconds=KAFKA_TIMEOUT_SECONDS)
+            return status(by_envoy(patient, senders))
 
     return ask

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from frameferry.domain.state import Readiness
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
-from frameferry.planning.readiness import Readiness
 
 OnBatch = Callable[[int, str], None]
 _POLL_SECONDS = 1.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from frameferry.domain.batch import Batch
-from frameferry.domain.state import PipelineState
+from frameferry.domain.state import PipelineState, Readiness
 from frameferry.errors import (
     BatchUnfinished,
     ConnectionMissing,
@@ -26,15 +26,16 @@ from frameferry.errors import (
     TopicCompacted,
 )
 from frameferry.kafka.cluster import TopicView
-from frameferry.pipeline import delivering, witness, world
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.deliver import delivering
+from frameferry.pipeline.deliver.login import misplaced
+from frameferry.pipeline.judge.trial import Outcome, judge_batch
 from frameferry.pipeline.lease import held
-from frameferry.pipeline.login import misplaced
 from frameferry.pipeline.proposing import Proposal, propose
-from frameferry.pipeline.renewing import look_after
-from frameferry.pipeline.trial import Outcome, judge_batch
+from frameferry.pipeline.world import witness, world
+from frameferry.pipeline.world.renewing import look_after
 from frameferry.planning.gaps import find_gaps
-from frameferry.planning.readiness import Readiness, leaves_to_take, readiness
+from frameferry.planning.readiness import leaves_to_take, readiness
 
 MOST_LEAVES = 256
 """

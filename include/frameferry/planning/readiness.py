@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from frameferry.domain.offsets import Progress, Watermarks
-from frameferry.domain.state import OpenBatch, PipelineState
+from frameferry.domain.state import OpenBatch, PipelineState, Readiness
+from frameferry.domain.wording import counted, in_time
 from frameferry.planning.gaps import find_gaps, find_truncated
 from frameferry.planning.ranges import partition_lags
-from frameferry.planning.wording import counted, in_time
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """
-    Whether there is work now, why or why not, and when to ask again.
-
-    `retry_in_seconds` is None where only the outside world (new records, a person) can change
-    the answer; 0 where there is work now.
-    """
-
-    now: bool
-    reason: str
-    retry_in_seconds: float | None
 
 
 def readiness(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from frameferry.domain.wording import counted, in_bytes, in_time
 from frameferry.planning.pace import Pace
-from frameferry.planning.wording import counted, in_bytes, in_time
 
 FIRST_OFFSETS: Final = 64
 GROWTH: Final = 8

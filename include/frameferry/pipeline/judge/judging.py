@@ -15,8 +15,8 @@ from frameferry.domain.records import UNJUDGED, Judged, NamedPrediction, Predict
 from frameferry.errors import BatchTooBig
 from frameferry.kafka import throttling
 from frameferry.kafka.throttling import Throttling
-from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.world import world
 from frameferry.spark.job import ControlJob, JudgeJob
 
 CANNOT_BE_JUDGED = "cannot be judged"

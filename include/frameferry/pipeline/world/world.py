@@ -15,7 +15,7 @@ from frameferry.errors import (
 from frameferry.kafka.cluster import Cluster, TopicView
 from frameferry.kafka.start import start_offsets
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.truncation import refuse_truncated
+from frameferry.pipeline.world.truncation import refuse_truncated
 
 log = structlog.get_logger()
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from time import perf_counter
+from typing import Any
 
 from frameferry.config.connections import FtpConnection
+from frameferry.config.home import ledger_url
 from frameferry.delivery.client import FerryFTP, connect
 from frameferry.delivery.endurance import (
     USUAL_NAMES,
@@ -21,8 +24,11 @@ from frameferry.delivery.endurance import (
 from frameferry.delivery.fitness import Finding, examine
 from frameferry.delivery.sandbox import Sandbox
 from frameferry.errors import FrameferryError
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
-from frameferry.pipeline.login import one_login
+from frameferry.pipeline.deliver.login import one_login
+
+__all__ = ["USUAL_NAMES", "Finding", "Probe", "probe", "probe_anew"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,14 @@ class Probe:
     def settings(self) -> tuple[str, ...]:
         """List what to set because of the findings, each once."""
         return tuple(dict.fromkeys(one.setting for one in self.findings if one.setting))
+
+
+def probe_anew(connection: FtpConnection, *, forget_refusal: bool, **how: Any) -> Probe:  # noqa: ANN401 - as `probe`
+    """Probe with the turns of this home's ledger; *forget_refusal*: of a refused password."""
+    with closing(open_ledger(ledger_url())) as ledger:
+        if forget_refusal:
+            ledger.forget_refusal(connection.digest)
+        return probe(ledger, connection, **how)
 
 
 def probe(

@@ -13,9 +13,9 @@ from frameferry.domain.batch import ReplayLeaf, ReplayMode
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError, OffsetsLost
 from frameferry.ledger.records.replays import under_replay
-from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.login import PUT_BACK, misplaced, told_elsewhere
+from frameferry.pipeline.deliver.login import PUT_BACK, misplaced, told_elsewhere
+from frameferry.pipeline.world import world
 
 MAX_BATCHES = 1024
 """Airflow expands a mapped group to at most this many."""

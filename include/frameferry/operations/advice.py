@@ -5,11 +5,11 @@ from __future__ import annotations
 from frameferry.domain.state import PipelineState
 from frameferry.errors import FrameferryError
 from frameferry.kafka.throttling import REMEDY
-from frameferry.pipeline import witness
+from frameferry.operations.alarms import Limits, alarms, hanging, nobody_carries
+from frameferry.operations.watching import Seen
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.watching import Seen
-from frameferry.pipeline.world import is_other_topic
-from frameferry.planning.alarms import Limits, alarms, hanging, nobody_carries
+from frameferry.pipeline.world import witness
+from frameferry.pipeline.world.world import is_other_topic
 from frameferry.planning.gaps import find_truncated
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 
 from frameferry.errors import ConfigError, WitnessMissing
-from frameferry.pipeline import witness, world
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.world import witness, world
 
 log = structlog.get_logger()
 

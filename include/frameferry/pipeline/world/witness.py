@@ -18,8 +18,8 @@ from datetime import datetime
 from frameferry.domain.offsets import Progress
 from frameferry.domain.state import PipelineState
 from frameferry.errors import LedgerConflict, LedgerOutdated, WitnessMissing
-from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.world import world
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from frameferry.domain.offsets import Watermarks
 from frameferry.domain.state import PipelineState
 from frameferry.errors import FrameferryError
 from frameferry.kafka.cluster import Cluster, TopicView
+from frameferry.operations.alarms import Figures, Waiting, figure
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.proposing import budget_of
-from frameferry.pipeline.world import is_other_topic
-from frameferry.planning.alarms import Figures, Waiting, figure
+from frameferry.pipeline.world.world import is_other_topic
 from frameferry.planning.pace import learn_pace
 
 ARRIVING: Final = timedelta(minutes=15)

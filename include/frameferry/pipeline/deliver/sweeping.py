@@ -16,7 +16,7 @@ from frameferry.domain.batch import Batch
 from frameferry.domain.state import PartFates
 from frameferry.errors import DeliveryRefused, FrameferryError
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.login import one_connection
+from frameferry.pipeline.deliver.login import one_connection
 
 log = structlog.get_logger()
 

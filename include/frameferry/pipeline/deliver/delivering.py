@@ -14,6 +14,7 @@ import structlog
 from frameferry.delivery.parts import has_sidecar
 from frameferry.delivery.publisher import Publisher, Staged
 from frameferry.domain.batch import Batch, Token
+from frameferry.domain.census import CensusTaker
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import (
     Census,
@@ -31,13 +32,12 @@ from frameferry.errors import (
     PredictionsIncomplete,
     RecordChanged,
 )
-from frameferry.kafka.census import CensusTaker
 from frameferry.kafka.reader import RangeReader
-from frameferry.pipeline import losing, world
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.grouping import GROUP_RECORDS, Group, Item, groups
-from frameferry.pipeline.publishing import LazyPublisher
-from frameferry.pipeline.trial import was_judged_alone
+from frameferry.pipeline.deliver.grouping import GROUP_RECORDS, Group, Item, groups
+from frameferry.pipeline.deliver.publishing import LazyPublisher
+from frameferry.pipeline.judge.trial import was_judged_alone
+from frameferry.pipeline.world import losing, world
 
 log = structlog.get_logger()
 

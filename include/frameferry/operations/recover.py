@@ -11,11 +11,11 @@ from frameferry.domain.offsets import Watermarks
 from frameferry.domain.positions import PositionReader
 from frameferry.domain.state import PipelineState
 from frameferry.errors import ConfigError
-from frameferry.pipeline import witness, world
+from frameferry.operations.looking import Found, clear, look, verified
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.login import one_connection
-from frameferry.pipeline.looking import Found, clear, look, verified
-from frameferry.pipeline.witness import Testimony
+from frameferry.pipeline.deliver.login import one_connection
+from frameferry.pipeline.world import witness, world
+from frameferry.pipeline.world.witness import Testimony
 
 log = structlog.get_logger()
 

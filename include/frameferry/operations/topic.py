@@ -9,9 +9,9 @@ import structlog
 from frameferry.domain.state import PipelineState
 from frameferry.errors import ConfigError
 from frameferry.kafka.cluster import TopicView
-from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.truncation import diverged_at
+from frameferry.pipeline.world import world
+from frameferry.pipeline.world.truncation import diverged_at
 
 log = structlog.get_logger()
 

@@ -9,8 +9,8 @@ import structlog
 from frameferry.domain.batch import Batch
 from frameferry.domain.offsets import OffsetRange, Watermarks
 from frameferry.kafka.cluster import TopicView
-from frameferry.pipeline import world
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.world import world
 from frameferry.planning.gaps import REPLACED, Gap, cut_at_end, cut_at_low
 
 log = structlog.get_logger()

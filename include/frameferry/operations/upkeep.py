@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frameferry.config.home import ledger_url
-from frameferry.ledger.database.engines import make_engine
+from frameferry.ledger.database.engines import make_engine, refuse_missing
 from frameferry.ledger.database.schema import migrate
 from frameferry.ledger.database.transactions import Transactions
 from frameferry.ledger.upkeep.backups import Backup, back_up
@@ -41,7 +41,13 @@ def upgrade_ledger() -> Upgrade:
 
 
 def look_at_ledger() -> LedgerState:
-    """Say what the ledger is, without changing it."""
+    """
+    Say what the ledger is, without changing it.
+
+    Raises:
+        LedgerUnavailable: There is none, or its database is down.
+    """
+    refuse_missing(ledger_url())
     with _transactions() as transactions:
         return survey(transactions)
 
@@ -58,6 +64,7 @@ def restore_ledger(file: Path, *, who: str, replace: bool) -> Restored:
 
 def prune_ledger(*, older_than_seconds: float, folder: Path, who: str) -> list[Pruned]:
     """Export old records to Parquet files in *folder* and remove them; see `ledger.pruning`."""
+    refuse_missing(ledger_url())
     export = parquet_in(folder)
     with _transactions() as transactions:
         migrate(transactions)

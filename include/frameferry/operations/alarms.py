@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from frameferry.domain.offsets import Retention
+from frameferry.domain.wording import counted, in_time
 from frameferry.planning.pace import Pace
 from frameferry.planning.sizing import Budget, records_per_second
-from frameferry.planning.wording import counted, in_time
 
 HANGING: Final = timedelta(seconds=60)
 """A transaction open for longer is said: Kafka's producers give up theirs after as long."""

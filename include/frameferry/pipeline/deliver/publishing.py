@@ -14,8 +14,8 @@ from frameferry.delivery.folders import Folders, StandingFolders
 from frameferry.delivery.publisher import Publisher
 from frameferry.domain.batch import Batch
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.login import blocking, one_login, refuse_elsewhere
-from frameferry.pipeline.sweeping import sweep_after
+from frameferry.pipeline.deliver.login import blocking, one_login, refuse_elsewhere
+from frameferry.pipeline.deliver.sweeping import sweep_after
 
 log = structlog.get_logger()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from frameferry.domain.state import OpenBatch, PipelineState
-from frameferry.pipeline.advice import advice, unowned_partitions
+from frameferry.operations.advice import advice, unowned_partitions
+from frameferry.operations.alarms import Figures
+from frameferry.operations.watching import Seen, see
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.watching import Seen, see
-from frameferry.planning.alarms import Figures
 
 
 def status(ctx: Context) -> dict[str, Any]:

@@ -26,10 +26,10 @@ from frameferry.errors import (
     SparkOutOfMemory,
 )
 from frameferry.ledger.judging import CountsAs
-from frameferry.pipeline import losing, world
-from frameferry.pipeline.company import company
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.judging import judge_and_record, quarantine_unjudged, run_control
+from frameferry.pipeline.judge.company import company
+from frameferry.pipeline.judge.judging import judge_and_record, quarantine_unjudged, run_control
+from frameferry.pipeline.world import losing, world
 from frameferry.planning.splitting import Ranges, split, split_at
 from frameferry.planning.trials import Trial, next_trial
 

@@ -15,8 +15,8 @@ from typing import Final
 import structlog
 
 from frameferry.errors import FrameferryError, LedgerConflict
-from frameferry.pipeline import witness, world
 from frameferry.pipeline.context import Context
+from frameferry.pipeline.world import witness, world
 
 log = structlog.get_logger()
 
