@@ -33,9 +33,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from fixtures.ftp_site import PASSWORD, USER, FtpSite
 from fixtures.real_ftp import debian_environment, debian_root, real_server
 
-from frameferry.delivery.client import connect
 from frameferry.delivery.publisher import Publisher
 from frameferry.domain.records import Consignment
+from frameferry.ftp.client import connect
 from frameferry.pipeline.deliver.grouping import groups
 
 Picture = tuple[Consignment, bytes]

@@ -19,7 +19,7 @@ from benchmarks.pipeline.processor import of_server
 from benchmarks.pipeline.programs import Program
 from benchmarks.pipeline.servers import SCHEDULED_PIPELINES, FtpSite
 from benchmarks.pipeline.topics import Backlog
-from frameferry.delivery.endurance import FAR_CONNECTIONS
+from frameferry.ftp.fitness.endurance import FAR_CONNECTIONS
 from frameferry.stack import stack
 
 FERRY: Final = "frameferry"

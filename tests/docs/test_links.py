@@ -73,7 +73,7 @@ def test_every_package_is_in_the_designs_tree() -> None:
         assert packages == set(re.findall(rf"^{indent}(\w+)/  ", tree, re.MULTILINE))
 
 
-@pytest.mark.parametrize("package", ["ledger", "pipeline"])
+@pytest.mark.parametrize("package", ["ledger", "pipeline", "ftp"])
 def test_the_folders_of_a_package_are_drawn_in_the_order_of_its_contract(package: str) -> None:
     text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
     drawn = re.search(rf"^{package}/ .*\n((?:  .+\n)+)", text, re.MULTILINE)

@@ -19,11 +19,7 @@ from fixtures.scripted_ftp import Answer, scripted_ftp
 from pydantic import SecretStr
 
 from frameferry.config.connections import FtpConnection
-from frameferry.delivery.client import FerryFTP, connect
-from frameferry.delivery.listing import list_tree, read_sha256
 from frameferry.delivery.renaming import RenameGroup, Staged
-from frameferry.delivery.transfers import _end_data, _send_whole
-from frameferry.delivery.verifying import is_gone, measure
 from frameferry.errors import (
     ConnectionMissing,
     DeliveryRefused,
@@ -33,6 +29,10 @@ from frameferry.errors import (
     LoginRefused,
     UnsafePath,
 )
+from frameferry.ftp.client import FerryFTP, connect
+from frameferry.ftp.listing import list_tree, read_sha256
+from frameferry.ftp.measuring import is_gone, measure
+from frameferry.ftp.transfers import _end_data, _send_whole
 
 
 @pytest.fixture
@@ -306,8 +306,8 @@ def test_a_farewell_to_a_mute_server_takes_no_longer_than_its_time(server: FtpSi
 def test_a_silent_connection_is_asked_before_it_is_trusted(
     server: FtpSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("frameferry.delivery.client.IDLE_SECONDS", -1.0)
-    monkeypatch.setattr("frameferry.delivery.transfers.QUIT_SECONDS", 0.2)
+    monkeypatch.setattr("frameferry.ftp.client.IDLE_SECONDS", -1.0)
+    monkeypatch.setattr("frameferry.ftp.transfers.QUIT_SECONDS", 0.2)
     with FaultProxy(server, Fault("NOOP", "hang", nth=2)) as proxy:
         ftp = connect(server.connection(port=proxy.port))
         assert not ftp.is_stale()

@@ -17,13 +17,13 @@ from fixtures.kafka import KafkaServer
 from structlog.testing import capture_logs
 
 from frameferry.config.connections import FtpConnection
-from frameferry.delivery.addresses import Addresses
-from frameferry.delivery.client import connect
-from frameferry.delivery.endurance import data_addresses
-from frameferry.delivery.fitness import Finding
-from frameferry.delivery.sandbox import Sandbox
-from frameferry.delivery.transfers import Transfers
 from frameferry.errors import DeliveryRefused
+from frameferry.ftp.addresses import Addresses
+from frameferry.ftp.client import connect
+from frameferry.ftp.fitness.checks import Finding
+from frameferry.ftp.fitness.endurance import data_addresses
+from frameferry.ftp.fitness.sandbox import Sandbox
+from frameferry.ftp.transfers import Transfers
 from frameferry.operations.status import status
 from frameferry.pipeline import steps
 from frameferry.pipeline.run import run_batch
@@ -142,7 +142,7 @@ def test_an_address_that_leads_somewhere_late_is_missed_too(
     addresses = Addresses()
     made = items(12)
     for seconds, is_alone in ((10.0, False), (0.02, True)):
-        monkeypatch.setattr("frameferry.delivery.transfers.SLOW_SECONDS", seconds)
+        monkeypatch.setattr("frameferry.ftp.transfers.SLOW_SECONDS", seconds)
         with publisher(server.connection(), connections=1, addresses=addresses) as delivery:
             deliver(delivery, made)
         assert is_alone == addresses.is_alone

@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frameferry.config.connections import FtpConnection
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.paths import has_control_character, is_within
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.delivery.sweeping import delete_parts, find_parts
 from frameferry.domain.records import Intent
 from frameferry.errors import FrameferryError, UnsafePath
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.paths import has_control_character, is_within
 
 BASE = "/press-a"
 ONCE_MORE = RetryPolicy(tries=2, first_seconds=0.001, most_seconds=0.01, budget_seconds=2)

@@ -7,11 +7,12 @@ from contextlib import closing
 import pytest
 from fixtures.odd_ftp import odd_server
 
-from frameferry.delivery import listing
-from frameferry.delivery.client import connect
-from frameferry.delivery.listing import list_tree, read_folder, read_sha256
+from frameferry.delivery.parts import is_part
 from frameferry.domain.records import sha256_hex
 from frameferry.errors import DeliveryRefused, FtpUnavailable
+from frameferry.ftp import listing
+from frameferry.ftp.client import connect
+from frameferry.ftp.listing import list_tree, read_folder, read_sha256
 
 NAMES = [
     "2026-11-25/cam_0-7.jpg",
@@ -44,9 +45,7 @@ def test_every_file_is_found_hidden_ones_and_sub_folders_too(server):
     assert {f"/base/{name}": size for size, name in enumerate(NAMES)} == {
         path: file.size_bytes for path, file in found.items()
     }
-    assert ["/base/2026-11-26/.half.e-1-1-0.part"] == [
-        path for path, file in found.items() if file.is_part
-    ]
+    assert ["/base/2026-11-26/.half.e-1-1-0.part"] == [path for path in found if is_part(path)]
 
 
 def test_a_base_that_is_missing_is_no_empty_one(server):

@@ -15,10 +15,10 @@ from fixtures.polling import poll
 from fixtures.real_ftp import real_server
 from fixtures.scripted_ftp import scripted_ftp
 
-from frameferry.delivery.client import connect
 from frameferry.delivery.renaming import RenameGroup, Staged
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.errors import DeliveryRefused
+from frameferry.ftp.client import connect
 
 Manners = Callable[[str], AbstractContextManager[FtpSite]]
 ONLY_ONCE = RetryPolicy(tries=1)

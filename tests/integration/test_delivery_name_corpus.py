@@ -11,12 +11,12 @@ from fixtures.ftp_proxy import FaultProxy
 from fixtures.ftp_site import FtpSite
 from fixtures.hostile_names import hostile_items, hostile_names, raw_items
 
-from frameferry.delivery.client import FerryFTP, connect
-from frameferry.delivery.fitness import SMALL
-from frameferry.delivery.listing import list_folder
-from frameferry.delivery.paths import check_path, has_control_character
 from frameferry.domain.naming import Illegal
 from frameferry.errors import UnsafePath
+from frameferry.ftp.client import FerryFTP, connect
+from frameferry.ftp.fitness.checks import SMALL
+from frameferry.ftp.listing import list_folder
+from frameferry.ftp.paths import check_path, has_control_character
 
 pytestmark = pytest.mark.ftp_ways("none")
 """Names are the same under TLS, which only takes longer."""

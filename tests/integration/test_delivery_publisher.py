@@ -13,13 +13,13 @@ from fixtures.ftp_proxy import Fault, FaultProxy
 from fixtures.ftp_site import FtpSite
 from fixtures.odd_ftp import odd_server
 
-from frameferry.delivery.client import FerryFTP, connect
 from frameferry.delivery.pool import Pool
 from frameferry.delivery.publisher import Publisher
 from frameferry.delivery.renaming import After
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.domain.records import Receipt, Refusal
 from frameferry.errors import DeliveryRefused, FtpUnavailable, LoginRefused, RecordChanged
+from frameferry.ftp.client import FerryFTP, connect
 
 
 def test_every_file_arrives_whole_under_its_name_with_a_receipt(server: FtpSite) -> None:

@@ -12,8 +12,8 @@ from fixtures.ftp_site import FtpSite, Tls
 from fixtures.odd_ftp import odd_server
 
 from frameferry.config.connections import FtpConnection
-from frameferry.delivery.client import connect
 from frameferry.errors import DeliveryRefused, FtpUnavailable, LoginRefused
+from frameferry.ftp.client import connect
 
 Certificates = tuple[Path, Path]
 

@@ -21,8 +21,8 @@ from fixtures.real_ftp import real_server
 from fixtures.scripted_ftp import scripted_ftp
 
 from frameferry.config.connections import FtpConnection
-from frameferry.delivery.client import FerryFTP, connect
 from frameferry.errors import LoginRefused, PipelineBlocked
+from frameferry.ftp.client import FerryFTP, connect
 from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 from frameferry.operations.probe import Probe, probe

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frameferry.delivery.parts import PART_SUFFIX, part_path
-from frameferry.delivery.paths import check_path
 from frameferry.domain.naming import NameFields, join_base, remote_name
 from frameferry.errors import UnsafePath
+from frameferry.ftp.paths import check_path
 
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(
     lambda name: "/" not in name and name not in {".", ".."} and len(name.encode()) <= 255

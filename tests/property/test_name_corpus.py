@@ -12,9 +12,9 @@ from fixtures.hostile_names import HostileName, fields_of, hostile_names
 
 from frameferry.config.settings import DEFAULT_NAME
 from frameferry.delivery.parts import part_path, part_tag_of, sidecar_path
-from frameferry.delivery.paths import check_path
 from frameferry.domain.naming import COMPONENT_BYTES, Illegal, join_base, name_flaw, remote_name
 from frameferry.errors import UnsafePath
+from frameferry.ftp.paths import check_path
 
 BASE = "/press-a"
 UTC = ZoneInfo("UTC")

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from frameferry.config.settings import DEFAULT_NAME
-from frameferry.delivery.paths import check_path
 from frameferry.domain.naming import (
     COMPONENT_BYTES,
     Illegal,
@@ -23,6 +22,7 @@ from frameferry.domain.naming import (
 )
 from frameferry.domain.positions import PositionReader
 from frameferry.domain.templates import check_template
+from frameferry.ftp.paths import check_path
 
 TEMPLATES = [
     DEFAULT_NAME,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frameferry.delivery.addresses import Addresses
+from frameferry.ftp.addresses import Addresses
 
 
 def noted(story: str) -> Addresses:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from frameferry.config.connections import FtpConnection
-from frameferry.delivery.encryption import tls_context, tls_failure
 from frameferry.errors import ConnectionMissing, DeliveryRefused, FtpUnavailable
+from frameferry.ftp.encryption import tls_context, tls_failure
 
 
 def connection(**fields: Any) -> FtpConnection:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from frameferry.delivery.listing import _by_columns, _by_facts
 from frameferry.errors import DeliveryRefused
+from frameferry.ftp.listing import _by_columns, _by_facts
 
 
 @pytest.mark.parametrize(

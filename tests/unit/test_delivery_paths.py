@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from frameferry.delivery.parts import part_path
-from frameferry.delivery.paths import check_path, has_control_character, is_within
 from frameferry.errors import UnsafePath
+from frameferry.ftp.paths import check_path, has_control_character, is_within
 
 
 def test_a_part_lies_beside_its_final_file_hidden_and_marked() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from frameferry.delivery.pipelining import depth_of
+from frameferry.ftp.pipelining import depth_of
 
 
 @pytest.mark.parametrize(

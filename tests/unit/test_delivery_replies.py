@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from frameferry.delivery.replies import (
+from frameferry.errors import DeliveryRefused, FtpCrowded, FtpUnavailable
+from frameferry.ftp.replies import (
     Reply,
     raise_for_login,
     raise_if_transient,
     raise_unless_record,
 )
-from frameferry.errors import DeliveryRefused, FtpCrowded, FtpUnavailable
 
 
 def said(text: str) -> Reply:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from frameferry.delivery.client import FerryFTP
 from frameferry.errors import FtpUnavailable
+from frameferry.ftp.client import FerryFTP
 
 FAILURES: Final = 3
 """So many uploads have to fail: one alone may be any trouble."""

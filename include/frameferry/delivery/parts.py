@@ -12,7 +12,7 @@ import re
 from posixpath import split
 from typing import Literal, NamedTuple
 
-from frameferry.delivery.paths import COMPONENT_BYTES
+from frameferry.ftp.paths import COMPONENT_BYTES
 
 PartStyle = Literal["dot", "suffix"]
 """Parts begin with a dot and end in `.part`, or only end so, where a server takes no dot."""
@@ -61,6 +61,11 @@ def part_tag_of(name: str) -> PartTag | None:
     if found is None:
         return None
     return PartTag(found["epoch"], int(found["batch"]), int(found["attempt"]))
+
+
+def is_part(path: str) -> bool:
+    """Say whether a file is on its way and not yet under a final name, by whomever."""
+    return path.endswith(PART_SUFFIX)
 
 
 def has_sidecar(part: str) -> bool:

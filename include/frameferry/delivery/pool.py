@@ -10,7 +10,6 @@ from time import sleep
 from typing import Generic, NoReturn, TypeVar
 from weakref import WeakSet
 
-from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.rounds import RetryPolicy, Round, Task
 from frameferry.errors import (
     DeliveryRefused,
@@ -19,6 +18,7 @@ from frameferry.errors import (
     FtpUnavailable,
     LoginRefused,
 )
+from frameferry.ftp.client import FerryFTP
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")

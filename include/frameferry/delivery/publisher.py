@@ -11,10 +11,7 @@ from posixpath import dirname
 from types import TracebackType
 from typing import Self, TypeVar
 
-from frameferry.delivery.addresses import Addresses
 from frameferry.delivery.caution import Caution
-from frameferry.delivery.client import FerryFTP, Learnt
-from frameferry.delivery.folders import Folders, StandingFolders
 from frameferry.delivery.parts import (
     PartStyle,
     has_sidecar,
@@ -22,15 +19,12 @@ from frameferry.delivery.parts import (
     sidecar_part,
     sidecar_path,
 )
-from frameferry.delivery.paths import check_path
 from frameferry.delivery.pool import Pool
 from frameferry.delivery.refusals import Refusals, Replace
 from frameferry.delivery.renaming import After, RenameGroup, Resend, Staged, look
-from frameferry.delivery.replies import Reply
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.delivery.sidecars import look_at_pair, sidecar_consignment
 from frameferry.delivery.sweeping import delete_parts
-from frameferry.delivery.verifying import Measured, questions, understand
 from frameferry.domain.records import Consignment, Intent, Receipt, Refusal
 from frameferry.errors import (
     FrameferryError,
@@ -38,6 +32,12 @@ from frameferry.errors import (
     RecordChanged,
     UnsafePath,
 )
+from frameferry.ftp.addresses import Addresses
+from frameferry.ftp.client import FerryFTP, Learnt
+from frameferry.ftp.folders import Folders, StandingFolders
+from frameferry.ftp.measuring import Measured, questions, understand
+from frameferry.ftp.paths import check_path
+from frameferry.ftp.replies import Reply
 
 __all__ = ["After", "PublishResult", "Publisher", "Settlement", "StageResult", "Staged"]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from posixpath import dirname
 from typing import Literal
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.probing import check_folder, rename, replaces_files
 from frameferry.delivery.renaming import RenameGroup, Staged
-from frameferry.delivery.replies import Reply, raise_if_transient, raise_unless_record
-from frameferry.delivery.verifying import is_gone, measure
 from frameferry.domain.records import Refusal
 from frameferry.errors import DeliveryRefused
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.measuring import is_gone, measure
+from frameferry.ftp.probing import check_folder, rename, replaces_files
+from frameferry.ftp.replies import Reply, raise_if_transient, raise_unless_record
 
 Replace = Literal["rename", "delete_then_rename"]
 _numbers = itertools.count(1)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from posixpath import dirname
 from typing import Literal, NoReturn
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.replies import Reply
-from frameferry.delivery.verifying import is_gone, measure
 from frameferry.domain.records import Intent, Receipt, Refusal
 from frameferry.errors import DeliveryRefused, FtpUnavailable
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.measuring import is_gone, measure
+from frameferry.ftp.replies import Reply
 
 After = Literal["kept", "taken"]
 

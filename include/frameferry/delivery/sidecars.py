@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.parts import sidecar_part, sidecar_path
 from frameferry.delivery.renaming import After, Resend, Staged, look
 from frameferry.domain.records import Consignment, Intent, Receipt, sha256_hex
+from frameferry.ftp.client import FerryFTP
 
 
 def sidecar_consignment(consignment: Consignment, content: bytes) -> Consignment:

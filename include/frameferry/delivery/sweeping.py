@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.listing import list_folder
 from frameferry.delivery.parts import PartTag, part_tag_of
-from frameferry.delivery.paths import check_path
 from frameferry.errors import UnsafePath
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.listing import list_folder
+from frameferry.ftp.paths import check_path
 
 BURST_FILES = 100
 

@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from posixpath import basename
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.listing import RemoteFile, list_tree, read_sha256
-from frameferry.delivery.parts import SIDECAR_SUFFIX, part_tag_of, sidecar_part
+from frameferry.delivery.parts import SIDECAR_SUFFIX, is_part, part_tag_of, sidecar_part
 from frameferry.delivery.sweeping import delete_parts
 from frameferry.domain.offsets import Watermarks
 from frameferry.domain.positions import PositionReader
 from frameferry.domain.sightings import Sighting
 from frameferry.domain.state import PipelineState
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.listing import RemoteFile, list_tree, read_sha256
 from frameferry.pipeline.context import Context
 
 
@@ -109,7 +109,7 @@ def _sort(
     reader: PositionReader,
     found: Found,
 ) -> None:
-    if file.is_part:
+    if is_part(file.path):
         found.parts.append(file.path)
         return
     found.files += 1

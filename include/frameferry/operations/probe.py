@@ -13,17 +13,17 @@ from typing import Any
 
 from frameferry.config.connections import FtpConnection
 from frameferry.config.home import ledger_url
-from frameferry.delivery.client import FerryFTP, connect
-from frameferry.delivery.endurance import (
+from frameferry.errors import FrameferryError
+from frameferry.ftp.client import FerryFTP, connect
+from frameferry.ftp.fitness.checks import Finding, examine
+from frameferry.ftp.fitness.endurance import (
     USUAL_NAMES,
     connection_limit,
     data_addresses,
     list_limit,
     speed,
 )
-from frameferry.delivery.fitness import Finding, examine
-from frameferry.delivery.sandbox import Sandbox
-from frameferry.errors import FrameferryError
+from frameferry.ftp.fitness.sandbox import Sandbox
 from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 from frameferry.pipeline.deliver.login import one_login

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.providers.ftp.hooks.ftp import FTPHook
 
 from frameferry.config.connections import FtpConnection, ftp_connection
-from frameferry.delivery.client import FerryFTP, connect
+from frameferry.ftp.client import FerryFTP, connect
 from frameferry.orchestration.connections import resolve_through_airflow
 
 

@@ -13,8 +13,8 @@ from frameferry.config.connections import FtpConnection
 from frameferry.config.folder import find_pipeline
 from frameferry.config.home import pipelines_folder
 from frameferry.config.memory import bound_arenas
-from frameferry.delivery.client import FerryFTP
 from frameferry.errors import FrameferryError, TransientError
+from frameferry.ftp.client import FerryFTP
 from frameferry.orchestration.connections import resolve_through_airflow
 from frameferry.orchestration.ftp_hook import FerryFTPHook
 from frameferry.pipeline.context import Context, open_context

@@ -20,9 +20,9 @@ from frameferry.config.connections import (
 )
 from frameferry.config.home import ledger_url
 from frameferry.config.settings import PipelineSettings
-from frameferry.delivery.client import FerryFTP, connect
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
+from frameferry.ftp.client import FerryFTP, connect
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.throttling import Throttling

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from frameferry.delivery.client import FerryFTP
 from frameferry.domain.batch import Batch
 from frameferry.errors import (
     ConfigError,
@@ -14,6 +13,7 @@ from frameferry.errors import (
     LoginRefused,
     PipelineBlocked,
 )
+from frameferry.ftp.client import FerryFTP
 from frameferry.ledger.store import Ledger
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.lease import renewed

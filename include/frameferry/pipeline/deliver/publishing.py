@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager
 import structlog
 
 from frameferry.config.connections import FtpConnection
-from frameferry.delivery.addresses import Addresses
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.folders import Folders, StandingFolders
 from frameferry.delivery.publisher import Publisher
 from frameferry.domain.batch import Batch
+from frameferry.ftp.addresses import Addresses
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.folders import Folders, StandingFolders
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.deliver.login import blocking, one_login, refuse_elsewhere
 from frameferry.pipeline.deliver.sweeping import sweep_after

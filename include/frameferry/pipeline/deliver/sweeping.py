@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from frameferry.delivery.client import FerryFTP
 from frameferry.delivery.parts import sidecar_part
-from frameferry.delivery.paths import is_within
 from frameferry.delivery.publisher import Publisher
 from frameferry.delivery.sweeping import FoundPart, delete_parts, find_parts
 from frameferry.domain.batch import Batch
 from frameferry.domain.state import PartFates
 from frameferry.errors import DeliveryRefused, FrameferryError
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.paths import is_within
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.deliver.login import one_connection
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.replies import Reply, raise_unless_record
 from frameferry.errors import DeliveryRefused
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.replies import Reply, raise_unless_record
 
 _CONTENT = b"frameferry probe\n"
 

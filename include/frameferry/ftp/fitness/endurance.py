@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.fitness import SMALL, Finding
-from frameferry.delivery.listing import read_folder
-from frameferry.delivery.sandbox import Sandbox
-from frameferry.delivery.verifying import measure
 from frameferry.errors import FrameferryError, FtpCrowded, FtpUnavailable
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.fitness.checks import SMALL, Finding
+from frameferry.ftp.fitness.sandbox import Sandbox
+from frameferry.ftp.listing import read_folder
+from frameferry.ftp.measuring import measure
 
 LARGE_BYTES = 4_000_000
 SMALL_FILES = 40

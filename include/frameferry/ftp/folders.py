@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.replies import raise_if_transient
 from frameferry.errors import DeliveryRefused
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.replies import raise_if_transient
 
 
 class Folders:

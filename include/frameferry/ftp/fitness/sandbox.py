@@ -7,10 +7,10 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.folders import levels
-from frameferry.delivery.replies import Reply
 from frameferry.errors import FrameferryError
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.folders import levels
+from frameferry.ftp.replies import Reply
 
 _CLEANING_TRIES = 2
 _BURST = 100

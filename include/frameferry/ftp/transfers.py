@@ -10,10 +10,10 @@ from time import monotonic
 from typing import NamedTuple
 
 from frameferry.config.connections import FtpConnection
-from frameferry.delivery.addresses import SLOW_SECONDS, Addresses
-from frameferry.delivery.replies import Reply
-from frameferry.delivery.wire import Wire
 from frameferry.errors import FtpUnavailable
+from frameferry.ftp.addresses import SLOW_SECONDS, Addresses
+from frameferry.ftp.replies import Reply
+from frameferry.ftp.wire import Wire
 
 CONNECT_SECONDS = 10.0
 QUIT_SECONDS = 3.0

@@ -18,11 +18,11 @@ from time import monotonic
 from types import TracebackType
 
 from frameferry.config.connections import FtpConnection
-from frameferry.delivery.encryption import tls_context, tls_failure
-from frameferry.delivery.paths import check_path, has_control_character, is_within
-from frameferry.delivery.pipelining import Depth
-from frameferry.delivery.replies import ADDRESS, EXTENDED_ADDRESS, Reply
 from frameferry.errors import FtpUnavailable, UnsafePath
+from frameferry.ftp.encryption import tls_context, tls_failure
+from frameferry.ftp.paths import check_path, has_control_character, is_within
+from frameferry.ftp.pipelining import Depth
+from frameferry.ftp.replies import ADDRESS, EXTENDED_ADDRESS, Reply
 
 REPLY_BYTES = 65536
 """A longer reply is no reply: an endless one must not fill the memory."""

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from frameferry.config.connections import FtpConnection
-from frameferry.delivery.pipelining import depth_of
-from frameferry.delivery.replies import PASSWORD_WANTED, Reply, raise_for_login
-from frameferry.delivery.transfers import Transfers
 from frameferry.errors import ConnectionMissing, DeliveryRefused, FtpUnavailable, LoginRefused
+from frameferry.ftp.pipelining import depth_of
+from frameferry.ftp.replies import PASSWORD_WANTED, Reply, raise_for_login
+from frameferry.ftp.transfers import Transfers
 
 IDLE_SECONDS = 60.0
 """A connection silent for longer is asked before it is trusted."""

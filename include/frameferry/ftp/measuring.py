@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.replies import Reply, raise_if_transient, raise_unless_absent
 from frameferry.errors import DeliveryRefused, FtpUnavailable
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.replies import Reply, raise_if_transient, raise_unless_absent
 
 _SHA256 = re.compile(r"\b[0-9a-f]{64}\b", re.IGNORECASE)
 _SIZE_REPLY = re.compile(r"213 +(\d{1,18})\s*$")

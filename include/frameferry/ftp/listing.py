@@ -14,11 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.parts import PART_SUFFIX
-from frameferry.delivery.replies import Reply, raise_unless_absent
-from frameferry.delivery.transfers import Lines
 from frameferry.errors import DeliveryRefused, FtpUnavailable, UnsafePath
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.replies import Reply, raise_unless_absent
+from frameferry.ftp.transfers import Lines
 
 MAX_DEPTH: Final = 12
 """Folders below the base: more than any name has, and an end to loops of links."""
@@ -45,11 +44,6 @@ class RemoteFile:
 
     path: str
     size_bytes: int
-
-    @property
-    def is_part(self) -> bool:
-        """Say whether it is on its way and not yet under a final name."""
-        return self.path.endswith(PART_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)

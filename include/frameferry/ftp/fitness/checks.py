@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Literal
 
-from frameferry.delivery.client import FerryFTP
-from frameferry.delivery.listing import list_folder, shown_names
-from frameferry.delivery.probing import rename
-from frameferry.delivery.replies import Reply
-from frameferry.delivery.sandbox import Sandbox
-from frameferry.delivery.verifying import is_gone, measure
 from frameferry.errors import DeliveryRefused, FrameferryError, FtpUnavailable
+from frameferry.ftp.client import FerryFTP
+from frameferry.ftp.fitness.sandbox import Sandbox
+from frameferry.ftp.listing import list_folder, shown_names
+from frameferry.ftp.measuring import is_gone, measure
+from frameferry.ftp.probing import rename
+from frameferry.ftp.replies import Reply
 
 Verdict = Literal["ok", "note", "fail"]
 SMALL = random.Random(1).randbytes(20_000)  # noqa: S311 - a file's content, not a secret
