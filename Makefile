@@ -56,7 +56,7 @@ measure-loads: setup ## four backlogs at default settings: failures, heap, memor
 	@$(BIN)/python -m benchmarks.loads $(ONLY)
 
 model: setup ## train the demo's model again
-	@$(BIN)/python -m frameferry.inference.training
+	@$(BIN)/python -m frameferry.demo.training
 
 lock: setup ## pin requirements*.in anew in requirements*.txt
 	@$(COMPILE) requirements-dev.in -o requirements-dev.txt

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from frameferry.config.settings import ModelSettings
+from frameferry.demo.surfaces import LABELS, Format, encode, picture
 from frameferry.inference.decode import decode
 from frameferry.inference.judge import load_judge
-from frameferry.inference.surfaces import LABELS, Format, encode, picture
 
 SIZES: Final[tuple[tuple[int, int], ...]] = ((640, 480), (1600, 1200))
 FORMATS: Final[tuple[Format, ...]] = ("JPEG", "PNG")

@@ -39,8 +39,8 @@ from benchmarks.pipeline.results import described
 from benchmarks.pipeline.servers import ROOT, bootstrap, embedded
 from frameferry.config.connections import resolve_from_environment
 from frameferry.config.settings import load_pipeline
+from frameferry.demo.surfaces import LABELS, encode, picture
 from frameferry.errors import FrameferryError
-from frameferry.inference.surfaces import LABELS, encode, picture
 from frameferry.pipeline.context import Context, open_context
 from frameferry.pipeline.run import run_until_caught_up
 

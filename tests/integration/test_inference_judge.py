@@ -19,13 +19,13 @@ import yaml
 from PIL import Image
 
 from frameferry.config.settings import ModelSettings
+from frameferry.demo.surfaces import samples
 from frameferry.errors import ModelMismatch
 from frameferry.inference import judge as judging
 from frameferry.inference.card import find_model
 from frameferry.inference.decode import NEARLY_BLACK
 from frameferry.inference.digest import judge_digest
 from frameferry.inference.judge import MOST_MODELS, Verdict, load_judge, read_judge
-from frameferry.inference.surfaces import samples
 
 SURFACE = Path(__file__).parents[2] / "include/models/surface/1"
 CARD: dict[str, Any] = {
@@ -394,7 +394,8 @@ def test_numbers_of_another_kind_are_a_reason_for_that_picture_only(tmp_path: Pa
 def test_nothing_imports_tensorflow_before_it_is_needed_and_then_it_has_one_thread() -> None:
     program = """
 import sys
-from frameferry.inference import answer, card, decode, digest, judge, network, surfaces, training
+from frameferry.inference import answer, card, decode, digest, judge, network
+from frameferry.demo import surfaces, training
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 from frameferry.config.settings import ModelSettings
 settings = ModelSettings(path=sys.argv[1])

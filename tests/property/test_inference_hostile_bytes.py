@@ -7,9 +7,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frameferry.demo.surfaces import picture
 from frameferry.inference.card import Spec
 from frameferry.inference.decode import decode
-from frameferry.inference.surfaces import picture
 from frameferry.inference.undecodable import Undecodable
 
 SPEC = Spec(16, 16, "unit", ("a", "b"), "softmax", None, 0.5, 200_000, 100_000)

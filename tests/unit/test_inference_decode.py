@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from frameferry.demo.surfaces import encode, picture
 from frameferry.inference.card import Spec
 from frameferry.inference.decode import NEARLY_BLACK, decode, look
-from frameferry.inference.surfaces import encode, picture
 from frameferry.inference.undecodable import Reason, Undecodable
 
 SPEC = Spec(

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from frameferry.demo.surfaces import picture
 from frameferry.inference.card import Spec
 from frameferry.inference.decode import decode
-from frameferry.inference.surfaces import picture
 from frameferry.inference.undecodable import Reason, Undecodable
 
 SPEC = Spec(24, 32, "unit", ("good", "bad"), "softmax", None, 0.5, 1_000_000, 50 * 2**20)

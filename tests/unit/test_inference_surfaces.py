@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frameferry.inference.surfaces import LABELS, Label, encode, picture, samples
+from frameferry.demo.surfaces import LABELS, Label, encode, picture, samples
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from frameferry.inference.surfaces import LABELS, Format, encode, picture
+from frameferry.demo.surfaces import LABELS, Format, encode, picture
 
 PARTITIONS = 2
 GOOD_PER_EQUIPMENT = 156

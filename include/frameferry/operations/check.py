@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from frameferry.errors import FrameferryError
 from frameferry.pipeline.context import Context
-from frameferry.spark.looking import check_model
+from frameferry.spark.route import check_model
 from frameferry.spark.server import server_advice
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 import frameferry
 
 _NAMESPACE = uuid.UUID("6f2b8a52-3c0e-5f1d-9a68-0d7c1f4b2e90")
+_PACKAGE = Path(frameferry.__file__).parent
 _WORKER_SOURCES = ("config", "domain", "errors.py", "inference", "kafka", "spark")
 """What warm workers have imported: a change in one must give new workers."""
 
@@ -33,11 +34,15 @@ def session_id(code: str, conf: Mapping[str, str], generation: int) -> str:
 @cache
 def code_version() -> str:
     """Digest the sources that the workers import."""
-    package = Path(frameferry.__file__).parent
     digest = hashlib.sha256()
-    for name in _WORKER_SOURCES:
-        place = package / name
-        for source in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            digest.update(str(source.relative_to(package)).encode() + b"\0")
-            digest.update(source.read_bytes() + b"\0")
+    for source in worker_sources():
+        digest.update(str(source.relative_to(_PACKAGE)).encode() + b"\0")
+        digest.update(source.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def worker_sources() -> Iterator[Path]:
+    """Yield the files of which a change gives new workers, always in the same order."""
+    for name in _WORKER_SOURCES:
+        place = _PACKAGE / name
+        yield from sorted(place.rglob("*.py")) if place.is_dir() else [place]

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frameferry.config.connections import SparkConnection
+from frameferry.config.settings import ModelSettings
 from frameferry.domain.records import Judged, Prediction
 from frameferry.errors import ControlFailed, ModelMismatch
+from frameferry.inference import judge as inference
 from frameferry.inference.digest import judge_digest
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.reach import probe
@@ -129,3 +131,13 @@ def _loading_seconds(table: pa.Table) -> float:
 def _prediction(row: dict[str, Any]) -> Prediction:
     headers = row.pop("headers") or ()
     return Prediction(**row, headers=tuple((name, text) for name, text in headers))
+
+
+def check_model(settings: ModelSettings) -> None:
+    """
+    Check that a model's files and card are there and fit each other, without TensorFlow.
+
+    Raises:
+        ModelMismatch: Says what does not fit, and what to do.
+    """
+    inference.check_model(settings)

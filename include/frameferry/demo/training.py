@@ -23,6 +23,7 @@ import yaml
 from numpy.typing import NDArray
 
 from frameferry.config.settings import ModelSettings
+from frameferry.demo.surfaces import LABELS, Label, encode, picture, samples
 from frameferry.errors import FrameferryError
 from frameferry.inference.card import (
     CARD_NAME,
@@ -36,7 +37,6 @@ from frameferry.inference.card import (
 from frameferry.inference.decode import Pixels, decode
 from frameferry.inference.digest import content_digest
 from frameferry.inference.judge import read_judge
-from frameferry.inference.surfaces import LABELS, Label, encode, picture, samples
 from frameferry.inference.undecodable import Undecodable
 
 MODEL_NAME: Final = "model.keras"
@@ -46,7 +46,7 @@ _FILTERS: Final = (24, 32, 48, 64)
 _LEARNING_RATE: Final = 4e-3
 _CONTROL_SIZE: Final = (160, 120)
 _DATA: Final = (
-    "Made by frameferry.inference.surfaces: brushed, painted and cast surfaces under uneven light "
+    "Made by frameferry.demo.surfaces: brushed, painted and cast surfaces under uneven light "
     "with camera noise; a scratch, a hole, a stain or none; JPEG and PNG. No photographs, no "
     "people, nothing from a plant. Good for demonstrating and testing Frameferry, not for "
     "inspecting anything."
@@ -237,7 +237,7 @@ def _write_card(folder: Path, recipe: Recipe, tested: Tested | None) -> None:
         control=tuple(Control(picture=f"control/{label}.jpg", label=label) for label in LABELS),
         data=_DATA,
         metrics=_metrics(recipe, tested) if tested else {},
-        retrain=f"make model (python -m frameferry.inference.training --seed {recipe.seed})",
+        retrain=f"make model (python -m frameferry.demo.training --seed {recipe.seed})",
         licence="Apache-2.0, like the program that made pictures and model",
     )
     text = yaml.safe_dump(
