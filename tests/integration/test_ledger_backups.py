@@ -34,7 +34,8 @@ from sqlalchemy import Connection, create_engine, select, text
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError, Fenced, LedgerConflict, LedgerOutdated
-from frameferry.ledger.opening import open_ledger, schema
+from frameferry.ledger.database import schema
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 from frameferry.ledger.upkeep import backups, restoring
 from frameferry.ledger.upkeep.backups import back_up, open_copy

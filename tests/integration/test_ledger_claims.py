@@ -14,9 +14,10 @@ from frameferry.domain.batch import Token
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Receipt, Refusal
 from frameferry.errors import BatchOwned, Fenced, FrameferryError
+from frameferry.ledger.database import tables
 from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.guards import fence
-from frameferry.ledger.opening import open_ledger, tables
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 WANTED = OffsetRange(0, 0, 3)

@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import BatchUnfinished
-from frameferry.ledger.opening import open_ledger, tables
+from frameferry.ledger.database import tables
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 

@@ -12,8 +12,9 @@ from sqlalchemy import Executable, delete, insert, text, update
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import LedgerConflict
+from frameferry.ledger.database import tables
 from frameferry.ledger.database.clock import from_now
-from frameferry.ledger.opening import open_ledger, tables
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 NOW = from_now()

@@ -18,8 +18,9 @@ from fixtures.postgres import PostgresServer
 from sqlalchemy import text
 
 from frameferry.errors import ConfigError, LedgerConflict, LedgerUnavailable
+from frameferry.ledger.database import engines, schema
 from frameferry.ledger.database.tables import metadata
-from frameferry.ledger.opening import engines, open_ledger, schema
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 

@@ -12,9 +12,10 @@ from sqlalchemy import update
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import PlanStale
+from frameferry.ledger.database import tables
 from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.guards import fence
-from frameferry.ledger.opening import open_ledger, tables
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 SPAWN = multiprocessing.get_context("spawn")

@@ -28,7 +28,8 @@ from frameferry.domain.batch import Batch, ReplayMode
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction
 from frameferry.errors import BatchUnfinished, ConfigError
-from frameferry.ledger.opening import open_ledger, tables
+from frameferry.ledger.database import tables
+from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
 
 WANTED = OffsetRange(0, 0, 4)

@@ -10,6 +10,8 @@ from frameferry.domain.offsets import OffsetRange
 
 BatchKind = Literal["live", "replay"]
 ReplayMode = Literal["redeliver", "reinfer"]
+CountsAs = Literal["failure", "proof", "company"]
+"""What a failed judging is counted as; `company` only makes the batch a suspect."""
 
 
 @dataclass(frozen=True, slots=True)

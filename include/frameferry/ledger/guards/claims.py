@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select, update
 
-from frameferry.domain.batch import Batch, Token, Trouble
+from frameferry.domain.batch import Batch, CountsAs, Token, Trouble
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import BatchOwned, Fenced, LedgerConflict, LedgerOutdated
 from frameferry.ledger.database.bulk import as_set
@@ -22,7 +22,12 @@ from frameferry.ledger.guards.fence import fence, owned_by, token_is_newest
 
 
 def find_batch(connection: Connection, batch_id: int) -> Batch:
-    """Read a batch with the token of its newest attempt; see `Ledger.batch`."""
+    """
+    Read a batch, with the token of its newest attempt.
+
+    Raises:
+        LedgerConflict: There is none of this id.
+    """
     row = connection.execute(_batches().where(batch.c.id == batch_id)).one_or_none()
     if row is None:
         msg = f"the ledger knows no batch {batch_id}"
@@ -48,7 +53,16 @@ def ranges_of(
 
 
 def claim(connection: Connection, batch_id: int, *, owner: str, lease_seconds: float) -> Batch:
-    """Begin a new attempt under a lease; see `Ledger.claim`."""
+    """
+    Begin a new attempt: every older token is fenced from now on.
+
+    The lease, by the database's clock, is a courtesy that keeps two runners from fencing
+    each other for ever. An owner may claim again under its own lease, and is fenced too.
+
+    Raises:
+        BatchOwned: Somebody else's lease is live; says whose and until when.
+        Fenced: The batch was split.
+    """
     free = (
         batch.c.leased_until.is_(None)
         | (batch.c.leased_until <= from_now())
@@ -65,13 +79,18 @@ def claim(connection: Connection, batch_id: int, *, owner: str, lease_seconds: f
 
 
 def renew(connection: Connection, token: Token, lease_seconds: float) -> None:
-    """Prolong the lease of the newest attempt; see `Ledger.renew`."""
+    """
+    Prolong the lease to *lease_seconds* from now.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     fence(connection, token, leased_until=from_now(lease_seconds))
     company.renew(connection, token, lease_seconds)
 
 
 def release(connection: Connection, token: Token) -> None:
-    """End the lease if it is still the token's; see `Ledger.release`."""
+    """End the lease if it is still the token's."""
     connection.execute(
         update(batch).where(token_is_newest(token)).values(owner=None, leased_until=None)
     )
@@ -80,14 +99,24 @@ def release(connection: Connection, token: Token) -> None:
 def record_failure(
     connection: Connection, token: Token, *, error: str, retry_after_seconds: float
 ) -> None:
-    """Remember why an attempt failed and when to try again; see `Ledger.record_failure`."""
+    """
+    Remember why an attempt failed, and when to try again, by the database's clock.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     fence(connection, token, last_error=storable(error), retry_at=from_now(retry_after_seconds))
 
 
 def count_failure(
-    connection: Connection, token: Token, counts_as: str, *, error: str, times: int
+    connection: Connection, token: Token, counts_as: CountsAs, *, error: str, times: int = 1
 ) -> None:
-    """Count a failed judging; see `Ledger.count_failure`."""
+    """
+    Count a failed judging against the batch, for as many failures as it stands for.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     counted: dict[str, Any] = {
         "failure": {"failures": batch.c.failures + times},
         "proof": {"proofs": batch.c.proofs + times},

@@ -16,7 +16,18 @@ from frameferry.ledger.guards.fence import fence
 def begin_judging(
     connection: Connection, token: Token, *, server: str, is_alone: bool, lease_seconds: float
 ) -> bool:
-    """Enter a judge job if it may begin; see `Ledger.begin_judging`."""
+    """
+    Enter a judge job on a Spark server that others may share, if it may begin now.
+
+    While one is alone, or waits for it, nobody else begins. The entry is renewed with the
+    batch's lease, and leaves with `end_judging` or when the lease runs out.
+
+    Returns:
+        False where it may not; one that wants to be alone then waits in line. Ask again.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     fence(connection, token)
     # All who begin on any server pass here one by one.
     connection.execute(select(ledger.c.id).with_for_update())
@@ -48,7 +59,7 @@ def begin_judging(
 
 
 def end_judging(connection: Connection, token: Token) -> bool:
-    """Take a judge job off, and say whether it had company; see `Ledger.end_judging`."""
+    """Take the judge job off, and say whether another shared its server at any time."""
     mine = (judging.c.batch_id == token.batch_id) & (judging.c.attempt == token.attempt)
     removed = delete(judging).where(mine).returning(judging.c.had_company)
     had_company = connection.scalar(removed)

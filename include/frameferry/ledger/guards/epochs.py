@@ -25,7 +25,7 @@ def new_epoch() -> str:
 
 
 def current_epoch(connection: Connection) -> str:
-    """Read the epoch; see `Ledger.epoch`."""
+    """Read the ledger's epoch: a new one begins at every restore, also under our hands."""
     return str(connection.execute(select(ledger.c.epoch)).scalar_one())
 
 

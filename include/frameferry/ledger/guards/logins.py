@@ -50,14 +50,18 @@ def turn_taken(connection: Connection, digest: str) -> FtpUnavailable:
 
 
 def renew_login(connection: Connection, digest: str, *, owner: str, lease_seconds: float) -> None:
-    """Prolong a turn that is still the owner's; see `Ledger.renew_login`."""
+    """Prolong the owner's turn; does nothing where it is over, or another's."""
     connection.execute(
         update(login).where(_is_turn_of(digest, owner)).values(until=from_now(lease_seconds))
     )
 
 
 def end_login(connection: Connection, digest: str, *, owner: str, refused: str | None) -> None:
-    """Give the turn back; a refusal stays until it is forgotten. See `Ledger.end_login`."""
+    """
+    End the owner's turn; another's that has begun meanwhile goes on.
+
+    *refused* is the server's no, which keeps all others out from now on, whosever turn it is.
+    """
     values: dict[str, str | None]
     if refused is not None:
         # It is a fact, whosever turn it is by now.
@@ -74,7 +78,7 @@ def _is_turn_of(digest: str, owner: str) -> ColumnElement[bool]:
 
 
 def forget_refusal(connection: Connection, digest: str) -> None:
-    """Allow one more attempt; see `Ledger.forget_refusal`."""
+    """Allow another log-in after a refusal, on a person's word."""
     connection.execute(
         update(login)
         .where(login.c.digest == digest, login.c.state == "refused")
@@ -83,21 +87,21 @@ def forget_refusal(connection: Connection, digest: str) -> None:
 
 
 def login_refusal(connection: Connection, digest: str) -> str | None:
-    """Read why a log-in was refused; see `Ledger.login_refusal`."""
+    """Read why the server refused a connection; None if it did not."""
     query = select(login.c.reason).where(login.c.digest == digest, login.c.state == "refused")
     return connection.scalar(query)
 
 
 def note_alone(connection: Connection, digest: str) -> None:
-    """Note how data addresses are asked for; see `Ledger.note_alone`."""
+    """Note that a connection's data addresses are asked for alone; a second time is nothing."""
     connection.execute(
         upsert(connection, login).values(digest=digest, state="free").on_conflict_do_nothing()
     )
     connection.execute(update(login).where(login.c.digest == digest).values(asks_alone=True))
 
 
-def asks_alone(connection: Connection, digest: str | None) -> bool:
-    """Read how data addresses are asked for; see `Ledger.asks_alone`."""
+def asks_alone(connection: Connection, digest: str | None = None) -> bool:
+    """Say whether a connection's, or any's, data addresses turned out to be had alone only."""
     mine = [] if digest is None else [login.c.digest == digest]
     query = select(login.c.digest).where(login.c.asks_alone, *mine).limit(1)
     return connection.scalar(query) is not None

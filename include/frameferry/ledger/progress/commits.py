@@ -15,7 +15,18 @@ from frameferry.ledger.progress.tallies import write_tallies
 
 
 def commit(connection: Connection, batch_id: int) -> dict[int, int]:
-    """Commit what a finished batch completes; see `Ledger.commit`."""
+    """
+    Move the committed offsets along the chain of finished ranges; may be repeated.
+
+    A finished batch behind an unfinished one, or behind a gap, is a success: the chain
+    moves when that is finished or accepted. A replay moves nothing.
+
+    Returns:
+        The committed (next) offset of each of the pipeline's partitions.
+
+    Raises:
+        BatchUnfinished: The batch has no census yet.
+    """
     found = find_batch(connection, batch_id)
     if found.delivered_at is None:
         msg = "the batch has no census yet, so it cannot be committed"
@@ -35,7 +46,7 @@ def commit(connection: Connection, batch_id: int) -> dict[int, int]:
 
 
 def committed_offsets(connection: Connection, name: str) -> dict[int, int]:
-    """Read the committed offsets; see `Ledger.committed_offsets`."""
+    """Read the committed (next) offset of each partition; empty if not registered."""
     known = find_pipeline(connection, name)
     return {} if known is None else _committed(connection, known)
 

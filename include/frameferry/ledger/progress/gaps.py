@@ -19,7 +19,18 @@ from frameferry.ledger.progress.plans import move_planned
 def record_gap(
     connection: Connection, name: str, *, partition: int, start: int, end: int, cause: str
 ) -> int:
-    """Let planning go on behind lost offsets; see `Ledger.record_gap`."""
+    """
+    Record that Kafka lost `[start, end)`, and let planning go on behind it.
+
+    *start* must be the planned offset, which moves to *end*. The committed offset waits at
+    *start* until a person accepts the gap.
+
+    Returns:
+        The gap's id.
+
+    Raises:
+        PlanStale: The planned offset is elsewhere.
+    """
     known = need_pipeline(connection, name)
     lost = OffsetRange(partition, start, end)
     move_planned(connection, known, [lost], name)
@@ -45,7 +56,7 @@ def insert_gap(connection: Connection, known: Known, lost: OffsetRange, cause: s
 
 
 def accept_gap(connection: Connection, gap_id: int, *, who: str, reason: str) -> None:
-    """Sign a gap off, and let the committed offset jump; see `Ledger.accept_gap`."""
+    """Sign a gap off, so that the committed offset jumps; a second time changes nothing."""
     row = connection.execute(select(gap).where(gap.c.id == gap_id)).one_or_none()
     if row is None:
         msg = f"the ledger knows no gap {gap_id}"
@@ -66,7 +77,7 @@ def accept_gap(connection: Connection, gap_id: int, *, who: str, reason: str) ->
 
 
 def list_gaps(connection: Connection, name: str) -> list[GapRow]:
-    """List a pipeline's gaps, oldest first; see `Ledger.gaps`."""
+    """List all gaps, oldest first, accepted or not."""
     known = find_pipeline(connection, name)
     if known is None:
         return []

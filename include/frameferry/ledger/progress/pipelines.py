@@ -52,7 +52,22 @@ def register_pipeline(
     topic_id: str,
     starts: Mapping[int, int],
 ) -> None:
-    """Make a pipeline known, or its new partitions; see `Ledger.register_pipeline`."""
+    """
+    Make a pipeline known, and those of its partitions that are not yet; may be repeated.
+
+    Args:
+        connection: The transaction that it is part of.
+        name: The pipeline.
+        cluster_id: Its Kafka cluster, by Kafka's own id.
+        topic: Its topic's name, for people.
+        topic_id: Its topic, by Kafka's own id.
+        starts: The first offset to read, per partition. A partition that is known already
+            keeps its progress, whatever is said here.
+
+    Raises:
+        TopicChanged: The pipeline is recorded with another topic or cluster.
+        LedgerConflict: Another pipeline owns one of the partitions.
+    """
     connection.execute(
         upsert(connection, pipeline)
         .values(
@@ -72,7 +87,7 @@ def register_pipeline(
 
 
 def owned_partitions(connection: Connection, cluster_id: str, topic_id: str) -> dict[int, str]:
-    """Read who owns which partitions of a topic; see `Ledger.owned_partitions`."""
+    """Read which partitions of a topic any pipeline owns, and its name."""
     query = (
         select(progress.c.partition, pipeline.c.name)
         .join(pipeline, pipeline.c.id == progress.c.pipeline_id)
@@ -87,7 +102,11 @@ def owned_partitions(connection: Connection, cluster_id: str, topic_id: str) -> 
 
 
 def block(connection: Connection, name: str, *, reason: str, digest: str | None) -> None:
-    """Stop a pipeline; see `Ledger.block`."""
+    """
+    Let nothing run; *digest* names the connection that blocks, None: a person must act.
+
+    A block that waits for a person stands until then; other troubles are found again after it.
+    """
     known = need_pipeline(connection, name)
     # What only a person lifts is not hidden behind what lifts itself; the rest is found again.
     gives_way = pipeline.c.blocked_at.is_(None) | pipeline.c.blocked_digest.is_not(None)
@@ -99,13 +118,21 @@ def block(connection: Connection, name: str, *, reason: str, digest: str | None)
 
 
 def unblock(connection: Connection, name: str, *, who: str) -> bool:
-    """Free a pipeline, which a person has looked at; see `Ledger.unblock`."""
+    """
+    Free a pipeline and its batches' back-offs; say whether it was blocked. Recorded.
+
+    *who* is a person, who has seen what is quarantined: it counts no more against the next.
+    """
     stands = pipeline.c.blocked_at.is_not(None)
     return _free(connection, name, stands, who, quarantine_counts_from=from_now())
 
 
 def free_of(connection: Connection, name: str, *, digest: str, who: str) -> bool:
-    """Lift the block of a connection; see `Ledger.free_of`."""
+    """
+    Lift the block that names this connection, which is another by now; as `unblock` else.
+
+    Nobody has looked at anything: what is quarantined counts as before.
+    """
     return _free(connection, name, pipeline.c.blocked_digest == digest, who)
 
 

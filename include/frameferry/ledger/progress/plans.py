@@ -25,7 +25,14 @@ def add_batch(
     sentence: str,
     config_digest: str,
 ) -> int:
-    """Plan a live batch; see `Ledger.add_batch`."""
+    """
+    Freeze a live batch's ranges, and return its id.
+
+    Each range must start at its partition's planned offset, which moves to the range's end.
+
+    Raises:
+        PlanStale: A planned offset is elsewhere: another planner was faster.
+    """
     if not ranges:
         msg = "a batch needs at least one range"
         raise LedgerConflict(msg, remedy="This should be reported", pipeline=name)

@@ -28,11 +28,29 @@ def split_batch(
     token: Token,
     *,
     pieces: Pieces,
-    lost: Sequence[tuple[OffsetRange, str]],
+    lost: Sequence[tuple[OffsetRange, str]] = (),
     is_charged: bool,
     why: str,
 ) -> tuple[int, ...]:
-    """Replace a batch by its pieces; see `Ledger.split_batch`."""
+    """
+    End a batch without predictions in favour of its pieces, in one transaction.
+
+    Args:
+        connection: The transaction that it is part of.
+        token: The attempt that judges; it is fenced afterwards, like all others.
+        pieces: The ranges of each batch that goes on.
+        lost: Ranges that Kafka no longer holds, each with its cause: they become gaps.
+            Together with the pieces they tile the batch.
+        is_charged: Whether a control passed: then one failure splits a piece again.
+        why: Said in the pieces' sentences.
+
+    Returns:
+        The ids of the new batches, in order of the pieces.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+        LedgerConflict: The batch is judged already, or the pieces do not tile it.
+    """
     held = fence(
         connection,
         token,

@@ -22,7 +22,7 @@ KNOWN_BATCHES: Final = 150
 
 
 def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
-    """Read a pipeline's state; see `Ledger.pipeline_state`."""
+    """Read what planner, wait and status decide on, in one snapshot; None if not registered."""
     query = select(pipeline, from_now().label("now")).where(pipeline.c.name == name)
     row = connection.execute(query).one_or_none()
     if row is None:
@@ -44,7 +44,7 @@ def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
 
 
 def blocked(connection: Connection, name: str) -> Block | None:
-    """Read what blocks a pipeline; see `Ledger.blocked`."""
+    """Read what blocks a pipeline; None if nothing does, or it is not registered."""
     row = connection.execute(select(pipeline).where(pipeline.c.name == name)).one_or_none()
     return None if row is None or row.blocked_at is None else _block(row)
 

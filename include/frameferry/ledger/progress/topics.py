@@ -27,7 +27,25 @@ def accept_topic(
     who: str,
     reason: str,
 ) -> None:
-    """Begin the next generation; see `Ledger.accept_topic`."""
+    """
+    Begin the next generation on a person's word, and free the pipeline.
+
+    Offsets mean other records in it, so that files get other names. Open batches of the old
+    generation go on, as far as the log still holds what they were planned from.
+
+    Args:
+        connection: The transaction that it is part of.
+        name: The pipeline.
+        generation: The one that is left; another call may have left it already.
+        cluster_id: Of the topic as it is now.
+        topic_id: Of the topic as it is now.
+        starts: The first offset of the new generation, for each partition.
+        who: The person.
+        reason: In the person's words.
+
+    Raises:
+        LedgerConflict: The generation was left already.
+    """
     known = need_pipeline(connection, name)
     lock_progress(connection, known)
     moved = connection.execute(
@@ -58,7 +76,12 @@ def accept_topic(
 
 
 def superseded_from(connection: Connection, name: str, generation: int) -> dict[int, int]:
-    """Find where a generation's offsets mean other records; see `Ledger.superseded_from`."""
+    """
+    Find from which offset on a generation's partitions hold other records by now.
+
+    Empty for the newest generation. 0 where the topic is another by now; a partition of the
+    same topic whose log was not truncated is held to where it was planned.
+    """
     known = need_pipeline(connection, name)
     row = connection.execute(select(pipeline).where(pipeline.c.id == known.id)).one()
     mine = _progress_of(connection, known.id, generation)
@@ -76,7 +99,7 @@ def superseded_from(connection: Connection, name: str, generation: int) -> dict[
 def planned_of_topic(
     connection: Connection, name: str, *, cluster_id: str, topic_id: str
 ) -> dict[int, int]:
-    """Find how far a topic was planned when it was ours last; see `Ledger.planned_of_topic`."""
+    """Find how far a topic was planned when the pipeline had it last; empty if it never had."""
     known = need_pipeline(connection, name)
     for generation in range(known.generation, 0, -1):
         found = {
@@ -92,7 +115,11 @@ def planned_of_topic(
 def finished_through(
     connection: Connection, name: str, *, partition: int, start: int, end: int
 ) -> int:
-    """Find how far rows tell of every record; see `Ledger.finished_through`."""
+    """
+    Find how far from *start* on the ledger has a row for each record that there was.
+
+    That is through batches that are finished, and not pruned: at most *end*.
+    """
     known = need_pipeline(connection, name)
     finished: list[tuple[int, int]] = []
     for generation in range(1, known.generation + 1):
@@ -132,7 +159,7 @@ def _progress_of(connection: Connection, pipeline_id: int, generation: int) -> d
 
 
 def note_leader_epochs(connection: Connection, name: str, epochs: Mapping[int, int]) -> None:
-    """Remember under which leaders the log is the one we know; see `Ledger.note_leader_epochs`."""
+    """Remember under which leaders the logs were found to be the ones we know."""
     known = need_pipeline(connection, name)
     lock_progress(connection, known)
     connection.execute(
@@ -150,7 +177,7 @@ def note_leader_epochs(connection: Connection, name: str, epochs: Mapping[int, i
 def last_recorded(
     connection: Connection, name: str, *, partition: int, start: int, end: int
 ) -> tuple[int, str] | None:
-    """Find the last standing row within offsets; see `Ledger.last_recorded`."""
+    """Find offset and sha256 of the last standing row in `[start, end)`; None without one."""
     known: Known = need_pipeline(connection, name)
     found = []
     for generation in range(1, known.generation + 1):

@@ -22,7 +22,21 @@ from frameferry.ledger.records.receipts import move_current, same_position
 def record_census(
     connection: Connection, token: Token, census: Sequence[Census], *, seconds: float
 ) -> None:
-    """Finish a batch; see `Ledger.record_census`."""
+    """
+    Finish the batch: what deliver met is what was judged, and each has its outcome.
+
+    Args:
+        connection: The transaction that it is part of.
+        token: The attempt that delivered.
+        census: One a range, each read to its end.
+        seconds: How long delivery took.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+        PredictionsIncomplete: The rows are not the records that were met.
+        BatchUnfinished: A range is missing or was not read to its end, or a record has no
+            outcome (a duplicate's record must be delivered itself).
+    """
     held = fence(
         connection,
         token,

@@ -26,7 +26,14 @@ _SAID = (
 
 
 def consignments(connection: Connection, token: Token) -> list[Consignment]:
-    """List what has no outcome yet; see `Ledger.consignments`."""
+    """
+    List the rows that still need an outcome, by partition and offset.
+
+    A duplicate whose record was quarantined since becomes a consignment of its own.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     held = fence(connection, token)
     name_the_nameless(connection, held)
     query = (
@@ -47,7 +54,12 @@ def consignments(connection: Connection, token: Token) -> list[Consignment]:
 def stored_predictions(
     connection: Connection, token: Token, record_ids: Sequence[int]
 ) -> dict[int, StoredPrediction]:
-    """Read what was said of records; see `Ledger.stored_predictions`."""
+    """
+    Read what was said of records of the batch, by their ids.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     check(connection, token)
     columns = [record.c[each] for each in _SAID]
     query = select(record.c.id, record.c.remote_path, record.c.judge_digest, *columns).where(
@@ -60,7 +72,12 @@ def stored_predictions(
 
 
 def recorded_offsets(connection: Connection, token: Token) -> dict[int, list[int]]:
-    """List every row's offset by partition; see `Ledger.recorded_offsets`."""
+    """
+    List every row's offset by partition, ascending: what the judge said exists.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     check(connection, token)
     found: defaultdict[int, list[int]] = defaultdict(list)
     query = select(*_BY_POSITION).where(record.c.batch_id == token.batch_id)
@@ -70,9 +87,13 @@ def recorded_offsets(connection: Connection, token: Token) -> dict[int, list[int
 
 
 def misplaced(
-    connection: Connection, batch_id: int, destination: str, base: str
+    connection: Connection, batch_id: int, *, destination: str, base: str
 ) -> tuple[str, str] | None:
-    """Find a due row that belongs elsewhere; see `Ledger.misplaced`."""
+    """
+    Find a row that is due on another server or below another base: (destination, full path).
+
+    Where a file goes was frozen when it was judged.
+    """
     query = select(record.c.destination, record.c.remote_path).where(
         record.c.batch_id == batch_id,
         record.c.outcome.is_(None),
@@ -91,7 +112,12 @@ def is_elsewhere(destination: str, base: str) -> ColumnElement[bool]:
 
 
 def open_intents(connection: Connection, token: Token) -> list[Intent]:
-    """List the parts that may have been renamed; see `Ledger.open_intents`."""
+    """
+    List the parts, of any attempt, that may have been renamed: they have no receipt yet.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     check(connection, token)
     query = select(
         record.c.id,
@@ -108,7 +134,18 @@ def open_intents(connection: Connection, token: Token) -> list[Intent]:
 
 
 def record_intents(connection: Connection, token: Token, parts: Sequence[tuple[int, str]]) -> None:
-    """Write down, before the rename, which part becomes which file; see `Ledger.record_intents`."""
+    """
+    Write down which part will be renamed to which record's name, before it is.
+
+    Args:
+        connection: The transaction that it is part of.
+        token: The attempt that holds the intents from now on.
+        parts: (record id, full path of the part) each.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+        LedgerConflict: A record is not due, or has an open intent that was not settled.
+    """
     fence(connection, token)
     if not parts:
         return
@@ -127,7 +164,12 @@ def record_intents(connection: Connection, token: Token, parts: Sequence[tuple[i
 
 
 def withdraw_intents(connection: Connection, token: Token, record_ids: Sequence[int]) -> None:
-    """Give up parts that were not renamed; see `Ledger.withdraw_intents`."""
+    """
+    Give up parts that were not renamed, and will not be.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     fence(connection, token)
     connection.execute(
         update(record)
@@ -144,9 +186,21 @@ def record_refusals(
     connection: Connection,
     token: Token,
     refusals: Sequence[Refusal],
-    max_quarantine: int | None,
+    *,
+    max_quarantine: int | None = None,
 ) -> None:
-    """Quarantine what the server refuses for good; see `Ledger.record_refusals`."""
+    """
+    Quarantine records that the server refuses for good; open intents are withdrawn before.
+
+    Args:
+        connection: The transaction that it is part of.
+        token: The attempt that delivers.
+        refusals: The server's words, one a record.
+        max_quarantine: As for `record_predictions`.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     held = fence(connection, token)
     ids = [refusal.record_id for refusal in refusals]
     refused = connection.execute(

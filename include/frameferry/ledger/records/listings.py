@@ -32,7 +32,7 @@ _NOTHING = Counts(
 
 
 def counts(connection: Connection, name: str) -> Counts:
-    """Count standing rows; see `Ledger.counts`."""
+    """Count the rows that stand; all zero if the pipeline is not registered."""
     known = find_pipeline(connection, name)
     if known is None:
         return _NOTHING
@@ -55,7 +55,7 @@ def counts(connection: Connection, name: str) -> Counts:
 
 
 def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
-    """List standing quarantined rows; see `Ledger.quarantined`."""
+    """List the quarantined rows that stand, by partition and offset."""
     known = find_pipeline(connection, name)
     if known is None:
         return []
@@ -72,7 +72,7 @@ def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
 
 
 def count_standing(connection: Connection, name: str, wanted: OffsetRange) -> tuple[int, int]:
-    """Count a range's delivered and quarantined rows; see `Ledger.count_standing`."""
+    """Count a range's standing rows: (delivered, quarantined)."""
     known = find_pipeline(connection, name)
     if known is None:
         return 0, 0
@@ -88,8 +88,8 @@ def count_standing(connection: Connection, name: str, wanted: OffsetRange) -> tu
     return outcomes["delivered"], outcomes["quarantined"]
 
 
-def last_batches(connection: Connection, name: str, limit: int) -> list[BatchRow]:
-    """List the newest leaves first; see `Ledger.last_batches`."""
+def last_batches(connection: Connection, name: str, limit: int = 20) -> list[BatchRow]:
+    """List the newest batches first; one that was split is shown by its children."""
     known = find_pipeline(connection, name)
     if known is None:
         return []
@@ -105,7 +105,7 @@ def last_batches(connection: Connection, name: str, limit: int) -> list[BatchRow
 
 
 def unfinished(connection: Connection, name: str, batch_ids: Sequence[int]) -> list[int]:
-    """Pick the batches without a standing census, or pieces; see `Ledger.unfinished`."""
+    """Pick those of the batches that have no census, in the order given."""
     known = find_pipeline(connection, name)
     if known is None:
         return list(batch_ids)
@@ -185,7 +185,7 @@ def _batch_row(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> BatchRow:
 
 
 def remark(connection: Connection, name: str) -> tuple[int, str] | None:
-    """Read the last judged batch's remark; see `Ledger.remark`."""
+    """Read what was remarked on most pictures of the last judged batch: (batch, words)."""
     known = find_pipeline(connection, name)
     if known is None:
         return None

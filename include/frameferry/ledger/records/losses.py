@@ -19,7 +19,20 @@ from frameferry.ledger.progress.pipelines import Known
 def record_losses(
     connection: Connection, token: Token, lost: Sequence[tuple[OffsetRange, str]]
 ) -> int:
-    """Give rows that Kafka no longer holds their outcome; see `Ledger.record_losses`."""
+    """
+    End rows whose bytes Kafka lost before they were delivered, in gaps; say how many.
+
+    A gap holds back the committed offset until a person accepts it. Rows of a replay are
+    dropped: what they would have sent again stands as it is.
+
+    Args:
+        connection: The transaction that it is part of.
+        token: The attempt that delivers; it has settled all intents.
+        lost: Offsets of the batch that Kafka no longer holds, each with its cause.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+    """
     held = fence(
         connection,
         token,

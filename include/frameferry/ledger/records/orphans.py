@@ -18,9 +18,14 @@ _ATTEMPTS_OF_A_LIVE_BATCH = 2
 
 
 def litter_folders(
-    connection: Connection, name: str, *, destination: str, batch_id: int | None
+    connection: Connection, name: str, *, destination: str, batch_id: int | None = None
 ) -> list[str]:
-    """List folders in which a dead attempt may have left parts; see `Ledger.litter_folders`."""
+    """
+    List the folders at a destination in which dead attempts may have left parts.
+
+    They are those of batches that took more attempts than one needs that goes well; of one
+    batch, or of all.
+    """
     known = find_pipeline(connection, name)
     if known is None:
         return []
@@ -46,7 +51,14 @@ def part_fates(
     destination: str,
     paths: Collection[str],
 ) -> PartFates:
-    """Say which attempts ended, and which parts may still be renamed; see `Ledger.part_fates`."""
+    """
+    Say which attempts of a pipeline's batches ended, and which parts open intents name.
+
+    Also which of *paths*, found at a destination, are final names and so no parts at all.
+
+    No intent for a part of an ended attempt is accepted any more: what is not named now
+    never will be. A batch of another pipeline, or an unknown one, is in no answer.
+    """
     known = find_pipeline(connection, name)
     if known is None:
         return PartFates({}, frozenset(), frozenset())

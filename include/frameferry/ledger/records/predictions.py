@@ -43,11 +43,34 @@ def record_predictions(
     destination: str,
     judge_digest: str | None,
     seconds: float,
-    loading_seconds: float,
-    remark: str | None,
-    max_quarantine: int | None,
+    loading_seconds: float = 0.0,
+    remark: str | None = None,
+    max_quarantine: int | None = None,
 ) -> None:
-    """Write all rows of a batch; see `Ledger.record_predictions`."""
+    """
+    Freeze what the judge said, once per batch: rows, final names, quarantines.
+
+    A name that another record holds (compared without case) makes the row its *duplicate*
+    where the bytes are the same, and quarantines it as "name taken" where they are not. A
+    replay's row takes the name over with its receipt.
+
+    Args:
+        connection: The transaction that it is part of.
+        token: The attempt that judged.
+        rows: One for each record of the batch's ranges, in any order.
+        destination: The server and account that the paths are on.
+        judge_digest: The model that was loaded; None without a model.
+        seconds: How long judging took.
+        loading_seconds: How much of it went by before cold workers met their first picture.
+        remark: What else there is to say of the batch, in a sentence.
+        max_quarantine: With more quarantined images than this, and than a twentieth, in the
+            batch or in an hour, the pipeline is blocked in the same transaction; None: never.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+        LedgerConflict: The batch is judged already.
+        PredictionsIncomplete: A row lies outside the ranges, or two are of one record.
+    """
     held = fence(
         connection,
         token,

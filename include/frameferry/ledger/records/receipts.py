@@ -30,7 +30,16 @@ from frameferry.ledger.records.names import name_key
 
 
 def record_receipts(connection: Connection, token: Token, receipts: Sequence[Receipt]) -> None:
-    """Write receipts down, from whoever holds the intents; see `Ledger.record_receipts`."""
+    """
+    Write down what was verified under its final name; may be repeated.
+
+    A receipt is a fact: it is accepted from the attempt that holds the intent even if a
+    newer one fences it. Each moves `current`, and the name, in this transaction.
+
+    Raises:
+        Fenced: A newer attempt settled the intents otherwise, or the epoch is another.
+        LedgerConflict: A record has no open intent.
+    """
     is_newest = _lock(connection, token)
     allowed = true() if is_newest else record.c.intent_attempt == token.attempt
     by_how: defaultdict[str, list[int]] = defaultdict(list)

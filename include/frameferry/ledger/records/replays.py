@@ -30,9 +30,19 @@ def add_replay(
     sentence: str,
     config_digest: str,
     who: str,
-    asked_at: datetime | None,
+    asked_at: datetime | None = None,
 ) -> int:
-    """Plan a replay; see `Ledger.add_replay`."""
+    """
+    Plan a batch over committed offsets, and return its id; the action is recorded.
+
+    *asked_at* is one moment for all batches of one replay; now, where there is only one.
+
+    `redeliver` begins judged: it copies the standing rows, path and label and all; those
+    that are quarantined stay so. `reinfer` begins with none.
+
+    Raises:
+        ConfigError: A range is not committed yet, or overlaps one of an open replay.
+    """
     known = need_pipeline(connection, name)
     committed = lock_progress(connection, known)
     _refuse_bad(name, ranges, committed)
@@ -77,7 +87,7 @@ def _refuse_bad(name: str, ranges: Sequence[OffsetRange], committed: dict[int, i
 
 
 def replays_over(connection: Connection, name: str, wanted: OffsetRange) -> list[ReplayLeaf]:
-    """List the leaves of replays over a range; see `Ledger.replays_over`."""
+    """List the replays that lie over a range of the newest generation, oldest first."""
     known = need_pipeline(connection, name)
     root = batch.alias()
     query = (
@@ -136,7 +146,7 @@ def under_replay(name: str, other: ReplayLeaf) -> ConfigError:
 def standing_elsewhere(
     connection: Connection, name: str, wanted: OffsetRange, *, destination: str, base: str
 ) -> tuple[str, str] | None:
-    """Find a standing row that was delivered elsewhere; see `Ledger.standing_elsewhere`."""
+    """Find a range's standing file on another server or below another base; as `misplaced`."""
     query = (
         select(record.c.destination, record.c.remote_path)
         .join(current, current.c.record_id == record.c.id)

@@ -27,13 +27,20 @@ def list_records(
     connection: Connection,
     name: str,
     *,
-    partition: int | None,
-    offset: int | None,
-    name_glob: str | None,
-    label: str | None,
-    limit: int,
+    partition: int | None = None,
+    offset: int | None = None,
+    name_glob: str | None = None,
+    label: str | None = None,
+    limit: int = 1000,
 ) -> list[RecordRow]:
-    """List standing rows by partition and offset; see `Ledger.records`."""
+    """
+    List the rows that stand, by partition and offset.
+
+    *name_glob* (`*`, `?`, `[…]`, with case) is matched with the source name and with the
+    whole remote path. A whole path and the beginning of a name are found at once, all else
+    takes as long as there are records. Where more names begin so than *limit*, the first by
+    name are listed.
+    """
     known = find_pipeline(connection, name)
     if known is None:
         return []

@@ -78,7 +78,24 @@ def withdraw_predictions(
     error: str,
     is_proof: bool,
 ) -> None:
-    """Take back what is in doubt from an offset on; see `Ledger.withdraw_predictions`."""
+    """
+    Take back rows that turned out not to be the records of the range: a failure of judging.
+
+    Where rows have receipts, open intents or gaps, the batch is split: they, and what was
+    compared before, go to judged pieces, and the rest is judged again.
+
+    Args:
+        connection: The transaction that it is part of.
+        token: The attempt that found out.
+        partition: Where the rows and the records part.
+        offset: The first one in doubt; what lies before was compared.
+        error: What is wrong there.
+        is_proof: It was one offset, judged behind a control that passed: a proof as well.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+        LedgerConflict: The batch is not judged, or delivered already.
+    """
     held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE)
     row = _row(connection, held)
     trouble = {
@@ -93,7 +110,24 @@ def withdraw_predictions(
 def judge_again(
     connection: Connection, token: Token, *, destination: str, base: str, why: str
 ) -> None:
-    """Take back what nothing hangs on yet; see `Ledger.judge_again`."""
+    """
+    Take back all rows without a receipt, an open intent or a gap, on a person's word.
+
+    It counts as no failure. As `withdraw_predictions`, it splits a batch that has such rows.
+    An intent at another place than the pipeline delivers to now is given up: nobody is going
+    to look there again.
+
+    Args:
+        connection: The transaction that it is part of.
+        token: Whose batch it is.
+        destination: The server and account that are delivered to now.
+        base: The folder.
+        why: Who wants it.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+        LedgerConflict: The batch is not judged, or delivered already.
+    """
     held = fence(connection, token, only_if=_CAN_BE, otherwise=_OTHERWISE)
     row = _row(connection, held)
     trouble = {
@@ -106,7 +140,16 @@ def judge_again(
 
 
 def withdraw_untouched(connection: Connection, token: Token) -> bool:
-    """Delete all rows where no file of theirs can be anywhere; see `Ledger.withdraw_untouched`."""
+    """
+    Take back all rows where none has a receipt or an intent; it counts as no failure.
+
+    Returns:
+        Whether they were: else a file of the batch may be where its rows say, and they stand.
+
+    Raises:
+        Fenced: A newer attempt, a split or a restore owns the batch.
+        LedgerConflict: The batch is not judged, or delivered already.
+    """
     check(connection, token)
     if _has_touched(connection, token.batch_id, _Rest()):
         return False

@@ -22,7 +22,11 @@ from frameferry.ledger.records.sightings import (
 
 
 def renew_epoch(connection: Connection, name: str, *, who: str) -> str:
-    """Begin a new life in place; see `Ledger.renew_epoch`."""
+    """
+    Begin a new epoch, which fences every token of every pipeline, and skip ids ahead.
+
+    For a ledger that became an older one under its own epoch, as after a failover.
+    """
     known = need_pipeline(connection, name)
     epoch = begin_epoch(connection, {})
     write_action(connection, who=who, what="new epoch", pipeline_id=known.id, detail=epoch)
@@ -30,7 +34,7 @@ def renew_epoch(connection: Connection, name: str, *, who: str) -> str:
 
 
 def record_confirmation(connection: Connection, name: str, *, who: str, reason: str) -> None:
-    """Write a person's word for the ledger down; see `Ledger.record_confirmation`."""
+    """Write down that a person vouches for this ledger as the newest."""
     known = need_pipeline(connection, name)
     write_action(connection, who=who, what="confirm", pipeline_id=known.id, detail=reason)
 
@@ -47,7 +51,25 @@ def record_recovery(
     who: str,
     detail: str,
 ) -> int:
-    """Write a recovery down; see `Ledger.record_recovery`."""
+    """
+    Write down what the world holds beyond the ledger, and let the pipeline go on.
+
+    Args:
+        connection: The transaction that it is part of.
+        name: The pipeline.
+        recovered_to: Per partition, the mirrored offset that was looked into.
+        taken_to: Per partition, the offset below which a file that is not there was taken.
+        looked_to: Per partition, the offset below which a file that was not seen is looked
+            for by its name before it is sent: the list may not have been whole.
+        destination: The server and account on which *seen* are.
+        seen: Files of records beyond the committed offsets.
+        who: The person, for the record.
+        detail: What was found, for the record.
+
+    Returns:
+        How many rows that were judged already are left in doubt by it, for the next delivery
+        to settle; rows that are judged later are so then.
+    """
     known = need_pipeline(connection, name)
     _refuse_in_use(connection, known, name)
     for partition in lock_progress(connection, known):

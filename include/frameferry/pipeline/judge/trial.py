@@ -14,7 +14,7 @@ from typing import Literal
 
 import structlog
 
-from frameferry.domain.batch import Batch
+from frameferry.domain.batch import Batch, CountsAs
 from frameferry.errors import (
     BatchTooBig,
     FrameferryError,
@@ -25,7 +25,6 @@ from frameferry.errors import (
     SparkLost,
     SparkOutOfMemory,
 )
-from frameferry.ledger.judging import CountsAs
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.judge.company import company
 from frameferry.pipeline.judge.judging import judge_and_record, quarantine_unjudged, run_control
