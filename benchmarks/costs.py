@@ -86,7 +86,7 @@ def costs(stage: Stage, broker: Broker, most_bytes: int) -> dict[str, float]:
 
 def carried(ctx: Context, backlog: Backlog, stage: Stage) -> dict[str, float]:
     """Carry a backlog as one batch; CPU-milliseconds a picture of each who works on it."""
-    world.look(ctx)
+    world.observe(ctx)
     steps.publish(ctx)
     ranges = [OffsetRange(one, backlog.starts[one], backlog.ends[one]) for one in backlog.starts]
     batch = ctx.ledger.add_batch(

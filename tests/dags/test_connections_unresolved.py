@@ -58,7 +58,7 @@ def test_a_task_without_its_connection_is_retried(
     monkeypatch.setenv("FRAMEFERRY_PIPELINES", str(tmp_path))
     monkeypatch.setenv("FRAMEFERRY_LEDGER_URL", f"sqlite:///{tmp_path / 'ledger.db'}")
     with pytest.raises(AirflowException, match="no_such_ftp") as it:
-        call_step("press-a", lambda ctx: ctx.ftp())
+        call_step("press-a", lambda ctx: ctx.ftp)
     assert not isinstance(it.value, AirflowFailException)
 
 

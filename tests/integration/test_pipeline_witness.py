@@ -294,7 +294,7 @@ def offsets(ferry: FerryBench, ftp_server) -> set[str]:
 
 def test_where_files_are_kept_there_is_nothing_to_decide(ferry, kafka_server):
     with ferry.context() as ctx:
-        world.look(ctx)
+        world.observe(ctx)
         with pytest.raises(ConfigError, match="kept"):
             look_again(ctx, decision=Decision({0: 0}, send_beyond=False))
 
@@ -391,14 +391,14 @@ def test_nobody_recovers_under_somebody_at_work(ferry, kafka_server, ftp_server)
 def test_names_that_do_not_tell_are_refused_in_so_many_words(ferry, kafka_server):
     ferry.content["deliver"]["name"] = "{partition}/{stem}_{offset:020d}{suffix}"
     with ferry.context() as ctx:
-        world.look(ctx)
+        world.observe(ctx)
         with pytest.raises(ConfigError, match="file's own name must hold"):
             look_again(ctx)
 
 
 def test_a_base_that_is_not_there_is_no_empty_one(ferry, kafka_server):
     with ferry.context() as ctx:
-        world.look(ctx)
+        world.observe(ctx)
         with pytest.raises(FtpUnavailable, match="base folder"):
             look_again(ctx)
 

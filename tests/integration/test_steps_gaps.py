@@ -55,7 +55,7 @@ def gaps(ctx: Context) -> list[tuple[int, int, int, str]]:
 def expire(ctx: Context, kafka_server: Any, before: dict[int, int]) -> None:
     kafka_server.delete_records(ctx.settings.kafka.topic, before)
     poll(
-        lambda: all(world.look(ctx).watermarks[p].low >= low for p, low in before.items()),
+        lambda: all(world.observe(ctx).view.watermarks[p].low >= low for p, low in before.items()),
         "retention",
     )
 
@@ -236,7 +236,7 @@ def test_a_partition_added_later_begins_at_its_first_offset(
     kafka_server.add_partitions(topic, 3)
     kafka_server.produce(topic, values(6, "late "), partition=2)
     kafka_server.delete_records(topic, {2: 2})
-    poll(lambda: world.look(ctx).watermarks[2].low == 2, "retention")
+    poll(lambda: world.observe(ctx).view.watermarks[2].low == 2, "retention")
     run_until_caught_up(ctx)
     assert sorted(values(3) + values(6, "late ")[2:]) == contents(ferry, ftp_server)
     assert [(2, 0, 2, "retention")] == gaps(ctx)
@@ -305,7 +305,7 @@ def test_a_truncated_log_is_noticed_and_read_from_where_it_differs(
         others = first[:2] + values(regrown - 2, "other ")
         cut_log(own_kafka, topic, others)
         with pytest.raises(LogTruncated, match="frameferry topic accept"):
-            world.look(ctx)
+            world.observe(ctx)
         assert not steps.wait(ctx).now
         with pytest.raises(PipelineBlocked, match="truncated"):
             steps.plan(ctx)

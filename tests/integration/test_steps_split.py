@@ -30,9 +30,9 @@ from frameferry.ledger.database.tables import batch
 from frameferry.operations.replay import plan_replay
 from frameferry.operations.status import status
 from frameferry.operations.unblock import unblock
-from frameferry.pipeline import steps
+from frameferry.pipeline import family, steps
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.run import run_batch, run_family
+from frameferry.pipeline.run import run_batch
 from frameferry.pipeline.world import world
 
 
@@ -275,11 +275,11 @@ def test_innocent_batches_beside_a_poisonous_one_are_not_charged(
 ) -> None:
     """What crashed while others were at work is judged alone before it counts."""
     kafka_server.produce(ctx.settings.kafka.topic, images(16, poison=(3,)))
-    world.look(ctx)
+    world.observe(ctx)
     guilty = one_batch(ctx, OffsetRange(0, 0, 8))
     innocent = one_batch(ctx, OffsetRange(0, 8, 16))
     neighbour = ctx.ledger.claim(innocent, owner="another task", lease_seconds=30)
-    server = ctx.spark().url
+    server = ctx.spark.url
     assert ctx.ledger.begin_judging(
         neighbour.token, server=server, is_alone=False, lease_seconds=30
     )
@@ -396,11 +396,67 @@ def test_a_replay_that_is_split_is_carried_with_its_pieces(
     )
     for batch_id in plan.batch_ids:
         with pytest.raises(JudgingFailed):
-            run_family(ctx, batch_id)
-        run_family(ctx, batch_id)
+            family.carry(ctx, batch_id)
+        family.carry(ctx, batch_id)
     after = {row.offset: row.label for row in ctx.ledger.records(ctx.pipeline)}
     # What was delivered goes on standing where a replay could not judge it.
     assert before[5] == after[5]
     assert all(before[offset] != after[offset] for offset in set(before) - {5})
     assert {0: 8, 1: 0} == ctx.ledger.committed_offsets(ctx.pipeline)
     assert 8 == len(contents(ferry, ftp_server))
+
+
+def test_pieces_go_on_in_the_task_that_split_their_batch(
+    ferry: FerryBench, ctx: Context, kafka_server: Any, ftp_server: Any
+) -> None:
+    """As a task does it: once failed and once tried again, whatever the number of levels."""
+    sent = images(64, poison=(37,))
+    kafka_server.produce(ctx.settings.kafka.topic, sent)
+    batch_id = one_batch(ctx, OffsetRange(0, 0, 64))
+    with pytest.raises(JudgingFailed):
+        family.infer(ctx, batch_id)
+    family.infer(ctx, batch_id)
+    family.deliver(ctx, batch_id)
+    family.commit(ctx, batch_id)
+    assert sorted(set(sent) - {b"poison 37"}) == contents(ferry, ftp_server)
+    assert {0: 64, 1: 0} == ctx.ledger.committed_offsets(ctx.pipeline)
+    assert () == world.state(ctx).open_batches
+
+
+def test_a_piece_that_fails_keeps_no_other_from_being_judged_and_delivered(
+    ctx: Context, judge: Judge, kafka_server: Any
+) -> None:
+    kafka_server.produce(ctx.settings.kafka.topic, images(8))
+    batch_id = one_batch(ctx, OffsetRange(0, 0, 8))
+    claimed = ctx.ledger.claim(batch_id, owner="a test", lease_seconds=30)
+    pieces = [[OffsetRange(0, start, start + 2)] for start in (0, 2, 4, 6)]
+    ctx.ledger.split_batch(claimed.token, pieces=pieces, is_charged=False, why="a test's")
+    judge.poison = {b"picture 0": dies}
+    with pytest.raises(JudgingFailed):
+        family.infer(ctx, batch_id)
+    family.deliver(ctx, batch_id)
+    family.commit(ctx, batch_id)
+    [first, *_] = world.state(ctx).open_batches
+    assert (OffsetRange(0, 0, 2),) == first.ranges
+    assert not first.inferred
+    assert 6 == status(ctx)["delivered"]
+
+
+def test_a_family_of_a_world_that_is_down_is_given_up_at_once(
+    ctx: Context, kafka_server: Any
+) -> None:
+    kafka_server.produce(ctx.settings.kafka.topic, images(4))
+    batch_id = one_batch(ctx, OffsetRange(0, 0, 4))
+    asked: list[int] = []
+
+    def down(*_: Any, **__: Any) -> Any:
+        asked.append(1)
+        msg = "no Spark answers"
+        raise SparkUnavailable(msg)
+
+    claimed = ctx.ledger.claim(batch_id, owner="a test", lease_seconds=30)
+    pieces = [[OffsetRange(0, 0, 2)], [OffsetRange(0, 2, 4)]]
+    ctx.ledger.split_batch(claimed.token, pieces=pieces, is_charged=False, why="a test's")
+    with pytest.raises(SparkUnavailable):
+        family.infer(replace(ctx, judge=down), batch_id)
+    assert [1] == asked

@@ -9,8 +9,8 @@ from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import BatchUnfinished, ConfigError, OffsetsLost
 from frameferry.operations.replay import plan_replay
 from frameferry.operations.status import status
-from frameferry.pipeline import steps
-from frameferry.pipeline.run import run_batch, run_family, run_until_caught_up
+from frameferry.pipeline import family, steps
+from frameferry.pipeline.run import run_batch, run_until_caught_up
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_a_replay_of_what_kafka_no_longer_holds_is_refused(ferry, kafka_server, 
         # What is begun ends, whatever becomes of the log: what is lost of it are gaps.
         kafka_server.delete_records(topic, {0: 8})
         assert (batch,) == plan_replay(ctx, start=3, dry_run=False, **asked).batch_ids
-        run_family(ctx, batch)
+        family.carry(ctx, batch)
         assert () == ctx.ledger.pipeline_state(ctx.pipeline).open_batches
         with pytest.raises(OffsetsLost, match="Nothing of it can be replayed"):
             plan_replay(ctx, start=3, dry_run=True, **asked)

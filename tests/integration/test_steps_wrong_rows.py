@@ -52,7 +52,7 @@ def judge_wrongly(ctx: Context, rows: Sequence[NamedPrediction]) -> int:
     [batch_id] = steps.plan(ctx).batch_ids
     batch = ctx.ledger.claim(batch_id, owner="a judge that errs", lease_seconds=30)
     ctx.ledger.record_predictions(
-        batch.token, rows, destination=ctx.ftp().destination, judge_digest=None, seconds=0.1
+        batch.token, rows, destination=ctx.ftp.destination, judge_digest=None, seconds=0.1
     )
     ctx.ledger.release(batch.token)
     return batch_id
@@ -85,7 +85,7 @@ def test_a_row_without_a_record_is_judged_again(
     ferry: FerryBench, kafka_server: Any, ctx: Context, ftp_server: Any
 ) -> None:
     kafka_server.produce_transaction(ctx.settings.kafka.topic, [b"aborted"], abort=True)
-    poll(lambda: world.look(ctx).watermarks[0].end == 8, "the abort to be stable")
+    poll(lambda: world.observe(ctx).view.watermarks[0].end == 8, "the abort to be stable")
     batch = judge_wrongly(ctx, [*right_rows(ctx), row(ctx, 6, b"aborted")])
     with pytest.raises(PredictionsIncomplete, match="holds no record"):
         steps.deliver(ctx, batch)

@@ -137,7 +137,7 @@ def test_a_long_read_that_goes_on_in_the_new_topic_is_thrown_away(
     """More than the client fetches ahead, so that the read really goes on in the other topic."""
     topic, size = topic_of(ferry), 500_000
     kafka_server.produce(topic, [bytes([at]) * size for at in range(50)])
-    world.look(ctx)
+    world.observe(ctx)
     batch = ctx.ledger.add_batch(
         ctx.pipeline, ranges=[OffsetRange(0, 0, OLD + 50)], sentence="long", config_digest="c" * 64
     )

@@ -123,8 +123,8 @@ MUTANTS = (
         f"{WORLD}::test_other_bytes_than_were_judged_are_not_delivered",
         (
             "pipeline/deliver/delivering.py",
-            "if len(record.value) == row.size_bytes and sha256_hex(record.value) == row.sha256:",
-            "if len(record.value) == row.size_bytes and len(sha256_hex(b'')) == len(row.sha256):",
+            "if size == row.size_bytes and sha256_hex(record.value) == row.sha256:",
+            "if size == row.size_bytes and len(sha256_hex(b'')) == len(row.sha256):",
         ),
     ),
     mutant(
@@ -214,12 +214,12 @@ MUTANTS = (
         (
             "pipeline/deliver/delivering.py",
             (
-                "    _intend(ctx, token, staged.staged, publisher)\n"
-                "    published = publisher.publish(staged.staged)\n"
+                "        self._intend(staged.staged, publisher)\n"
+                "        published = publisher.publish(staged.staged)\n"
             ),
             (
-                "    published = publisher.publish(staged.staged)\n"
-                "    _intend(ctx, token, staged.staged, publisher)\n"
+                "        published = publisher.publish(staged.staged)\n"
+                "        self._intend(staged.staged, publisher)\n"
             ),
         ),
     ),
@@ -237,7 +237,11 @@ MUTANTS = (
         "stray-rows",
         "a row that is no record is taken back",
         f"{WORLD}::test_a_row_that_is_no_record_is_taken_back",
-        ("pipeline/deliver/delivering.py", "    if stray:\n", "    if stray - judged.offsets:\n"),
+        (
+            "pipeline/deliver/delivering.py",
+            "if stray := recorded - met:",
+            "if stray := recorded - met - recorded:",
+        ),
     ),
     mutant(
         "missing-rows",
@@ -245,8 +249,8 @@ MUTANTS = (
         f"{WORLD}::test_a_record_without_a_row_is_judged_again",
         (
             "pipeline/deliver/delivering.py",
-            "        if record.offset not in judged.offsets:\n",
-            "        if record.offset not in judged.offsets | met:\n",
+            "            if record.offset not in recorded:\n",
+            "            if record.offset not in recorded | met:\n",
         ),
     ),
     mutant(

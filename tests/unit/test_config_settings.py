@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from frameferry.config import folder
 from frameferry.config.folder import (
     broken_names,
+    find_again,
     find_pipeline,
     load_all,
     pipeline_files,
@@ -393,6 +395,27 @@ def test_files_are_read_again_exactly_when_one_has_changed(tmp_path: Path) -> No
     assert load_all(tmp_path)[1]
     path.unlink()
     assert ({}, {}) == load_all(tmp_path)
+
+
+def test_who_asks_again_and_again_reads_a_file_only_after_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two looks at the folder and the own file, however many pipelines there are."""
+    for name in ("press-a", "press-b", "press-c"):
+        written(tmp_path, YAML.replace("press-a", name), f"{name}.yaml")
+    asked: list[Path] = []
+    stamp = folder._stamp
+    monkeypatch.setattr(folder, "_stamp", lambda path: (asked.append(path), stamp(path))[1])
+    first = find_again(tmp_path, "press-b")
+    asked.clear()
+    assert first is find_again(tmp_path, "press-b")
+    assert [tmp_path, tmp_path / "press-b.yaml"] == asked
+    changed = YAML.replace("press-a", "press-b") + "batch: {max_records: 7}\n"
+    written(tmp_path, changed, "press-b.yaml")
+    assert 7 == find_again(tmp_path, "press-b").batch.max_records
+    (tmp_path / "press-b.yaml").unlink()
+    with pytest.raises(ConfigError, match="no pipeline 'press-b'"):
+        find_again(tmp_path, "press-b")
 
 
 def test_a_broken_file_does_not_take_the_others_down(tmp_path: Path) -> None:

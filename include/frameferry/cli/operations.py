@@ -19,9 +19,10 @@ from frameferry.errors import ConfigError, FrameferryError, encodable
 from frameferry.operations.check import check_pipeline, spark_advice
 from frameferry.operations.replay import plan_replay
 from frameferry.operations.unblock import unblock as unblock_pipeline
+from frameferry.pipeline import family
 from frameferry.pipeline.context import Context, open_context
 from frameferry.pipeline.deliver.sweeping import sweep as sweep_parts
-from frameferry.pipeline.run import Carried, run_family, run_once, run_until_caught_up
+from frameferry.pipeline.run import Carried, run_once, run_until_caught_up
 from frameferry.pipeline.steps import publish, wait
 
 
@@ -124,7 +125,7 @@ def replay(
             who=person(),
         )
         for batch_id in plan.batch_ids:
-            run_family(ctx, batch_id)
+            family.carry(ctx, batch_id)
         if plan.batch_ids:
             publish(ctx)
     if as_json:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from frameferry.config.connections import ConnectionResolver, ftp_connection
 from frameferry.config.reading import read_mapping
@@ -119,10 +120,42 @@ def find_pipeline(folder: Path, name: str) -> PipelineSettings:
     Raises:
         ConfigError: No file has that name, or the one that should is broken.
     """
+    return _found(folder, name)[1]
+
+
+def find_again(folder: Path, name: str) -> PipelineSettings:
+    """
+    Read the file of a pipeline for whoever asks every few seconds: again only if it has changed.
+
+    Looks at the folder and at this one file. That another file was changed so that the two clash
+    now is found by `find_pipeline`, before anything is done.
+
+    Raises:
+        ConfigError: As `find_pipeline`.
+    """
+    kept = _KEPT.get((folder, name))
+    if kept is None or kept.stamps != (_stamp(folder), _stamp(kept.path)):
+        path, _ = _found(folder, name)
+        # Stamped before it is read: what changes meanwhile has another stamp the next time.
+        stamps = _stamp(folder), _stamp(path)
+        kept = _KEPT[folder, name] = _Kept(path, stamps, _found(folder, name)[1])
+    return kept.settings
+
+
+class _Kept(NamedTuple):
+    path: Path
+    stamps: tuple[Stamp, Stamp]
+    settings: PipelineSettings
+
+
+_KEPT: Final[dict[tuple[Path, str], _Kept]] = {}
+
+
+def _found(folder: Path, name: str) -> tuple[Path, PipelineSettings]:
     whole, broken = load_all(folder)
-    for settings in whole.values():
+    for path, settings in whole.items():
         if settings.pipeline == name:
-            return settings
+            return path, settings
     if error := broken_names(whole, broken).get(name):
         raise error
     known = ", ".join(sorted(s.pipeline for s in whole.values())) or "none"

@@ -121,6 +121,7 @@ class Ledger:
     end_judging = writes(company.end_judging)
     count_failure = writes(claims.count_failure)
     split_batch = writes(splits.split_batch)
+    leaves = reads(splits.leaves)
     record_predictions = takes_names(predictions.record_predictions)
     withdraw_predictions = writes(withdrawals.withdraw_predictions)
     judge_again = writes(withdrawals.judge_again)

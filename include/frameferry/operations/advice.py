@@ -85,7 +85,7 @@ def _alone(ctx: Context) -> list[str]:
     if not ctx.ledger.asks_alone():
         return []
     try:
-        connection = ctx.ftp()
+        connection = ctx.ftp
     except FrameferryError:
         return []
     if connection.pipelining != "auto" or not ctx.ledger.asks_alone(connection.digest):

@@ -17,7 +17,11 @@ def check_pipeline(ctx: Context) -> list[FrameferryError]:
     Kafka is asked for the topic; the FTP server is not logged in to, so that a check never
     counts as a log-in attempt.
     """
-    questions: list[Callable[[], object]] = [ctx.ftp, ctx.spark, lambda: _topic(ctx)]
+    questions: list[Callable[[], object]] = [
+        lambda: ctx.ftp,
+        lambda: ctx.spark,
+        lambda: _topic(ctx),
+    ]
     if ctx.settings.model != "none":
         model = ctx.settings.model
         questions.append(lambda: check_model(model))
@@ -33,7 +37,7 @@ def spark_advice(ctx: Context) -> list[str]:
     """
     if ctx.settings.model == "none":
         return []
-    return server_advice(ctx.spark(), max_records=ctx.settings.batch.max_records)
+    return server_advice(ctx.spark, max_records=ctx.settings.batch.max_records)
 
 
 def _topic(ctx: Context) -> None:

@@ -26,7 +26,7 @@ def confirm(ctx: Context, *, who: str, reason: str) -> dict[int, int]:
     if not reason.strip():
         msg = "a reason is needed: it is kept with your name"
         raise ConfigError(msg, remedy="Say it with --reason", pipeline=ctx.pipeline)
-    world.look(ctx)
+    world.observe(ctx)
     trouble = witness.objection(ctx)
     if trouble is None:
         msg = "the mirror is in its place, and has nothing against the ledger"

@@ -78,7 +78,7 @@ def clear(ctx: Context, ftp: FerryFTP, parts: Collection[str], lost: Collection[
         if tag is not None and any(epoch.startswith(tag.epoch) for epoch in lost)
     }
     intended = ctx.ledger.part_fates(
-        ctx.pipeline, set(theirs.values()), destination=ctx.ftp().destination, paths=[]
+        ctx.pipeline, set(theirs.values()), destination=ctx.ftp.destination, paths=[]
     ).open_parts
     # An intent that this ledger knows of is settled by its part: that one stays.
     kept = intended | {sidecar_part(path) for path in intended}

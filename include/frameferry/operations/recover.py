@@ -108,7 +108,7 @@ def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, wh
         LedgerConflict: Somebody works on the pipeline.
         KafkaUnavailable, FtpUnavailable, DeliveryRefused: The world cannot be looked at.
     """
-    view = world.look(ctx)
+    view = world.observe(ctx).view
     heard = witness.hear(ctx)
     known = world.state(ctx)
     said = witness.understand(known, heard)
@@ -265,7 +265,7 @@ def _written(
         recovered_to={partition: one.offset for partition, one in said.items()},
         taken_to=taken_to,
         looked_to=found.looked_to,
-        destination=ctx.ftp().destination,
+        destination=ctx.ftp.destination,
         seen=list(seen.values()),
         who=who,
         detail=recovery.sentence,

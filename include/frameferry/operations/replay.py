@@ -161,7 +161,7 @@ def _refuse_elsewhere(
     for batch_id in taken_up:
         if (place := misplaced(ctx, batch_id)) is not None:
             raise ConfigError(told_elsewhere(ctx, place), remedy=PUT_BACK, batch=batch_id)
-    here, base = ctx.ftp().destination, ctx.settings.deliver.base
+    here, base = ctx.ftp.destination, ctx.settings.deliver.base
     for piece in pieces if mode == "redeliver" else ():
         place = ctx.ledger.standing_elsewhere(ctx.pipeline, piece, destination=here, base=base)
         if place is not None:

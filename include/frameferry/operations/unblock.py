@@ -35,7 +35,7 @@ def unblock(ctx: Context, *, who: str, judge_again: bool = False) -> bool:
 
 
 def _take_back(ctx: Context, batch_id: int, who: str) -> None:
-    destination = ctx.ftp().destination
+    destination = ctx.ftp.destination
     batch = ctx.ledger.claim(batch_id, owner=ctx.owner, lease_seconds=LEASE_SECONDS)
     ctx.ledger.judge_again(
         batch.token,

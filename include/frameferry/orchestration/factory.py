@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, TriggerRule, get_parsing_context, task, task_group
-from airflow.sdk.exceptions import AirflowSkipException
 
 from frameferry.config.folder import broken_names, load_all
 from frameferry.config.home import pipelines_folder
@@ -16,7 +15,7 @@ from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError
 from frameferry.orchestration.tasks import call_step, label_map_index
 from frameferry.orchestration.wait import WaitForBacklog
-from frameferry.pipeline import steps
+from frameferry.pipeline import family, steps
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TAG = "frameferry"
@@ -114,25 +113,23 @@ def plan(pipeline: str) -> list[int]:
 
 @task(pool=SPARK_POOL, map_index_template="{{ label }}", max_active_tis_per_dagrun=_IN_TURN)
 def infer(pipeline: str, batch_id: int) -> None:
-    """Judge the batch once; one that ends in a split has nothing to deliver."""
+    """Judge the batch once, or the pieces that it ends in favour of."""
     label_map_index(f"batch {batch_id}")
-    if call_step(pipeline, lambda ctx: steps.infer(ctx, batch_id)) == "split":
-        msg = f"batch {batch_id} was split: the next run carries its pieces"
-        raise AirflowSkipException(msg)
+    call_step(pipeline, lambda ctx: family.infer(ctx, batch_id))
 
 
 @task(map_index_template="{{ label }}", max_active_tis_per_dagrun=_IN_TURN)
 def deliver(pipeline: str, batch_id: int) -> None:
     """Publish its images and count them."""
     label_map_index(f"batch {batch_id}")
-    call_step(pipeline, lambda ctx: steps.deliver(ctx, batch_id))
+    call_step(pipeline, lambda ctx: family.deliver(ctx, batch_id))
 
 
-@task(map_index_template="{{ label }}", trigger_rule=TriggerRule.NONE_FAILED)
+@task(map_index_template="{{ label }}")
 def commit(pipeline: str, batch_id: int) -> None:
     """Move the committed offsets."""
     label_map_index(f"batch {batch_id}")
-    call_step(pipeline, lambda ctx: steps.commit(ctx, batch_id))
+    call_step(pipeline, lambda ctx: family.commit(ctx, batch_id))
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)

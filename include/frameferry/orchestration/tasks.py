@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from airflow.sdk import get_current_context
@@ -13,6 +14,7 @@ from frameferry.config.connections import FtpConnection
 from frameferry.config.folder import find_pipeline
 from frameferry.config.home import pipelines_folder
 from frameferry.config.memory import bound_arenas
+from frameferry.config.settings import PipelineSettings
 from frameferry.errors import FrameferryError, TransientError
 from frameferry.ftp.client import FerryFTP
 from frameferry.orchestration.connections import resolve_through_airflow
@@ -33,9 +35,18 @@ def airflow_errors() -> Iterator[None]:
         raise AirflowFailException(str(error)) from error
 
 
-def call_step(pipeline: str, step: Callable[[Context], ResultT]) -> ResultT:
+def call_step(
+    pipeline: str,
+    step: Callable[[Context], ResultT],
+    find: Callable[[Path, str], PipelineSettings] = find_pipeline,
+) -> ResultT:
     """
     Run one step of a pipeline with Airflow's connections.
+
+    Args:
+        pipeline: Its name.
+        step: What to do.
+        find: Finds the pipeline's settings in the folder of files.
 
     Raises:
         AirflowException: A transient error: Airflow tries again.
@@ -43,7 +54,7 @@ def call_step(pipeline: str, step: Callable[[Context], ResultT]) -> ResultT:
     """
     bound_arenas()
     with airflow_errors():
-        settings = find_pipeline(pipelines_folder(), pipeline)
+        settings = find(pipelines_folder(), pipeline)
         with open_context(settings, resolve_through_airflow, _open_through_hook) as ctx:
             return step(ctx)
 

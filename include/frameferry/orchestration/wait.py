@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from frameferry.config.folder import find_again
 from frameferry.domain.state import Readiness
 from frameferry.orchestration.tasks import call_step
 from frameferry.pipeline import context, steps
@@ -131,6 +132,6 @@ def _readiness(
     A task that failed at once would end its run, and the next one would begin at once.
     """
     try:
-        return call_step(pipeline, wait)
+        return call_step(pipeline, wait, find_again)
     except AirflowFailException as error:
         raise AirflowException(str(error)) from error

@@ -7,7 +7,9 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
 
 from frameferry.config.connections import (
     ConnectionResolver,
@@ -40,6 +42,9 @@ class Context:
 
     `open_ftp`, `open_cluster`, `open_reader`, `judge` and `control` are all the ways out of this
     process besides the ledger: Airflow's hooks come in here, and tests that break them on purpose.
+
+    A connection is resolved when it is first needed, and then stays as it is: whoever outlives a
+    step goes on with the context `anew`.
     """
 
     settings: PipelineSettings
@@ -68,22 +73,29 @@ class Context:
         """Name this process as the holder of leases."""
         return _OWNER
 
+    @cached_property
     def kafka(self) -> KafkaConnection:
-        """Resolve the Kafka connection."""
+        """The Kafka connection, resolved once."""
         return kafka_connection(self.resolve(self.settings.kafka.connection))
 
+    @cached_property
     def ftp(self) -> FtpConnection:
-        """Resolve the FTP connection."""
+        """The FTP connection, resolved once."""
         return ftp_connection(self.resolve(self.settings.deliver.connection))
 
+    @cached_property
     def spark(self) -> SparkConnection:
-        """Resolve the Spark connection."""
+        """The Spark connection, resolved once."""
         return spark_connection(self.resolve(self.settings.spark.connection))
+
+    def anew(self) -> Self:
+        """Make one like it that resolves its connections anew: one of them may have changed."""
+        return replace(self)
 
     @contextmanager
     def cluster(self) -> Iterator[Cluster]:
         """Open the Kafka cluster for a few questions."""
-        opened = self.open_cluster(self.kafka(), timeout_seconds=self.kafka_timeout_seconds)
+        opened = self.open_cluster(self.kafka, timeout_seconds=self.kafka_timeout_seconds)
         with closing(opened) as cluster:
             yield cluster
 
@@ -91,7 +103,7 @@ class Context:
         """Read one range of the pipeline's topic, to its end by position; a quota may take long."""
         kafka = self.settings.kafka
         return self.open_reader(
-            self.kafka(),
+            self.kafka,
             kafka.topic,
             wanted,
             filename_header=kafka.filename_header,

@@ -67,21 +67,6 @@ def run_batch(ctx: Context, batch_id: int, *, on_batch: OnBatch | None = None) -
         _deliver(ctx, batch_id, on_batch)
 
 
-def run_family(ctx: Context, batch_id: int) -> None:
-    """Carry one batch, and where it is split all its pieces, to their commits."""
-    todo = [batch_id]
-    while todo:
-        for leaf in todo:
-            run_batch(ctx, leaf)
-        known = ctx.ledger.pipeline_state(ctx.pipeline)
-        leaves = known.open_batches if known else ()
-        todo = [
-            leaf.id
-            for leaf in leaves
-            if leaf.is_piece and leaf.root_id == batch_id and not leaf.held_by_gap
-        ]
-
-
 def run_until_caught_up(
     ctx: Context, *, stalled_seconds: float = 60.0, on_batch: OnBatch | None = None
 ) -> Carried:

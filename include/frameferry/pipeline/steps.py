@@ -9,8 +9,10 @@ what is written there is fenced by the batch's newest attempt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
 
@@ -44,6 +46,20 @@ What one run takes on. Airflow refuses to expand a task over more than 1,024 ite
 """
 
 log = structlog.get_logger()
+P = ParamSpec("P")
+ResultT = TypeVar("ResultT")
+
+
+def _step(
+    work: Callable[Concatenate[Context, P], ResultT],
+) -> Callable[Concatenate[Context, P], ResultT]:
+    """Let a step resolve each connection once, and anew: it may have changed since the last."""
+
+    @wraps(work)
+    def step(ctx: Context, /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        return work(ctx.anew(), *args, **kwargs)
+
+    return step
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,7 @@ class Planned:
     sentences: tuple[str, ...]
 
 
+@_step
 def wait(ctx: Context) -> Readiness:
     """
     Say whether there is work plannable now, by the same rules that plan follows.
@@ -65,19 +82,19 @@ def wait(ctx: Context) -> Readiness:
     Backlog that a block, a back-off, a lease or a gap holds is none. While there is none, the
     mirror is renewed now and then, which Kafka forgets else.
     """
-    world.free_if_credential_changed(ctx)
     try:
-        view = world.look_or_block(ctx)
+        seen = world.observe_or_block(ctx, world.known_and_free(ctx))
     except (TopicChanged, TopicCompacted) as changed:
         return Readiness(now=False, reason=str(changed), retry_in_seconds=None)
-    found = readiness(world.state(ctx), view.watermarks, max_open=ctx.settings.batch.max_open)
+    found = readiness(seen.known, seen.view.watermarks, max_open=ctx.settings.batch.max_open)
     # Asked last, and only where a run would begin: it is refused, and would begin again for ever.
-    trouble = witness.objection(ctx) if found.now else look_after(ctx)
+    trouble = witness.objection(ctx, seen.known) if found.now else look_after(ctx)
     if trouble is not None:
         return Readiness(now=False, reason=str(trouble), retry_in_seconds=None)
     return found
 
 
+@_step
 def plan(ctx: Context) -> Planned:
     """
     Cut new offset ranges while fewer than `max_open` batches are open; return the open leaves.
@@ -92,15 +109,14 @@ def plan(ctx: Context) -> Planned:
         WitnessMissing: The mirror is gone; a person confirms the ledger, or recovers it.
         PlanStale: Another planner was faster; its batches are found at the next try.
     """
-    world.refuse_if_blocked(ctx)
-    view = world.look_or_block(ctx)
-    heard = witness.hear(ctx)
+    seen = world.observe_or_block(ctx, world.refuse_if_blocked(ctx))
+    heard = witness.hear(ctx, seen.known)
     state = world.state(ctx)
     witness.refuse_older(state, heard)
     witness.put_in_place(ctx, state, heard)
-    state = _gaps_recorded(ctx, state, view)
+    state = _gaps_recorded(ctx, state, seen.view)
     sentences = []
-    while proposal := _proposal(ctx, state, view):
+    while proposal := _proposal(ctx, state, seen.view):
         batch_id = ctx.ledger.add_batch(
             ctx.pipeline,
             ranges=proposal.ranges,
@@ -146,6 +162,7 @@ def _proposal(ctx: Context, state: PipelineState, view: TopicView) -> Proposal |
     )
 
 
+@_step
 def infer(ctx: Context, batch_id: int) -> Outcome:
     """
     Judge a batch once: all its rows, each with its frozen remote path, in one transaction.
@@ -170,7 +187,7 @@ def infer(ctx: Context, batch_id: int) -> Outcome:
     world.refuse_if_blocked(ctx)
     with held(ctx, batch_id) as batch:
         # What is missing for the rows' destination is missed before a whole batch is judged.
-        ctx.ftp()
+        _ = ctx.ftp
         if batch.inferred_at is None or _moves(ctx, batch):
             return judge_batch(ctx, batch)
         return "judged"
@@ -194,6 +211,7 @@ def _moves(ctx: Context, judged: Batch) -> bool:
     return _must_move(ctx, judged) and ctx.ledger.withdraw_untouched(judged.token)
 
 
+@_step
 def deliver(ctx: Context, batch_id: int) -> None:
     """
     Read the batch's ranges again, to their end by position, and publish every image that is due.
@@ -226,6 +244,7 @@ def deliver(ctx: Context, batch_id: int) -> None:
                 raise
 
 
+@_step
 def commit(ctx: Context, batch_id: int) -> dict[int, int]:
     """
     Move the committed offsets along the contiguous chain of finished ranges.
@@ -250,6 +269,7 @@ def commit(ctx: Context, batch_id: int) -> dict[int, int]:
     return committed
 
 
+@_step
 def publish(ctx: Context) -> dict[int, int]:
     """
     Mirror the committed offsets to the consumer group: a mirror and a witness, not the truth.
@@ -258,9 +278,11 @@ def publish(ctx: Context) -> dict[int, int]:
         LedgerOutdated: The mirror knows more than the ledger: it must not forget it.
         WitnessMissing: The mirror is gone; a person confirms the ledger, or recovers it.
     """
-    return witness.testify(ctx) if ctx.ledger.committed_offsets(ctx.pipeline) else {}
+    known = ctx.ledger.pipeline_state(ctx.pipeline)
+    return witness.testify(ctx, known) if known else {}
 
 
+@_step
 def verdict(ctx: Context, batch_ids: Sequence[int]) -> None:
     """
     Fail where a batch of this run is not finished, whatever its tasks' colours say.

@@ -72,6 +72,16 @@ def split_batch(
     return tuple(add_piece(connection, known, row, piece, why) for piece in pieces if piece)
 
 
+def leaves(connection: Connection, batch_id: int) -> tuple[int, ...]:
+    """List what carries a batch's ranges by now, oldest first: itself, or the pieces of pieces."""
+    columns = (batch.c.id, batch.c.split_at)
+    family = select(*columns).where(batch.c.id == batch_id).cte(recursive=True)
+    pieces = select(*columns).join(family, batch.c.parent_id == family.c.id)
+    family = family.union_all(pieces)
+    query = select(family.c.id).where(family.c.split_at.is_(None)).order_by(family.c.id)
+    return tuple(connection.scalars(query))
+
+
 def add_piece(
     connection: Connection,
     known: Known,

@@ -6,14 +6,14 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 import structlog
 
 from frameferry.delivery.parts import has_sidecar
 from frameferry.delivery.publisher import Publisher, Staged
-from frameferry.domain.batch import Batch, Token
+from frameferry.domain.batch import Batch
 from frameferry.domain.census import CensusTaker
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import (
@@ -57,13 +57,12 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
         DeliveryRefused: The server refuses the job; the pipeline is blocked.
     """
     started = time.monotonic()
-    generation = world.state(ctx).generation
     with ExitStack() as stack:
-        publisher = LazyPublisher(ctx, batch, stack)
-        _settle(ctx, batch.token, publisher)
-        census = _delivered(ctx, batch, generation, publisher)
-        publisher.sweep()
-    world.refuse_exchanged(ctx, generation)
+        delivery = _Delivery(ctx, batch, LazyPublisher(ctx, batch, stack))
+        delivery.settle()
+        census = delivery.carry()
+        delivery.publisher.sweep()
+    world.refuse_exchanged(ctx, delivery.generation)
     ctx.ledger.record_census(batch.token, census, seconds=time.monotonic() - started)
     log.info(
         "batch.delivered",
@@ -74,44 +73,195 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
     )
 
 
-def _delivered(
-    ctx: Context, batch: Batch, generation: int, publisher: LazyPublisher
-) -> list[Census]:
+@dataclass(slots=True)
+class _Delivery:
     """
-    Deliver what Kafka still holds of the ranges; again where that gets less meanwhile.
+    One attempt's delivery of one batch: what is due, and the way to the server.
 
-    Nothing is concluded from what does not fit the judged rows before it is sure that it is of the
-    same log as they.
+    `due` are the rows that need an answer yet, `recorded` every row's offset by partition: what
+    the judge said exists. `generation` is the ledger's, from before Kafka was found to hold it.
     """
-    held = losing.give_up_lost(ctx, batch)
-    while True:
+
+    ctx: Context
+    batch: Batch
+    publisher: LazyPublisher
+    due: dict[tuple[int, int], Consignment] = field(default_factory=dict)
+    recorded: dict[int, list[int]] = field(default_factory=dict)
+    generation: int = 0
+
+    def settle(self) -> None:
+        """Find out by its part what became of each open intent."""
+        intents = self._open_intents()
+        if not intents:
+            return
+        settled = self.publisher.open().settle(intents)
+        ledger, token = self.ctx.ledger, self.batch.token
+        ledger.record_receipts(token, settled.receipts)
+        refused = [refusal.record_id for refusal in settled.refused]
+        ledger.withdraw_intents(token, [*settled.resend, *refused])
+        self._refuse(settled.refused)
+        self.publisher.open().discard_parts(settled.leftovers)
+        log.info(
+            "intents.settled",
+            pipeline=self.ctx.pipeline,
+            batch=self.batch.id,
+            receipts=len(settled.receipts),
+            resend=len(settled.resend),
+            refused=len(refused),
+        )
+
+    def carry(self) -> list[Census]:
+        """
+        Deliver what Kafka still holds of the ranges; again where that gets less meanwhile.
+
+        Nothing is concluded from what does not fit the judged rows before it is sure that it is of
+        the same log as they.
+        """
+        seen = world.observe(self.ctx)
+        self.generation = seen.generation
+        left = losing.give_up_lost(self.ctx, self.batch, seen)
+        while True:
+            try:
+                return self._read_all(left)
+            except (OffsetsLost, KafkaUnavailable):
+                before = left
+                left = losing.give_up_lost(self.ctx, self.batch, world.observe(self.ctx))
+                if left == before:
+                    raise
+
+    def _read_all(self, left: Sequence[OffsetRange]) -> list[Census]:
+        rows = self.ctx.ledger.consignments(self.batch.token)
+        self.due = {(row.partition, row.offset): row for row in rows}
+        self.recorded = self.ctx.ledger.recorded_offsets(self.batch.token)
+        census = []
+        for wanted in self.batch.ranges:
+            part = next((part for part in left if part.overlaps(wanted)), None)
+            if part is None:
+                census.append(_nothing_held(wanted))
+            else:
+                census.append(_of_whole(self._deliver_range(part), wanted))
+        return census
+
+    def _deliver_range(self, wanted: OffsetRange) -> Census:
+        reader = self.ctx.reader(wanted)
+        recorded = {at for at in self.recorded.get(wanted.partition, []) if at in wanted}
+        met: set[int] = set()
+        due = [
+            row.record_id
+            for row in self.due.values()
+            if row.partition == wanted.partition and row.offset in wanted
+        ]
+        items = self._with_sidecars(self._checked(reader, recorded, met), due)
+        for group in groups(items, len(due)):
+            self._publish(group, self.publisher.open())
+        # Where nothing is due, the range is read to its end all the same.
+        deque(items, maxlen=0)
+        if stray := recorded - met:
+            what = "the judge returned a row for an offset that holds no record"
+            self._send_back(wanted.partition, min(stray), what)
+        return reader.census()
+
+    def _checked(self, reader: RangeReader, recorded: set[int], met: set[int]) -> Iterator[Item]:
+        """Yield what is due, having compared every record met with what was judged."""
+        for record in reader:
+            met.add(record.offset)
+            if record.offset not in recorded:
+                what = "the judge returned no row for this record"
+                self._send_back(record.partition, record.offset, what)
+            row = self.due.get((record.partition, record.offset))
+            if row is not None:
+                self._refuse_changed(record, row)
+                yield row, record.value
+
+    def _send_back(self, partition: int, offset: int, what: str) -> NoReturn:
+        world.refuse_exchanged(self.ctx, self.generation)
+        self.ctx.ledger.withdraw_predictions(
+            self.batch.token,
+            partition=partition,
+            offset=offset,
+            error=f"{what}: {partition}:{offset}",
+            is_proof=was_judged_alone(self.ctx, self.batch),
+        )
+        raise PredictionsIncomplete(
+            what,
+            remedy="The next run's infer judges the batch again",
+            pipeline=self.ctx.pipeline,
+            batch=self.batch.id,
+            partition=partition,
+            offset=offset,
+        )
+
+    def _refuse_changed(self, record: ImageRecord, row: Consignment) -> None:
+        size = len(record.value)
+        if size == row.size_bytes and sha256_hex(record.value) == row.sha256:
+            return
+        world.refuse_exchanged(self.ctx, self.generation)
+        msg = f"Kafka holds other bytes ({size} of them) than were judged ({row.size_bytes})"
+        raise RecordChanged(
+            msg,
+            remedy="Was its log truncated? Nothing of this record was delivered. To go on with "
+            f"what Kafka holds now, run: frameferry topic accept {self.ctx.pipeline} --reason …",
+            pipeline=self.ctx.pipeline,
+            partition=record.partition,
+            offset=record.offset,
+        )
+
+    def _publish(self, group: Group, publisher: Publisher) -> None:
+        ledger, token = self.ctx.ledger, self.batch.token
+        staged = publisher.stage(group)
+        if staged.refused:
+            self._refuse(staged.refused)
+        self._intend(staged.staged, publisher)
+        published = publisher.publish(staged.staged)
+        if published.refused:
+            refused = {refusal.record_id for refusal in published.refused}
+            ledger.withdraw_intents(token, sorted(refused))
+            self._refuse(published.refused)
+            publisher.discard([part for part in staged.staged if part.record_id in refused])
+        ledger.record_receipts(token, published.receipts)
+
+    def _intend(self, parts: Sequence[Staged], publisher: Publisher) -> None:
+        """
+        Write down which parts may be renamed.
+
+        A fenced attempt's parts are deleted; after any other trouble nobody knows whether the
+        intents stand, and a part under an open intent must stay for settling.
+        """
+        intended = [(part.record_id, part.part_path) for part in parts]
         try:
-            return _read_all(ctx, batch, generation, publisher, held)
-        except (OffsetsLost, KafkaUnavailable):
-            before, held = held, losing.give_up_lost(ctx, batch)
-            if held == before:
-                raise
+            self.ctx.ledger.record_intents(self.batch.token, intended)
+        except Fenced:
+            publisher.discard(parts)
+            raise
 
+    def _refuse(self, refusals: Sequence[Refusal]) -> None:
+        limit = self.ctx.settings.batch.max_quarantine
+        self.ctx.ledger.record_refusals(self.batch.token, refusals, max_quarantine=limit)
 
-def _read_all(
-    ctx: Context,
-    batch: Batch,
-    generation: int,
-    publisher: LazyPublisher,
-    held: Sequence[OffsetRange],
-) -> list[Census]:
-    due = {(row.partition, row.offset): row for row in ctx.ledger.consignments(batch.token)}
-    recorded = ctx.ledger.recorded_offsets(batch.token)
-    census = []
-    for wanted in batch.ranges:
-        judged = _Judged(due, set(recorded.get(wanted.partition, [])), generation)
-        left = next((part for part in held if part.overlaps(wanted)), None)
-        if left is None:
-            census.append(_nothing_held(wanted))
-        else:
-            met = _deliver_range(ctx, batch.token, left, judged, publisher)
-            census.append(_of_whole(met, wanted))
-    return census
+    def _with_sidecars(self, items: Iterator[Item], due: Sequence[int]) -> Iterator[Item]:
+        """Give each item its sidecar, if the pipeline has some; *due* are the records in order."""
+        if self.ctx.settings.deliver.sidecar == "none":
+            yield from items
+            return
+        contents: dict[int, bytes] = {}
+        for row, value in items:
+            if row.record_id not in contents:
+                start = due.index(row.record_id)
+                contents = self._sidecars(due[start : start + GROUP_RECORDS])
+            yield replace(row, sidecar=contents[row.record_id]), value
+
+    def _sidecars(self, record_ids: Sequence[int]) -> dict[int, bytes]:
+        """Write the sidecars of records from what the ledger holds of them."""
+        said = self.ctx.ledger.stored_predictions(self.batch.token, record_ids)
+        topic = self.ctx.settings.kafka.topic
+        return {at: sidecar_json(self.ctx.pipeline, topic, stored) for at, stored in said.items()}
+
+    def _open_intents(self) -> list[Intent]:
+        """List the open intents; a part that goes with a sidecar's says so, whatever is set now."""
+        intents = self.ctx.ledger.open_intents(self.batch.token)
+        paired = [intent.record_id for intent in intents if has_sidecar(intent.part_path)]
+        contents = self._sidecars(paired) if paired else {}
+        return [replace(intent, sidecar=contents.get(intent.record_id)) for intent in intents]
 
 
 def _nothing_held(wanted: OffsetRange) -> Census:
@@ -129,179 +279,3 @@ def _of_whole(met: Census, wanted: OffsetRange) -> Census:
         held_to=None if met.end == wanted.end else met.end,
         seen_to=met.seen_to if met.seen_to < met.end else max(met.seen_to, wanted.end),
     )
-
-
-class _Judged(NamedTuple):
-    """What the judge said exists: the rows still due, every row's offset, and the generation."""
-
-    due: dict[tuple[int, int], Consignment]
-    offsets: set[int]
-    generation: int
-
-
-def _deliver_range(
-    ctx: Context,
-    token: Token,
-    wanted: OffsetRange,
-    judged: _Judged,
-    publisher: LazyPublisher,
-) -> Census:
-    reader = ctx.reader(wanted)
-    met: set[int] = set()
-    checked = _checked(ctx, token, reader, judged, met)
-    due = [
-        row.record_id
-        for row in judged.due.values()
-        if row.partition == wanted.partition and row.offset in wanted
-    ]
-    items = _with_sidecars(ctx, token, checked, due)
-    for group in groups(items, len(due)):
-        _publish_group(ctx, token, group, publisher.open())
-    # Where nothing is due, the range is read to its end all the same.
-    deque(items, maxlen=0)
-    stray = {offset for offset in judged.offsets if offset in wanted} - met
-    if stray:
-        world.refuse_exchanged(ctx, judged.generation)
-        what = "the judge returned a row for an offset that holds no record"
-        _send_back(ctx, token, wanted.partition, min(stray), what)
-    return reader.census()
-
-
-def _checked(
-    ctx: Context,
-    token: Token,
-    reader: RangeReader,
-    judged: _Judged,
-    met: set[int],
-) -> Iterator[Item]:
-    """Yield what is due, having compared every record met with what was judged."""
-    for record in reader:
-        met.add(record.offset)
-        if record.offset not in judged.offsets:
-            world.refuse_exchanged(ctx, judged.generation)
-            what = "the judge returned no row for this record"
-            _send_back(ctx, token, record.partition, record.offset, what)
-        row = judged.due.get((record.partition, record.offset))
-        if row is not None:
-            _refuse_changed(ctx, record, row, judged.generation)
-            yield row, record.value
-
-
-def _send_back(ctx: Context, token: Token, partition: int, offset: int, what: str) -> None:
-    ctx.ledger.withdraw_predictions(
-        token,
-        partition=partition,
-        offset=offset,
-        error=f"{what}: {partition}:{offset}",
-        is_proof=was_judged_alone(ctx, ctx.ledger.batch(token.batch_id)),
-    )
-    raise PredictionsIncomplete(
-        what,
-        remedy="The next run's infer judges the batch again",
-        pipeline=ctx.pipeline,
-        batch=token.batch_id,
-        partition=partition,
-        offset=offset,
-    )
-
-
-def _refuse_changed(ctx: Context, record: ImageRecord, row: Consignment, generation: int) -> None:
-    if len(record.value) == row.size_bytes and sha256_hex(record.value) == row.sha256:
-        return
-    world.refuse_exchanged(ctx, generation)
-    msg = (
-        f"Kafka holds other bytes ({len(record.value)} of them) than were judged ({row.size_bytes})"
-    )
-    raise RecordChanged(
-        msg,
-        remedy="Was its log truncated? Nothing of this record was delivered. To go on with what "
-        f"Kafka holds now, run: frameferry topic accept {ctx.pipeline} --reason …",
-        pipeline=ctx.pipeline,
-        partition=record.partition,
-        offset=record.offset,
-    )
-
-
-def _publish_group(ctx: Context, token: Token, group: Group, publisher: Publisher) -> None:
-    staged = publisher.stage(group)
-    if staged.refused:
-        _refuse(ctx, token, staged.refused)
-    _intend(ctx, token, staged.staged, publisher)
-    published = publisher.publish(staged.staged)
-    if published.refused:
-        refused = {refusal.record_id for refusal in published.refused}
-        ctx.ledger.withdraw_intents(token, sorted(refused))
-        _refuse(ctx, token, published.refused)
-        publisher.discard([part for part in staged.staged if part.record_id in refused])
-    ctx.ledger.record_receipts(token, published.receipts)
-
-
-def _with_sidecars(
-    ctx: Context, token: Token, items: Iterator[Item], due: Sequence[int]
-) -> Iterator[Item]:
-    """Give each item its sidecar, if the pipeline has some; *due* are the records in order."""
-    if ctx.settings.deliver.sidecar == "none":
-        yield from items
-        return
-    contents: dict[int, bytes] = {}
-    for row, value in items:
-        if row.record_id not in contents:
-            start = due.index(row.record_id)
-            contents = _sidecars(ctx, token, due[start : start + GROUP_RECORDS])
-        yield replace(row, sidecar=contents[row.record_id]), value
-
-
-def _sidecars(ctx: Context, token: Token, record_ids: Sequence[int]) -> dict[int, bytes]:
-    """Write the sidecars of records from what the ledger holds of them."""
-    topic = ctx.settings.kafka.topic
-    return {
-        record_id: sidecar_json(ctx.pipeline, topic, stored)
-        for record_id, stored in ctx.ledger.stored_predictions(token, record_ids).items()
-    }
-
-
-def _refuse(ctx: Context, token: Token, refusals: Sequence[Refusal]) -> None:
-    limit = ctx.settings.batch.max_quarantine
-    ctx.ledger.record_refusals(token, refusals, max_quarantine=limit)
-
-
-def _intend(ctx: Context, token: Token, parts: Sequence[Staged], publisher: Publisher) -> None:
-    """
-    Write down which parts may be renamed.
-
-    A fenced attempt's parts are deleted; after any other trouble nobody knows whether the
-    intents stand, and a part under an open intent must stay for settling.
-    """
-    try:
-        ctx.ledger.record_intents(token, [(part.record_id, part.part_path) for part in parts])
-    except Fenced:
-        publisher.discard(parts)
-        raise
-
-
-def _settle(ctx: Context, token: Token, publisher: LazyPublisher) -> None:
-    intents = _intents(ctx, token)
-    if not intents:
-        return
-    settled = publisher.open().settle(intents)
-    ctx.ledger.record_receipts(token, settled.receipts)
-    refused = [refusal.record_id for refusal in settled.refused]
-    ctx.ledger.withdraw_intents(token, [*settled.resend, *refused])
-    _refuse(ctx, token, settled.refused)
-    publisher.open().discard_parts(settled.leftovers)
-    log.info(
-        "intents.settled",
-        pipeline=ctx.pipeline,
-        batch=token.batch_id,
-        receipts=len(settled.receipts),
-        resend=len(settled.resend),
-        refused=len(refused),
-    )
-
-
-def _intents(ctx: Context, token: Token) -> list[Intent]:
-    """List the open intents; a part that goes with a sidecar's says so, whatever is set now."""
-    intents = ctx.ledger.open_intents(token)
-    paired = [intent.record_id for intent in intents if has_sidecar(intent.part_path)]
-    contents = _sidecars(ctx, token, paired) if paired else {}
-    return [replace(intent, sidecar=contents.get(intent.record_id)) for intent in intents]

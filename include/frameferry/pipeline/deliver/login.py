@@ -67,7 +67,7 @@ def blocking(ctx: Context, digest: str) -> Iterator[None]:
 
 def misplaced(ctx: Context, batch_id: int) -> tuple[str, str] | None:
     """Find a row that is due elsewhere than the pipeline delivers to now: (destination, path)."""
-    here, base = ctx.ftp().destination, ctx.settings.deliver.base
+    here, base = ctx.ftp.destination, ctx.settings.deliver.base
     return ctx.ledger.misplaced(batch_id, destination=here, base=base)
 
 
@@ -76,7 +76,7 @@ def told_elsewhere(ctx: Context, place: tuple[str, str]) -> str:
     destination, path = place
     return (
         f"{path} on {destination} was judged for delivery there, but the pipeline now delivers to "
-        f"{ctx.settings.deliver.base} on {ctx.ftp().destination}"
+        f"{ctx.settings.deliver.base} on {ctx.ftp.destination}"
     )
 
 
@@ -112,7 +112,7 @@ def one_connection(ctx: Context) -> Iterator[FerryFTP]:
         FtpUnavailable: Nothing answers, or not now.
         PipelineBlocked, DeliveryRefused: The log-in is refused, or was before.
     """
-    connection = ctx.ftp()
+    connection = ctx.ftp
     with blocking(ctx, connection.digest):
         with one_login(ctx.ledger, connection.digest, owner=ctx.owner):
             ftp = ctx.open_ftp(connection)

@@ -50,7 +50,7 @@ class LazyPublisher:
 
 @contextmanager
 def _publisher(ctx: Context, batch: Batch) -> Iterator[Publisher]:
-    connection = ctx.ftp()
+    connection = ctx.ftp
 
     def open_connection() -> FerryFTP:
         return ctx.open_ftp(connection)

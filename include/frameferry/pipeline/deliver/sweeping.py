@@ -40,7 +40,7 @@ def sweep(ctx: Context, *, dry_run: bool) -> Swept:
         FtpUnavailable: Nothing answers, or it was cut off; what was deleted is deleted.
         DeliveryRefused, PipelineBlocked: The server refuses the log-in, or did before.
     """
-    folders = ctx.ledger.litter_folders(ctx.pipeline, destination=ctx.ftp().destination)
+    folders = ctx.ledger.litter_folders(ctx.pipeline, destination=ctx.ftp.destination)
     if not folders:
         return Swept(0, (), ())
     with one_connection(ctx) as ftp:
@@ -56,7 +56,7 @@ def sweep_after(ctx: Context, batch: Batch, publisher: Publisher) -> None:
     try:
         with publisher.lent() as ftp:
             folders = ctx.ledger.litter_folders(
-                ctx.pipeline, destination=ctx.ftp().destination, batch_id=batch.id
+                ctx.pipeline, destination=ctx.ftp.destination, batch_id=batch.id
             )
             swept = _sweep(ctx, ftp, folders, dry_run=False)
     except FrameferryError as error:
@@ -88,7 +88,7 @@ def _reasons_to_stay(ctx: Context, found: Sequence[FoundPart]) -> dict[str, str]
     fates = ctx.ledger.part_fates(
         ctx.pipeline,
         {part.tag.batch_id for part in found},
-        destination=ctx.ftp().destination,
+        destination=ctx.ftp.destination,
         paths=[part.path for part in found],
     )
     epoch = ctx.ledger.epoch()

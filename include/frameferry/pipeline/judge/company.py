@@ -33,7 +33,7 @@ def company(ctx: Context, batch: Batch, *, is_alone: bool) -> Iterator[Company]:
         SparkReserved: A suspect has the server for itself, or we wait to be alone, for too long.
     """
     found = Company()
-    if ctx.settings.model == "none" or not ctx.spark().is_connect:
+    if ctx.settings.model == "none" or not ctx.spark.is_connect:
         yield found
         return
     _begin(ctx, batch, is_alone=is_alone)
@@ -44,7 +44,7 @@ def company(ctx: Context, batch: Batch, *, is_alone: bool) -> Iterator[Company]:
 
 
 def _begin(ctx: Context, batch: Batch, *, is_alone: bool) -> None:
-    server = ctx.spark().url
+    server = ctx.spark.url
     deadline = time.monotonic() + ctx.company_patience_seconds
     while not ctx.ledger.begin_judging(
         batch.token, server=server, is_alone=is_alone, lease_seconds=LEASE_SECONDS

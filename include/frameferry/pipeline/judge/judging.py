@@ -70,7 +70,7 @@ def run_control(ctx: Context, batch: Batch) -> float:
         return 0.0
     job = ControlJob(_job(ctx, batch, model))
     started = time.monotonic()
-    ctx.control(job, ctx.spark(), deadline_seconds=ctx.settings.spark.startup_seconds)
+    ctx.control(job, ctx.spark, deadline_seconds=ctx.settings.spark.startup_seconds)
     seconds = time.monotonic() - started
     log.info("control.passed", pipeline=ctx.pipeline, batch=batch.id, seconds=round(seconds, 2))
     return min(ctx.settings.spark.startup_seconds, _WARM_SECONDS + _DEADLINE_FACTOR * seconds)
@@ -98,7 +98,7 @@ def _record(ctx: Context, batch: Batch, judged: Judged, seconds: float) -> None:
     ctx.ledger.record_predictions(
         batch.token,
         rows,
-        destination=ctx.ftp().destination,
+        destination=ctx.ftp.destination,
         judge_digest=judged.judge_digest or None,
         seconds=seconds,
         loading_seconds=judged.loading_seconds,
@@ -124,14 +124,14 @@ def _judged(ctx: Context, batch: Batch, startup_seconds: float) -> Judged:
         rows = tuple(_unjudged(ctx, batch, slowed, max_bytes=limit))
         return Judged(rows, "", throttled_seconds=slowed.seconds)
     deadline = startup_seconds + _DEADLINE_FACTOR * _pace(ctx) * batch.offsets
-    return ctx.judge(_job(ctx, batch, model), ctx.spark(), deadline_seconds=deadline)
+    return ctx.judge(_job(ctx, batch, model), ctx.spark, deadline_seconds=deadline)
 
 
 def _job(ctx: Context, batch: Batch, model: ModelSettings) -> JudgeJob:
     return JudgeJob(
         pipeline=ctx.pipeline,
         topic=ctx.settings.kafka.topic,
-        kafka=ctx.kafka(),
+        kafka=ctx.kafka,
         ranges=batch.ranges,
         filename_header=ctx.settings.kafka.filename_header,
         model=model,

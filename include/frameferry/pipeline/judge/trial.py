@@ -49,9 +49,10 @@ def judge_batch(ctx: Context, batch: Batch) -> Outcome:
     Raises:
         FrameferryError: It is the world's trouble, or the batch may be tried once more first.
     """
-    # Read first: only what was still there in this generation may be read in it.
-    generation = world.state(ctx).generation
-    if losing.cut_lost(ctx, batch):
+    seen = world.observe(ctx)
+    # Only what was still there in this generation may be read in it.
+    generation = seen.generation
+    if losing.cut_lost(ctx, batch, seen):
         return "split"
     while True:
         trial = _next(ctx, batch)

@@ -10,15 +10,20 @@ from frameferry.domain.batch import Batch
 from frameferry.domain.offsets import OffsetRange, Watermarks
 from frameferry.kafka.cluster import TopicView
 from frameferry.pipeline.context import Context
-from frameferry.pipeline.world import world
+from frameferry.pipeline.world.world import World, observe, refuse_other_topic
 from frameferry.planning.gaps import REPLACED, Gap, cut_at_end, cut_at_low
 
 log = structlog.get_logger()
 
 
-def cut_lost(ctx: Context, batch: Batch) -> bool:
+def cut_lost(ctx: Context, batch: Batch, seen: World | None = None) -> bool:
     """
     Split a batch without predictions where Kafka lost a part of it: gaps, and what goes on.
+
+    Args:
+        ctx: The pipeline.
+        batch: A claimed batch.
+        seen: The world as it was observed a moment ago; None: it is observed now.
 
     Returns:
         Whether anything was lost, and the batch so has ended.
@@ -26,7 +31,7 @@ def cut_lost(ctx: Context, batch: Batch) -> bool:
     Raises:
         KafkaUnavailable, TopicChanged: Nobody can say what is lost.
     """
-    lost, left = _lost_and_left(ctx, batch)
+    lost, left = _lost_and_left(ctx, batch, seen or observe(ctx))
     if not lost:
         return False
     words = ", ".join(map(str, lost))
@@ -37,7 +42,7 @@ def cut_lost(ctx: Context, batch: Batch) -> bool:
     return True
 
 
-def give_up_lost(ctx: Context, batch: Batch) -> Sequence[OffsetRange]:
+def give_up_lost(ctx: Context, batch: Batch, seen: World) -> Sequence[OffsetRange]:
     """
     End the rows of a judged batch whose bytes Kafka no longer holds, in gaps.
 
@@ -47,18 +52,21 @@ def give_up_lost(ctx: Context, batch: Batch) -> Sequence[OffsetRange]:
     Raises:
         KafkaUnavailable, TopicChanged: Nobody can say what is lost.
     """
-    lost, left = _lost_and_left(ctx, batch)
+    lost, left = _lost_and_left(ctx, batch, seen)
     if lost:
         images = ctx.ledger.record_losses(batch.token, _causes(lost))
         log.warning("batch.lost_images", pipeline=ctx.pipeline, batch=batch.id, images=images)
     return left
 
 
-def _lost_and_left(ctx: Context, batch: Batch) -> tuple[tuple[Gap, ...], tuple[OffsetRange, ...]]:
-    view = world.look(ctx)
-    ends = ctx.ledger.superseded_from(ctx.pipeline, batch.generation)
+def _lost_and_left(
+    ctx: Context, batch: Batch, seen: World
+) -> tuple[tuple[Gap, ...], tuple[OffsetRange, ...]]:
+    is_left_behind = batch.generation != seen.known.generation
+    ends = ctx.ledger.superseded_from(ctx.pipeline, batch.generation) if is_left_behind else {}
     replaced, still = cut_at_end(batch.ranges, ends, cause=REPLACED)
-    expired, left = cut_at_low(still, {**view.watermarks, **_of_others(ctx, view, still)})
+    marks = {**seen.view.watermarks, **_of_others(ctx, seen.view, still)}
+    expired, left = cut_at_low(still, marks)
     return (*replaced, *expired), left
 
 
@@ -71,7 +79,7 @@ def _of_others(
         return {}
     with ctx.cluster() as cluster:
         seen = cluster.look(ctx.settings.kafka.topic, others)
-    world.refuse_other_topic(ctx, seen)
+    refuse_other_topic(ctx, seen)
     return seen.watermarks
 
 

@@ -98,7 +98,7 @@ def _renewed(ctx: Context) -> tuple[LedgerConflict | None, float]:
     # A moment to come is another clock's.
     if all(0 <= age < every for age in ages):
         return None, every - max(ages)
-    witness.testify(ctx)
+    witness.testify(ctx, known)
     log.info("witness.renewed", pipeline=ctx.pipeline)
     return None, every
 

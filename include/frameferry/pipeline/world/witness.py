@@ -49,15 +49,19 @@ class Testimony:
     at: datetime | None = None
 
 
-def hear(ctx: Context) -> Heard:
+def hear(ctx: Context, known: PipelineState | None = None) -> Heard:
     """
     Read what the consumer group holds for the pipeline's topic.
+
+    Args:
+        ctx: The pipeline.
+        known: The ledger as it was read a moment ago; None: it is read now.
 
     Raises:
         KafkaUnavailable: No broker answered in time.
         LedgerConflict: The ledger does not know the pipeline.
     """
-    known = world.state(ctx)
+    known = known or world.state(ctx)
     with ctx.cluster() as cluster:
         said = cluster.mirrored(ctx.group, ctx.settings.kafka.topic, sorted(known.progress))
     return Heard(known, said)
@@ -74,17 +78,26 @@ def understand(known: PipelineState, heard: Heard) -> dict[int, Testimony]:
     return {partition: one for partition, one in read.items() if one is not None}
 
 
-def refuse_if_older(ctx: Context) -> None:
+def refuse_if_older(ctx: Context, known: PipelineState | None = None) -> PipelineState:
     """
     Let nothing run on a ledger that is older than the world, or may be.
+
+    Args:
+        ctx: The pipeline.
+        known: The ledger as it was read a moment ago; None: it is read now.
+
+    Returns:
+        The ledger as it was found to be no older.
 
     Raises:
         LedgerOutdated: Says by how much, and how to recover.
         WitnessMissing: Nobody can tell; a person confirms the ledger, or recovers it.
         KafkaUnavailable: No broker answered in time.
     """
-    heard = hear(ctx)
-    refuse_older(world.state(ctx), heard)
+    heard = hear(ctx, known)
+    now = world.state(ctx)
+    refuse_older(now, heard)
+    return now
 
 
 def refuse_older(known: PipelineState, heard: Heard) -> None:
@@ -102,9 +115,9 @@ def refuse_older(known: PipelineState, heard: Heard) -> None:
         raise trouble
 
 
-def objection(ctx: Context) -> LedgerConflict | None:
-    """Say why nothing may run on this ledger; None where it is as old as the world."""
-    heard = hear(ctx)
+def objection(ctx: Context, known: PipelineState | None = None) -> LedgerConflict | None:
+    """Say why nothing may run on this ledger; None if it is as old as the world."""
+    heard = hear(ctx, known)
     return trouble_of(world.state(ctx), heard)
 
 
@@ -150,9 +163,13 @@ def put_in_place(ctx: Context, known: PipelineState, heard: Heard) -> None:
         _write(ctx, known, new)
 
 
-def testify(ctx: Context) -> dict[int, int]:
+def testify(ctx: Context, known: PipelineState) -> dict[int, int]:
     """
     Mirror the committed offsets, with the epoch and the topic's id; never on an older ledger.
+
+    Args:
+        ctx: The pipeline.
+        known: The ledger as it was read a moment ago.
 
     Returns:
         The committed (next) offset of each partition.
@@ -163,23 +180,27 @@ def testify(ctx: Context) -> dict[int, int]:
         TopicChanged: It is gone with its topic.
     """
     try:
-        refuse_if_older(ctx)
+        newest = refuse_if_older(ctx, known)
     except WitnessMissing:
-        world.look(ctx)
+        world.observe(ctx)
         raise
-    return vouch(ctx)
+    return vouch(ctx, newest)
 
 
-def vouch(ctx: Context) -> dict[int, int]:
+def vouch(ctx: Context, known: PipelineState | None = None) -> dict[int, int]:
     """
     Mirror the committed offsets whatever the group holds: the ledger is known to be the newest.
 
     Where the next generation begins meanwhile, its words are the last ones written.
 
+    Args:
+        ctx: The pipeline.
+        known: The ledger as it was read a moment ago; None: it is read now.
+
     Raises:
         KafkaUnavailable: No answer in time.
     """
-    known = world.state(ctx)
+    known = known or world.state(ctx)
     while True:
         _write(ctx, known, known.progress)
         written, known = known, world.state(ctx)

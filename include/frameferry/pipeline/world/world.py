@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import structlog
 
 from frameferry.domain.state import PipelineState
@@ -20,11 +22,28 @@ from frameferry.pipeline.world.truncation import refuse_truncated
 log = structlog.get_logger()
 
 
-def look(ctx: Context) -> TopicView:
+@dataclass(frozen=True, slots=True)
+class World:
+    """
+    What Kafka shows of the topic, and what the ledger knows.
+
+    `generation` is the ledger's from before Kafka was asked: what is still there was in it.
+    """
+
+    view: TopicView
+    known: PipelineState
+    generation: int
+
+
+def observe(ctx: Context, known: PipelineState | None = None) -> World:
     """
     Ask Kafka for the topic, and make sure that the ledger knows every partition of ours.
 
     A partition first seen after the start begins at 0, so that a low watermark above 0 is a gap.
+
+    Args:
+        ctx: The pipeline.
+        known: The ledger as it was read a moment ago; None: it is read now.
 
     Raises:
         KafkaUnavailable: No broker answered in time.
@@ -33,17 +52,20 @@ def look(ctx: Context) -> TopicView:
         TopicCompacted: Records vanish from it unread.
     """
     wanted = ctx.settings.kafka.partitions
+    # The ledger first: what another process plans meanwhile must not look like a log's end.
+    known = known or ctx.ledger.pipeline_state(ctx.pipeline)
     with ctx.cluster() as cluster:
-        # The ledger first: what another process plans meanwhile must not look like a log's end.
-        known = ctx.ledger.pipeline_state(ctx.pipeline)
         view = cluster.look(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
         starts = _starts(ctx, cluster, view, known)
-    if starts or is_other_topic(known, view):
+    if known is None or starts or is_other_topic(known, view):
         _register(ctx, view, starts)
+        before, known = known, state(ctx)
+    else:
+        before = known
     # One that was accepted meanwhile is not compared with what the ledger knew of the other.
-    if known is not None and not is_other_topic(known, view):
-        refuse_truncated(ctx, known, view)
-    return view
+    if before is not None and not is_other_topic(before, view):
+        refuse_truncated(ctx, before, view)
+    return World(view, known, (before or known).generation)
 
 
 def refuse_other_topic(ctx: Context, view: TopicView) -> None:
@@ -82,7 +104,8 @@ def refuse_exchanged(ctx: Context, generation: int) -> None:
         LogExchanged: A person has accepted another log meanwhile; the next attempt goes by that.
         KafkaUnavailable, TopicMissing: Nobody can say; what was read does not count.
     """
-    look(ctx)
+    observe(ctx)
+    # Read once more: it may have been accepted while Kafka was asked.
     now = state(ctx).generation
     if now != generation:
         msg = (
@@ -93,15 +116,15 @@ def refuse_exchanged(ctx: Context, generation: int) -> None:
         raise LogExchanged(msg, remedy=remedy, pipeline=ctx.pipeline)
 
 
-def look_or_block(ctx: Context) -> TopicView:
+def observe_or_block(ctx: Context, known: PipelineState | None = None) -> World:
     """
-    Look before anything is planned; what a person must accept first blocks the pipeline.
+    Observe before anything is planned; what a person must accept first blocks the pipeline.
 
     Raises:
-        TopicChanged: As `look`; nothing runs until the person has.
+        TopicChanged: As `observe`; nothing runs until the person has.
     """
     try:
-        return look(ctx)
+        return observe(ctx, known)
     except TopicChanged as error:
         block(ctx, error)
         raise
@@ -147,28 +170,36 @@ def state(ctx: Context) -> PipelineState:
     return known
 
 
-def free_if_credential_changed(ctx: Context) -> None:
-    """Lift a block that names a connection whose credential is another by now."""
-    block = ctx.ledger.blocked(ctx.pipeline)
-    if block is None or block.digest is None or block.digest == ctx.ftp().digest:
-        return
-    ctx.ledger.free_of(ctx.pipeline, digest=block.digest, who="the connection's credential changed")
-    log.info(
-        "pipeline.unblocked", pipeline=ctx.pipeline, reason="the connection's credential changed"
-    )
+def known_and_free(ctx: Context) -> PipelineState | None:
+    """
+    Read the pipeline's state; None before its first plan.
+
+    A block that names a connection whose credential is another by now is lifted first.
+    """
+    known = ctx.ledger.pipeline_state(ctx.pipeline)
+    digest = known.blocked.digest if known and known.blocked else None
+    if digest is None or digest == ctx.ftp.digest:
+        return known
+    why = "the connection's credential changed"
+    ctx.ledger.free_of(ctx.pipeline, digest=digest, who=why)
+    log.info("pipeline.unblocked", pipeline=ctx.pipeline, reason=why)
+    return state(ctx)
 
 
-def refuse_if_blocked(ctx: Context) -> None:
+def refuse_if_blocked(ctx: Context) -> PipelineState | None:
     """
     Let nothing run that a person or a new credential has to free first.
+
+    Returns:
+        The pipeline's state; None before its first plan.
 
     Raises:
         PipelineBlocked: Says why, since when, and what frees it.
     """
-    free_if_credential_changed(ctx)
-    block = ctx.ledger.blocked(ctx.pipeline)
+    known = known_and_free(ctx)
+    block = known.blocked if known else None
     if block is None:
-        return
+        return known
     msg = f"blocked since {block.since:%Y-%m-%d %H:%M:%S} UTC: {block.reason}"
     raise PipelineBlocked(
         msg,
