@@ -145,8 +145,9 @@ def test_fields_by_which_a_program_decides_are_those_of_the_class() -> None:
     "change",
     [
         {"kind": "TopicTurned"},
-        {"kind": "Coordinates"},
-        {"kind": "encodable"},
+        {"kind": "TopicTurned", "fields": {}},
+        {"kind": "encodable", "fields": {}},
+        {"kind": "Where", "fields": {}},
         {"kind": None},
         {"what": 7},
         {"remedy": None},
