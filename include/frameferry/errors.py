@@ -45,37 +45,211 @@ FrameferryError
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import (
+    Any,
+    Final,
+    Literal,
+    Self,
+    TypedDict,
+    Unpack,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+Phase = Literal["connect", "login", "control", "data connection", "data", "transfer"]
+"""How far a talk with an FTP server has come."""
+_NO_FIELDS: Final = frozenset({"what", "remedy", "where", "return"})
+_LONGEST_WORDS: Final = 400
+
 
 def encodable(text: str) -> str:
     """Escape what no UTF-8 can carry, such as the odd bytes of a file's name."""
     return text.encode(errors="backslashreplace").decode()
 
 
+class Where(TypedDict, total=False):
+    """`Coordinates` as keywords, for whoever makes an error or completes it."""
+
+    pipeline: str | None
+    batch: int | None
+    topic: str | None
+    partition: int | None
+    offset: int | None
+    model: str | None
+    server: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coordinates:
+    """
+    What an error happened to, as far as it is known, in the order in which a message names it.
+
+    They are for people. What a program decides by is a field of the error's own class.
+    """
+
+    pipeline: str | None = None
+    batch: int | None = None
+    topic: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+    model: str | None = None
+    server: str | None = None
+
+    def known(self) -> Where:
+        """List those that are known, as keywords."""
+        return cast("Where", {k: v for k, v in asdict(self).items() if v is not None})
+
+    def completed(self, others: Coordinates) -> Coordinates:
+        """Take from *others* what is unknown here."""
+        together: Where = {**others.known(), **self.known()}
+        return Coordinates(**together)
+
+
+class Content(TypedDict):
+    """An error as it leaves its process, in what JSON can hold; `revived` reads it."""
+
+    kind: str
+    what: str
+    remedy: str
+    where: Where
+    fields: dict[str, str | int | bool | None]
+
+
 class FrameferryError(Exception):
     """
     Say what happened, to which pipeline, batch and offset, and what to do next.
 
+    A subclass may have fields of its own, by which a program decides. Each is a keyword of its
+    `__init__` and an attribute of the same name, and crosses into other processes with the rest.
+
     Args:
         what: One sentence, without a full stop where a remedy follows.
         remedy: What the reader should do next; empty where only waiting helps.
-        where: Coordinates that the message names: pipeline, batch, partition, offset.
+        where: The coordinates, which the message names.
     """
 
-    def __init__(self, what: str, *, remedy: str = "", **where: str | int | None) -> None:
-        self.what = what
-        self.remedy = remedy
-        self.where = {key: value for key, value in where.items() if value is not None}
+    def __init__(self, what: str, *, remedy: str = "", **where: Unpack[Where]) -> None:
+        self.what: Final = what
+        self._remedy = remedy
+        self._where = Coordinates(**where)
         super().__init__(what)
 
+    @property
+    def remedy(self) -> str:
+        """What the reader should do next; only `advise` changes it."""
+        return self._remedy
+
+    @property
+    def where(self) -> Coordinates:
+        """What it happened to; only `at` changes it."""
+        return self._where
+
+    def at(self, **where: Unpack[Where]) -> Self:
+        """Add coordinates that the raiser could not know; those already there stay."""
+        self._where = self._where.completed(Coordinates(**where))
+        return self
+
+    def advise(self, remedy: str) -> Self:
+        """Put a remedy in the place of the raiser's, who knew less."""
+        self._remedy = remedy
+        return self
+
+    def named(self) -> Mapping[str, object]:
+        """List what the message names before it says what happened."""
+        return {**self._where.known()}
+
+    def content(self) -> Content:
+        """Write the error down for another process. Cause and traceback stay behind."""
+        return {
+            "kind": type(self).__name__,
+            "what": self.what,
+            "remedy": self.remedy,
+            "where": self.where.known(),
+            "fields": {name: getattr(self, name) for name in own_fields(type(self))},
+        }
+
     def __str__(self) -> str:
-        place = ", ".join(f"{key} {value}" for key, value in self.where.items())
+        place = ", ".join(f"{key} {value}" for key, value in self.named().items())
         head = f"{place}: {self.what}" if place else self.what
         return encodable(f"{head}. {self.remedy}" if self.remedy else head)
 
-    def at(self, **where: str | int | None) -> FrameferryError:
-        """Add coordinates that the raiser could not know; those already there stay."""
-        self.where = {**{k: v for k, v in where.items() if v is not None}, **self.where}
-        return self
+    def __reduce__(self) -> tuple[Callable[[object], FrameferryError], tuple[Content]]:
+        """Pickle and copy an error by its content: there is one way into another process."""
+        return revived, (self.content(),)
+
+
+def own_fields(kind: type[FrameferryError]) -> dict[str, Any]:
+    """List the fields of a class by which a program decides, with their types."""
+    hints = get_type_hints(kind.__init__)
+    return {name: hint for name, hint in hints.items() if name not in _NO_FIELDS}
+
+
+def revived(content: object) -> FrameferryError:
+    """
+    Make the error that a content was written of.
+
+    Returns:
+        A ConfigError that says so if another version of Frameferry wrote what this one does not
+        know: nobody may decide by half of it.
+    """
+    match content:
+        case {
+            "kind": str(name),
+            "what": str(what),
+            "remedy": str(remedy),
+            "where": dict(where),
+            "fields": dict(fields),
+        } if (kind := _kind(name)) is not None and _are_ours(kind, where, fields):
+            return kind(what, remedy=remedy, **fields).at(**where)
+        case _:
+            return _foreign(content)
+
+
+def _kind(name: str) -> type[FrameferryError] | None:
+    found = globals().get(name)
+    return found if isinstance(found, type) and issubclass(found, FrameferryError) else None
+
+
+def _are_ours(
+    kind: type[FrameferryError], where: Mapping[str, object], fields: Mapping[str, object]
+) -> bool:
+    places, own = get_type_hints(Where), own_fields(kind)
+    if not where.keys() <= places.keys() or fields.keys() != own.keys():
+        return False
+    return _fit(where, places) and _fit(fields, own)
+
+
+def _fit(values: Mapping[str, object], hints: Mapping[str, Any]) -> bool:
+    return all(_fits(value, hints[name]) for name, value in values.items())
+
+
+def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401 - a type, a union of them, a Literal
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_args(hint):
+        return any(_fits(value, one) for one in get_args(hint))
+    return isinstance(value, hint)
+
+
+def _phase_of(phase: Phase | None) -> Mapping[str, object]:
+    return {} if phase is None else {"phase": phase}
+
+
+def _foreign(content: object) -> FrameferryError:
+    match content:
+        case {"kind": kind, "what": what}:
+            words = f"{kind}: {what}"
+        case _:
+            words = str(content)
+    return ConfigError(
+        "another process raised an error that this version of Frameferry does not know: "
+        f"{' '.join(words.split())[:_LONGEST_WORDS]}",
+        remedy="Install the same version everywhere, for Spark's workers too, and restart what ran",
+    )
 
 
 class TransientError(FrameferryError):
@@ -119,7 +293,16 @@ class SparkOutOfMemory(TransientError):
 
 
 class BatchTooBig(TransientError):
-    """A batch holds more bytes than it may: it is split."""
+    """
+    A batch holds more bytes than it may: it is split.
+
+    Its place is where the first record stands that is too much: the batch is cut before it.
+    """
+
+    def __init__(self, what: str, *, partition: int, offset: int, remedy: str = "") -> None:
+        super().__init__(what, remedy=remedy, partition=partition, offset=offset)
+        self.partition: Final = partition
+        self.offset: Final = offset
 
 
 class SparkReserved(TransientError):
@@ -131,7 +314,26 @@ class LedgerUnavailable(TransientError):
 
 
 class FtpUnavailable(TransientError):
-    """The FTP server dropped us, timed out, or refused for now (4yz)."""
+    """
+    The FTP server dropped us, timed out, or refused for now (4yz).
+
+    By its `phase` the pool tells whether to try again, and what is in the way.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        remedy: str = "",
+        phase: Phase | None = None,
+        **where: Unpack[Where],
+    ) -> None:
+        super().__init__(what, remedy=remedy, **where)
+        self.phase: Final = phase
+
+    def named(self) -> Mapping[str, object]:
+        """List what the message names: the phase as well."""
+        return {**super().named(), **_phase_of(self.phase)}
 
 
 class FtpCrowded(FtpUnavailable):
@@ -219,7 +421,26 @@ class WitnessMissing(LedgerConflict):
 
 
 class DeliveryRefused(TerminalError):
-    """The FTP server refuses the job as a whole."""
+    """
+    The FTP server refuses the job as a whole.
+
+    It has a `phase` where every try ended in that one.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        remedy: str = "",
+        phase: Phase | None = None,
+        **where: Unpack[Where],
+    ) -> None:
+        super().__init__(what, remedy=remedy, **where)
+        self.phase: Final = phase
+
+    def named(self) -> Mapping[str, object]:
+        """List what the message names: the phase as well."""
+        return {**super().named(), **_phase_of(self.phase)}
 
 
 class LoginRefused(DeliveryRefused):
@@ -229,7 +450,11 @@ class LoginRefused(DeliveryRefused):
     `is_plain` where its words leave no doubt that it is these, and not one connection too many.
     """
 
-    is_plain = True
+    def __init__(
+        self, what: str, *, remedy: str = "", is_plain: bool = True, **where: Unpack[Where]
+    ) -> None:
+        super().__init__(what, remedy=remedy, **where)
+        self.is_plain: Final = is_plain
 
 
 class UnsafePath(TerminalError):

@@ -156,6 +156,17 @@ def test_a_refused_login_is_told_from_a_crowd_and_sent_once(
     assert sum(line.startswith("PASS") for line in log) == 1
 
 
+@pytest.mark.parametrize(
+    ("reply", "is_plain"), [(b"530 Login incorrect.\r\n", True), (b"501 what?\r\n", False)]
+)
+def test_a_refusal_without_a_word_of_user_or_password_leaves_a_doubt(
+    reply: bytes, is_plain: bool
+) -> None:
+    with scripted_ftp({b"PASS": reply}) as (connection, _), pytest.raises(LoginRefused) as caught:
+        connect(connection)
+    assert is_plain == caught.value.is_plain
+
+
 def test_words_in_another_encoding_are_read() -> None:
     with scripted_ftp({b"SIZE": "550 déjà là\r\n".encode("latin-1")}) as (connection, _):
         ftp = connect(connection)

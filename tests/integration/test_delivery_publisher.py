@@ -595,7 +595,9 @@ def test_a_firewall_before_the_passive_ports_is_told_from_a_dead_server(server: 
         publisher(
             server.connection(port=proxy.port, timeout_seconds=server.stall_seconds)
         ) as delivery,
-        pytest.raises(DeliveryRefused, match="given up after 8 tries") as caught,
+        pytest.raises(
+            DeliveryRefused, match="phase data connection: given up after 8 tries"
+        ) as caught,
     ):
         delivery.stage(items(1))
     assert "passive ports" in caught.value.remedy

@@ -22,7 +22,13 @@ from fixtures.polling import poll
 from fixtures.questions import QUESTIONS
 
 from frameferry.config.connections import KafkaConnection
-from frameferry.errors import ConnectionMissing, KafkaUnavailable, TopicMissing
+from frameferry.errors import (
+    ConnectionMissing,
+    Coordinates,
+    KafkaUnavailable,
+    OffsetsLost,
+    TopicMissing,
+)
 from frameferry.kafka import envoy_cluster, envoy_process, envoys
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.envoy_cluster import EnvoyCluster
@@ -83,13 +89,17 @@ def test_an_envoy_brings_the_answer_of_a_cluster(
 
 
 def test_an_envoy_brings_the_errors_of_a_cluster_and_lives(
-    kafka_server: KafkaServer, some: Envoys
+    kafka_server: KafkaServer, some: Envoys, topic: str
 ) -> None:
+    kafka_server.delete_records(topic, {0: 2})
     with closing(EnvoyCluster(some, kafka_server.connection)) as there:
         (pid,) = some.pids
         with pytest.raises(TopicMissing, match=r"topic 'no-such-topic': .*kafka.topic") as error:
             there.look("no-such-topic", None)
         assert "mend kafka.topic" in error.value.remedy
+        with pytest.raises(OffsetsLost, match="offsets from 2 on") as lost:
+            QUESTIONS["first_since"](there, topic)
+        assert Coordinates(topic=topic, partition=0, offset=0) == lost.value.where
     senseless = connection(kafka_server.bootstrap_servers, no_such_option="1")
     with pytest.raises(ConnectionMissing, match=r"no\.such\.option"):
         EnvoyCluster(some, senseless)

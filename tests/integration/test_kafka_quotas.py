@@ -133,7 +133,7 @@ def test_a_reader_with_a_deadline_gives_up_before_it_and_names_the_quota(
     words = str(caught.value)
     assert "Kafka's quota held back" in words
     assert "ask for a higher quota" in words
-    assert caught.value.where["topic"] == topic
+    assert caught.value.where.topic == topic
     # Without a quota patience is never over.
     assert 8 == len(list(reading(kafka_server, "free", topic, 8, throttling=Throttling(0))))
 

@@ -17,7 +17,7 @@ from fixtures.oddities import produce_with_broken_header_name
 from frameferry.config.connections import KafkaConnection
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, ImageRecord
-from frameferry.errors import KafkaUnavailable, OffsetsLost, TopicMissing
+from frameferry.errors import Coordinates, KafkaUnavailable, OffsetsLost, TopicMissing
 from frameferry.kafka.client import COMING_UP_SECONDS
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
@@ -131,7 +131,7 @@ def test_an_open_transaction_is_said_and_read_once_it_is_committed(
     met: list[ImageRecord] = []
     with pytest.raises(KafkaUnavailable, match="open transaction holds back 2 offsets from 2") as e:
         met.extend(early)
-    assert e.value.where == {"topic": topic, "partition": 0, "offset": 2}
+    assert e.value.where == Coordinates(topic=topic, partition=0, offset=2)
     assert early.seen_to == 2
     hanging.commit_transaction(30)
     assert offsets(list(reader(kafka_server, topic, 0, 5))) == [0, 1, 2, 3]
@@ -250,7 +250,7 @@ def test_offsets_that_retention_took_are_lost(kafka_server: KafkaServer) -> None
     assert offsets(list(reader(kafka_server, topic, 6, 10))) == [6, 7, 8, 9]
     with pytest.raises(OffsetsLost, match="Kafka holds offsets from 6 on; 4 to 5 expired") as error:
         list(reader(kafka_server, topic, 4, 10))
-    assert error.value.where == {"topic": topic, "partition": 0, "offset": 4}
+    assert error.value.where == Coordinates(topic=topic, partition=0, offset=4)
 
 
 def test_retention_that_overtakes_the_read_is_seen(kafka_server: KafkaServer) -> None:
@@ -336,7 +336,7 @@ def test_a_broker_that_goes_in_the_middle_is_said_and_the_next_read_is_whole(
     kafka_server.stop()
     with pytest.raises(KafkaUnavailable, match="Connection refused") as error:
         met.extend(record.offset for record in records)
-    assert error.value.where["offset"] == reading.seen_to == len(met) < 8
+    assert error.value.where.offset == reading.seen_to == len(met) < 8
     kafka_server.start()
     assert offsets(list(reader(kafka_server, topic, 0, 8))) == list(range(8))
 

@@ -40,6 +40,7 @@ from frameferry.domain.records import Judged
 from frameferry.errors import (
     BatchTooBig,
     ControlFailed,
+    Coordinates,
     FrameferryError,
     JudgingFailed,
     KafkaUnavailable,
@@ -297,7 +298,7 @@ def test_offsets_that_retention_took_are_lost_not_skipped(
     kafka_server.delete_records(topic, {0: 5})
     with pytest.raises(OffsetsLost, match="holds offsets from 5 on; 0 to 4 expired") as caught:
         judged(make_job(kafka_server, topic, OffsetRange(0, 0, 10)), spark_server)
-    assert {"topic": topic, "partition": 0, "offset": 0} == caught.value.where
+    assert Coordinates(topic=topic, partition=0, offset=0) == caught.value.where
 
 
 def test_a_broker_that_is_not_there_is_kafkas_trouble(
@@ -477,7 +478,7 @@ def test_a_job_stops_before_it_passes_its_bound_of_bytes(
     job = make_job(kafka_server, topic, OffsetRange(0, 0, 6), max_bytes=4500)
     with pytest.raises(BatchTooBig, match="4500 bytes") as caught:
         judged(job, spark_server)
-    assert (0, 4) == (caught.value.where["partition"], caught.value.where["offset"])
+    assert (0, 4) == (caught.value.partition, caught.value.offset)
     # One record is never too much.
     alone = make_job(kafka_server, topic, OffsetRange(0, 0, 1), max_bytes=10)
     assert 1 == len(judged(alone, spark_server).predictions)

@@ -197,4 +197,4 @@ def test_too_many_bytes_are_told_with_their_place_here_too(kafka_server: KafkaSe
     job = make_job(kafka_server, topic, OffsetRange(0, 0, 6), max_bytes=4500)
     with pytest.raises(BatchTooBig) as caught:
         judge(job, local(), deadline_seconds=DEADLINE_SECONDS)
-    assert (0, 4) == (caught.value.where["partition"], caught.value.where["offset"])
+    assert (0, 4) == (caught.value.partition, caught.value.offset)

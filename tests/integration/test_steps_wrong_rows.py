@@ -74,7 +74,7 @@ def test_a_record_without_a_row_is_judged_again(
     batch = judge_wrongly(ctx, rows)
     with pytest.raises(PredictionsIncomplete, match="no row") as caught:
         steps.deliver(ctx, batch)
-    assert caught.value.where["offset"] == min(missing)
+    assert caught.value.where.offset == min(missing)
     assert contents(ferry, ftp_server) == []
     run_batch(ctx, batch)
     assert contents(ferry, ftp_server) == sorted(VALUES)
@@ -112,7 +112,7 @@ def test_other_bytes_than_were_judged_are_not_delivered(
     batch = judge_wrongly(ctx, rows)
     with pytest.raises(RecordChanged) as caught:
         steps.deliver(ctx, batch)
-    assert caught.value.where["offset"] == 4
+    assert caught.value.where.offset == 4
     assert VALUES[4] not in contents(ferry, ftp_server)
     assert other not in contents(ferry, ftp_server)
     assert ctx.ledger.committed_offsets(ctx.pipeline) == {0: 0}

@@ -50,7 +50,7 @@ def test_a_wrong_password_is_not_taken_for_a_crowd_nor_for_a_passing_trouble(tex
 def test_a_passing_trouble_at_login_is_not_tried_again_by_itself() -> None:
     with pytest.raises(FtpUnavailable) as caught:
         raise_for_login(said("451 Local error in processing"))
-    assert caught.value.where["phase"] == "login"
+    assert caught.value.phase == "login"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_may_be_the_records_own_fault_is_left_to_the_probe(text: str) -> No
 def test_a_missing_data_connection_says_so() -> None:
     with pytest.raises(FtpUnavailable) as caught:
         raise_unless_record("upload", said("425 Can't open data connection."))
-    assert caught.value.where["phase"] == "data connection"
+    assert caught.value.phase == "data connection"
 
 
 @pytest.mark.parametrize("text", ["150 go on", "350 and now?", "450 later"])

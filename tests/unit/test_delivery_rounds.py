@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from frameferry.delivery.rounds import HELD_BYTES, RetryPolicy, Round
-from frameferry.errors import FtpUnavailable
+from frameferry.delivery.pool import Pool
+from frameferry.delivery.rounds import HELD_BYTES, RetryPolicy, Round, Task
+from frameferry.errors import DeliveryRefused, FtpUnavailable, Phase
 
 
 def test_pauses_double_up_to_a_bound_with_jitter() -> None:
@@ -35,6 +36,25 @@ def test_an_item_is_tried_eight_times() -> None:
     round_ = Round("a", RetryPolicy(tries=8, first_seconds=0, most_seconds=0))
     again = [round_.try_again(round_.take()) for _ in range(8)]
     assert again == [True] * 7 + [False]
+
+
+@pytest.mark.parametrize(
+    ("phase", "has_succeeded", "kind"),
+    [
+        ("data connection", False, DeliveryRefused),
+        ("data connection", True, FtpUnavailable),
+        ("data", False, FtpUnavailable),
+    ],
+)
+def test_what_is_given_up_says_where_and_how_far_it_came(
+    phase: Phase, has_succeeded: bool, kind: type[DeliveryRefused | FtpUnavailable]
+) -> None:
+    pool = Pool(lambda: pytest.fail("there is no server"), connections=1)
+    if has_succeeded:
+        pool.note_success()
+    error = FtpUnavailable("no answer", server="archive:21", phase=phase, partition=3)
+    with pytest.raises(kind, match=f"partition 3, server archive:21, phase {phase}: given up"):
+        pool.give_up(Task(0, "a", failures=8), error)
 
 
 def test_nothing_is_tried_again_when_the_time_is_up() -> None:

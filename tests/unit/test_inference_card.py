@@ -32,7 +32,7 @@ def refusal(path: Path | str, **settings: object) -> ModelMismatch:
     with pytest.raises(ModelMismatch) as caught:
         effective(find_model(str(path)), ModelSettings(path=str(path), **settings))
     assert caught.value.remedy
-    assert caught.value.where["model"]
+    assert caught.value.where.model
     return caught.value
 
 

@@ -16,7 +16,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError
 
 from frameferry.config.connections import KafkaConnection
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import KafkaUnavailable
+from frameferry.errors import Coordinates, KafkaUnavailable
 from frameferry.kafka import client, codes
 from frameferry.kafka.client import Listener
 from frameferry.kafka.reader import RangeReader
@@ -115,7 +115,7 @@ def test_a_client_that_does_not_move_is_given_up(clock: Clock, reader: RangeRead
     stuck = ScriptedClient(clock, reader, polls=1000)
     with pytest.raises(KafkaUnavailable, match="no progress for 30 s although") as error:
         list(reader._records(stuck))
-    assert error.value.where == {"topic": "t", "partition": 3, "offset": 0}
+    assert error.value.where == Coordinates(topic="t", partition=3, offset=0)
     assert clock.now - 1000.0 == pytest.approx(STALL_SECONDS, abs=1)
 
 

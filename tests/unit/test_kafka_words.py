@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from confluent_kafka import Uuid
+from confluent_kafka import KafkaError, ThrottleEvent, Uuid
 from fixtures.log import PlantLog
 from fixtures.log_clients import LogCluster
 
@@ -13,9 +13,17 @@ from frameferry.config.connections import KafkaConnection
 from frameferry.domain.census import CensusTaker
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census
-from frameferry.errors import ConfigError, ConnectionMissing
+from frameferry.errors import (
+    ConfigError,
+    ConnectionMissing,
+    Coordinates,
+    FrameferryError,
+    KafkaUnavailable,
+    TopicMissing,
+)
 from frameferry.kafka.client import Listener, open_admin, redacted
 from frameferry.kafka.headers import named_headers, source_name
+from frameferry.kafka.throttling import Throttling
 
 RANGE = OffsetRange(3, 10, 20)
 
@@ -115,6 +123,37 @@ def test_options_that_make_no_sense_name_their_connection(
         open_admin(broken, Listener(broken))
     assert named in str(caught.value)
     assert "'plant_kafka'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "advice"),
+    [
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, TopicMissing, "Create it"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, ConfigError, "connection 'plant_kafka' do this"),
+        (KafkaError.TOPIC_EXCEPTION, ConfigError, "Mend kafka.topic"),
+        (KafkaError.UNKNOWN_MEMBER_ID, KafkaUnavailable, "Stop the consumers"),
+        (KafkaError.NETWORK_EXCEPTION, KafkaUnavailable, ""),
+    ],
+)
+def test_a_no_becomes_its_meaning_and_says_of_what(
+    code: int, kind: type[FrameferryError], advice: str
+) -> None:
+    listener = Listener(connection())
+    error = listener.translated(KafkaError(code, "no"), "reading", topic="t", partition=3)
+    assert (kind, "reading: no") == (type(error), error.what)
+    assert advice in error.remedy
+    assert bool(advice) == bool(error.remedy)
+    assert error.where == Coordinates(topic="t", partition=3)
+
+
+@pytest.mark.parametrize("is_held_back", [True, False])
+def test_no_answer_says_to_what(is_held_back: bool) -> None:
+    throttling = Throttling()
+    if is_held_back:
+        throttling.note(ThrottleEvent("b", 1, 0.001))
+    error = Listener(connection(), throttling).unavailable(None, 5, topic="t", offset=7)
+    assert is_held_back == ("quota" in error.remedy)
+    assert error.where == Coordinates(topic="t", offset=7)
 
 
 def test_secrets_are_taken_out_of_what_the_client_says() -> None:

@@ -125,12 +125,27 @@ def test_an_error_of_ours_crosses_spark_as_it_was(frame: str, ours: FrameferryEr
     raised = f"frameferry.spark.crossing.WorkerError: {WorkerError(ours)}"
     error = failure(frame.format(raised=raised), url=URL)
     assert type(ours) is type(error)
-    assert (ours.what, ours.remedy, ours.where) == (error.what, error.remedy, error.where)
+    assert ours.content() == error.content()
 
 
 def test_half_of_an_error_of_ours_is_still_a_failure() -> None:
     raised = str(WorkerError(OffsetsLost("5 to 9 expired unread")))[:40]
     assert JudgingFailed is type(failure(WORKER.format(raised=raised), url=URL))
+
+
+def test_half_of_an_error_before_the_whole_one_does_not_hide_it() -> None:
+    ours = BatchTooBig("4,500 bytes", partition=0, offset=4)
+    raised = f"{str(WorkerError(ours))[:60]}...\n{WorkerError(ours)} and so on"
+    error = failure(WORKER.format(raised=raised), url=URL)
+    assert (BatchTooBig, ours.content()) == (type(error), error.content())
+
+
+def test_what_workers_of_another_version_raise_is_said() -> None:
+    raised = str(WorkerError(OffsetsLost("5 to 9 expired"))).replace("OffsetsLost", "OffsetsGone")
+    error = failure(WORKER.format(raised=raised), url=URL)
+    assert ConfigError is type(error)
+    assert "OffsetsGone: 5 to 9 expired" in error.what
+    assert "same version" in error.remedy
 
 
 def test_words_in_what_a_worker_raised_do_not_name_a_culprit() -> None:
@@ -143,3 +158,12 @@ def test_secrets_are_struck_out() -> None:
     error = failure(text, url=URL, secrets=["sesame-open"])
     assert "sesame" not in str(error)
     assert "***" in str(error)
+
+
+@pytest.mark.parametrize("secret", ["sésame", 'open "it"', "a\\b", "what", "4", "OffsetsLost"])
+def test_secrets_are_struck_out_of_what_crosses_however_json_spells_them(secret: str) -> None:
+    words = {"remedy": f"say {secret}", "topic": f"the {secret} one"}
+    ours = OffsetsLost(f"they said {secret}", partition=4, **words)
+    error = failure(WORKER.format(raised=WorkerError(ours)), url=URL, secrets=[secret])
+    assert OffsetsLost is type(error)
+    assert str(error) == "topic the *** one, partition 4: they said ***. say ***"

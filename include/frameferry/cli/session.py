@@ -76,8 +76,8 @@ def explained(error: FrameferryError, settings: PipelineSettings) -> FrameferryE
         case _:
             return error
     server = _server(conn_id)
-    error.remedy = (server and stack.death(server)) or error.remedy
-    return error
+    death = server and stack.death(server)
+    return error.advise(death) if death else error
 
 
 def pipeline_names(pipeline: str | None) -> list[str]:

@@ -75,7 +75,7 @@ class Pool:
             try:
                 return self.give_back(self.take())
             except FtpUnavailable as error:
-                if error.where.get("phase") == "login" or failures == OPENING_TRIES:
+                if error.phase == "login" or failures == OPENING_TRIES:
                     raise
                 sleep(self._retry.pause_seconds(failures))
         return None
@@ -178,13 +178,14 @@ class Pool:
             DeliveryRefused: Not one data connection ever came about: a firewall, or TLS.
         """
         what = f"given up after {task.failures} tries: {error.what}"
-        if error.where.get("phase") == "data connection" and not self._has_succeeded:
+        where = error.where.known()
+        if error.phase == "data connection" and not self._has_succeeded:
             remedy = (
                 "Open the server's passive ports to this host, or set the connection's extra "
                 "passive; with TLS, see whether the server wants another kind of it"
             )
-            raise DeliveryRefused(what, remedy=remedy, **error.where) from error
-        raise FtpUnavailable(what, remedy=error.remedy, **error.where) from error
+            raise DeliveryRefused(what, remedy=remedy, phase=error.phase, **where) from error
+        raise FtpUnavailable(what, remedy=error.remedy, phase=error.phase, **where) from error
 
     def _pop_idle(self) -> FerryFTP | None:
         with self._lock:

@@ -228,9 +228,7 @@ class FerryFTP(Transfers):
             f"Put user and password of connection {self.connection.conn_id!r} right; "
             "nothing logs in again until then"
         )
-        refused = LoginRefused(msg, remedy=remedy)
-        refused.is_plain = reply.blames_user
-        return refused
+        return LoginRefused(msg, remedy=remedy, is_plain=reply.blames_user)
 
 
 def _features(reply: Reply) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from frameferry.config.connections import FtpConnection
-from frameferry.errors import ConnectionMissing, DeliveryRefused, FtpUnavailable
+from frameferry.errors import ConnectionMissing, DeliveryRefused, FtpUnavailable, Phase
 
 _MISFITS = frozenset(
     {
@@ -41,7 +41,7 @@ def tls_context(connection: FtpConnection) -> ssl.SSLContext:
     return context
 
 
-def tls_failure(error: ssl.SSLError, server: str, phase: str) -> FtpUnavailable | DeliveryRefused:
+def tls_failure(error: ssl.SSLError, server: str, phase: Phase) -> FtpUnavailable | DeliveryRefused:
     """Tell a certificate or a setting that does not fit from a connection that broke."""
     if isinstance(error, ssl.SSLCertVerificationError):
         msg = f"the certificate of {server} is not trusted: {error.verify_message}"

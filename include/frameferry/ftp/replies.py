@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from frameferry.errors import DeliveryRefused, FtpCrowded, FtpUnavailable
+from frameferry.errors import DeliveryRefused, FtpCrowded, FtpUnavailable, Phase
 
 PASSWORD_WANTED = 331
 ADDRESS = 227
@@ -193,7 +193,7 @@ def raise_unless_record(what: str, reply: Reply) -> None:
     is_final = reply.is_refusal or (reply.is_transient and _FOLDER_WORDS.search(reply.text))
     is_passing = not is_final or reply.code == _BAD_SEQUENCE
     if is_passing or _SPACE_WORDS.search(reply.text):
-        phase = "data connection" if reply.code == _NO_DATA_CONNECTION else "transfer"
+        phase: Phase = "data connection" if reply.code == _NO_DATA_CONNECTION else "transfer"
         raise FtpUnavailable(_said(f"{what} failed", reply), phase=phase)
     if reply.code in _JOB_REMEDIES:
         msg = _said(f"{what} is refused, whatever the file", reply)

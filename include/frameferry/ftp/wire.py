@@ -18,7 +18,7 @@ from time import monotonic
 from types import TracebackType
 
 from frameferry.config.connections import FtpConnection
-from frameferry.errors import FtpUnavailable, UnsafePath
+from frameferry.errors import FtpUnavailable, Phase, UnsafePath
 from frameferry.ftp.encryption import tls_context, tls_failure
 from frameferry.ftp.paths import check_path, has_control_character, is_within
 from frameferry.ftp.pipelining import Depth
@@ -103,11 +103,11 @@ class Wire(ftplib.FTP_TLS):
         """Refuse to write any later path outside *base*."""
         self._base = base
 
-    def translated(self, phase: str) -> _Translated:
+    def translated(self, phase: Phase) -> _Translated:
         """Map every way in which sockets, TLS and ftplib fail, within a `with`, to our errors."""
         return _Translated(self, phase)
 
-    def unavailable(self, what: str, phase: str) -> FtpUnavailable:
+    def unavailable(self, what: str, phase: Phase) -> FtpUnavailable:
         """Make the error of a dead connection."""
         return FtpUnavailable(what, server=self.server, phase=phase)
 
@@ -125,7 +125,7 @@ class Wire(ftplib.FTP_TLS):
         for block in _sealed(encoded) if isinstance(self.sock, ssl.SSLSocket) else [encoded]:
             self.sock.sendall(b"".join(block))
 
-    def reply(self, phase: str) -> Reply:
+    def reply(self, phase: Phase) -> Reply:
         """
         Read one reply, preliminary or final.
 
@@ -145,7 +145,7 @@ class Wire(ftplib.FTP_TLS):
             raise ftplib.error_proto(text[:200])
         return Reply(int(text[:3]), text)
 
-    def ask(self, verb: str, argument: str = "", *, phase: str = "control") -> Reply:
+    def ask(self, verb: str, argument: str = "", *, phase: Phase = "control") -> Reply:
         """
         Send one command and read its final reply, whatever it says.
 
@@ -156,7 +156,7 @@ class Wire(ftplib.FTP_TLS):
         line = f"{verb} {argument}" if argument else verb
         return next(self.burst([line], phase=phase))
 
-    def ask_secretly(self, verb: str, secret: str, *, phase: str) -> Reply:
+    def ask_secretly(self, verb: str, secret: str, *, phase: Phase) -> Reply:
         """
         Ask with a secret, which some servers repeat in their reply: there it is struck out.
 
@@ -169,7 +169,7 @@ class Wire(ftplib.FTP_TLS):
         finally:
             self._unsaid = ""
 
-    def burst(self, lines: Sequence[str], *, phase: str = "control") -> Iterator[Reply]:
+    def burst(self, lines: Sequence[str], *, phase: Phase = "control") -> Iterator[Reply]:
         """
         Send all lines at once; return their replies in order, each as it comes.
 
@@ -314,7 +314,7 @@ class Wire(ftplib.FTP_TLS):
                 raise ftplib.Error(msg)
         return lines
 
-    def _one_by_one(self, lines: Sequence[str], phase: str) -> Iterator[Reply]:
+    def _one_by_one(self, lines: Sequence[str], phase: Phase) -> Iterator[Reply]:
         for line in lines:
             with self.translated(phase):
                 self.write_lines([line])
@@ -343,7 +343,7 @@ class _Translated:
 
     __slots__ = ("_phase", "_wire")
 
-    def __init__(self, wire: Wire, phase: str) -> None:
+    def __init__(self, wire: Wire, phase: Phase) -> None:
         self._wire = wire
         self._phase = phase
 

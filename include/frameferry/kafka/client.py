@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -17,6 +17,7 @@ from frameferry.errors import (
     FrameferryError,
     KafkaUnavailable,
     TopicMissing,
+    Where,
 )
 from frameferry.kafka import codes, throttling
 from frameferry.kafka.throttling import Throttling
@@ -79,7 +80,9 @@ class Listener:
         """Say whether trying again would only knock at a closed door, and perhaps lock it."""
         return self.last is not None and self.last.code() in codes.LOGIN_REFUSED
 
-    def unavailable(self, error: KafkaError | None, seconds: float) -> KafkaUnavailable:
+    def unavailable(
+        self, error: KafkaError | None, seconds: float, **where: Unpack[Where]
+    ) -> KafkaUnavailable:
         """Make the error for a call that got no answer: the cause, and what to check."""
         servers = self.connection.bootstrap_servers
         cause = self.last or error
@@ -89,28 +92,27 @@ class Listener:
             what = f"Kafka at {servers} refused the log-in{words}"
         elif self.last is None and self.throttling.seconds:
             what = f"{what}. Its quota held answers back for {self.throttling.seconds:.1f} s"
-            return KafkaUnavailable(what, remedy=throttling.REMEDY)
-        return KafkaUnavailable(what, remedy=self._remedy(cause))
+            return KafkaUnavailable(what, remedy=throttling.REMEDY, **where)
+        return KafkaUnavailable(what, remedy=self._remedy(cause), **where)
 
-    def translated(
-        self, error: KafkaError, doing: str, **where: str | int | None
-    ) -> FrameferryError:
+    def translated(self, error: KafkaError, doing: str, **where: Unpack[Where]) -> FrameferryError:
         """Make our error of an answer that is a no; *doing* is what was asked for."""
-        return self._no(error.code(), f"{doing}: {self._words(error)}").at(**where)
+        kind, remedy = self._no(error.code())
+        return kind(f"{doing}: {self._words(error)}", remedy=remedy, **where)
 
-    def _no(self, code: int, what: str) -> FrameferryError:
+    def _no(self, code: int) -> tuple[type[FrameferryError], str]:
+        """Say what a no means, and what to do about it."""
         if code in codes.MISSING:
-            remedy = "Create it, or mend kafka.topic in the pipeline's file"
-            return TopicMissing(what, remedy=remedy)
+            return TopicMissing, "Create it, or mend kafka.topic in the pipeline's file"
         if code in codes.FORBIDDEN:
-            remedy = f"Let the user of connection {self.connection.conn_id!r} do this (Kafka ACLs)"
-            return ConfigError(what, remedy=remedy)
+            conn_id = self.connection.conn_id
+            return ConfigError, f"Let the user of connection {conn_id!r} do this (Kafka ACLs)"
         if code == KafkaError.TOPIC_EXCEPTION:
-            return ConfigError(what, remedy="Mend kafka.topic in the pipeline's file")
+            return ConfigError, "Mend kafka.topic in the pipeline's file"
         if code in codes.GROUP_IN_USE:
             remedy = "Stop the consumers that joined it: it only mirrors what the ledger says"
-            return KafkaUnavailable(what, remedy=remedy)
-        return KafkaUnavailable(what)
+            return KafkaUnavailable, remedy
+        return KafkaUnavailable, ""
 
     def _words(self, error: KafkaError) -> str:
         return redacted(_AFTER.sub("", error.str()), self.connection)
@@ -156,7 +158,7 @@ def ask(
     doing: str,
     *,
     bears_quota: bool = False,
-    **where: str | int | None,
+    **where: Unpack[Where],
 ) -> AnswerT:
     """
     Ask a blocking *question* (it takes its time-out), again while nobody is there to answer.
@@ -194,7 +196,7 @@ def ask(
                 pauses = listener.throttling.pauses
                 deadline.renew(2 * seconds)
             if deadline.has_passed or listener.login_refused:
-                raise listener.unavailable(cause, deadline.seconds).at(**where) from None
+                raise listener.unavailable(cause, deadline.seconds, **where) from None
             seconds *= 2
             time.sleep(RETRY_SECONDS)
 

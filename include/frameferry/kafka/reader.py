@@ -19,7 +19,7 @@ from frameferry.config.connections import KafkaConnection
 from frameferry.domain.census import CensusTaker
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, ImageRecord
-from frameferry.errors import FrameferryError, KafkaUnavailable, OffsetsLost
+from frameferry.errors import FrameferryError, KafkaUnavailable, OffsetsLost, Where
 from frameferry.kafka import codes
 from frameferry.kafka.client import Deadline, Listener, ask, open_consumer
 from frameferry.kafka.headers import named_headers, source_name
@@ -194,7 +194,7 @@ class RangeReader:
     def _stalled(self, consumer: Consumer) -> FrameferryError:
         """Find out why nothing comes: the connection, the log's end, a transaction, or none."""
         if self._listener.last is not None:
-            return self._listener.unavailable(None, self._stall_seconds).at(**self._where())
+            return self._listener.unavailable(None, self._stall_seconds, **self._where())
         _, high = consumer.get_watermark_offsets(self._place, cached=True)
         _, stable = self._bounds(consumer)
         if 0 <= high < self._wanted.end:  # below 0: not one fetch was answered
@@ -217,7 +217,7 @@ class RangeReader:
         remedy = "Was it truncated, or the topic created anew? See frameferry status"
         return KafkaUnavailable(msg, remedy=remedy, **self._where())
 
-    def _where(self) -> dict[str, Any]:
+    def _where(self) -> Where:
         return {
             "topic": self._place.topic,
             "partition": self._wanted.partition,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from math import inf
-from typing import Final
+from typing import Final, Unpack
 
 from confluent_kafka import ThrottleEvent
 
-from frameferry.errors import KafkaThrottled
+from frameferry.errors import KafkaThrottled, Where
 
 LEAST_SHARE: Final = 0.25
 """Of a reader's time: below it a quota is not what takes so long."""
@@ -66,7 +66,7 @@ class Throttling:
         """How long it held them back so far."""
         return max(self._paused_seconds - self.pause_seconds, 0.0)
 
-    def refuse_endless(self, **where: str | int | None) -> None:
+    def refuse_endless(self, **where: Unpack[Where]) -> None:
         """
         Give up where the patience is over and a quota is why.
 

@@ -10,7 +10,7 @@ import structlog
 from frameferry.domain.offsets import Watermarks
 from frameferry.domain.positions import PositionReader
 from frameferry.domain.state import PipelineState
-from frameferry.errors import ConfigError
+from frameferry.errors import ConfigError, Where
 from frameferry.operations.looking import Found, clear, look, verified
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.deliver.login import one_connection
@@ -208,15 +208,15 @@ def _refuse_outside(
     partition: int,
     offset: int,
 ) -> None:
-    where: dict[str, str | int | None] = {"pipeline": ctx.pipeline, "partition": partition}
+    where: Where = {"pipeline": ctx.pipeline, "partition": partition}
     if partition not in marks or partition not in known.progress:
         has = ", ".join(map(str, sorted(marks)))
         msg = f"--taken-to: this pipeline has no such partition; it has: {has}"
-        raise ConfigError(msg, remedy="Name one of these").at(**where)
+        raise ConfigError(msg, remedy="Name one of these", **where)
     low, end = known.progress[partition].committed, marks[partition].end
     if not low <= offset <= end:
         msg = f"--taken-to: {offset} lies outside {low} (committed) to {end} (Kafka's end)"
-        raise ConfigError(msg, remedy="Name an offset between them").at(**where)
+        raise ConfigError(msg, remedy="Name an offset between them", **where)
 
 
 def _is_same_life(ctx: Context, known: PipelineState, said: Mapping[int, Testimony]) -> bool:

@@ -11,7 +11,7 @@ import structlog
 from frameferry.config.person import person
 from frameferry.domain.batch import ReplayLeaf, ReplayMode
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import ConfigError, OffsetsLost
+from frameferry.errors import ConfigError, OffsetsLost, Where
 from frameferry.ledger.records.replays import under_replay
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.deliver.login import PUT_BACK, misplaced, told_elsewhere
@@ -188,7 +188,7 @@ def _add(ctx: Context, plan: ReplayPlan, who: str, asked_at: datetime) -> tuple[
 
 
 def _checked_range(ctx: Context, partition: int, start: int, end: int) -> OffsetRange:
-    where: dict[str, str | int | None] = {"pipeline": ctx.pipeline, "partition": partition}
+    where: Where = {"pipeline": ctx.pipeline, "partition": partition}
     known = world.state(ctx).progress
     if partition not in known:
         has = ", ".join(map(str, sorted(known)))
@@ -196,12 +196,12 @@ def _checked_range(ctx: Context, partition: int, start: int, end: int) -> Offset
         raise ConfigError(msg, remedy="Name one of these", pipeline=ctx.pipeline)
     if not 0 <= start < end:
         msg = f"not an offset range: from {start} to {end} (to is exclusive)"
-        raise ConfigError(msg, remedy="Give 0 <= from < to").at(**where)
+        raise ConfigError(msg, remedy="Give 0 <= from < to", **where)
     committed = known[partition].committed
     if end > committed:
         msg = f"to {end} is beyond the committed offset {committed}"
         remedy = f"Choose to <= {committed}; only what is committed can be replayed"
-        raise ConfigError(msg, remedy=remedy).at(**where)
+        raise ConfigError(msg, remedy=remedy, **where)
     return OffsetRange(partition, start, end)
 
 

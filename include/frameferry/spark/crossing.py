@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 
-import frameferry.errors
-from frameferry.errors import FrameferryError
+from frameferry.errors import FrameferryError, revived
 
 _MARK = "frameferry-error "
-_LINE = re.compile(rf"{_MARK}(?P<content>\{{.*\}})")
+_OPENING = '{"kind": '
+"""Words within the JSON that hold the mark are not followed by this: their quotes are escaped."""
 
 
 class WorkerError(Exception):
     """
     Carry an error of ours through Spark, which hands on nothing but text.
 
-    Its message is one line of JSON, so that kind, words and coordinates arrive as they were.
+    Its message is one line: a mark, and the error's content as JSON.
     """
 
     def __init__(self, error: FrameferryError) -> None:
-        content = {
-            "kind": type(error).__name__,
-            "what": error.what,
-            "remedy": error.remedy,
-            "where": error.where,
-        }
-        super().__init__(f"{_MARK}{json.dumps(content)}")
+        super().__init__(f"{_MARK}{json.dumps(error.content())}")
 
 
 def crossed(text: str) -> FrameferryError | None:
@@ -34,15 +27,13 @@ def crossed(text: str) -> FrameferryError | None:
     Find the error of ours in what Spark says of a failed job.
 
     Returns:
-        None if no worker raised one, or its line did not arrive whole.
+        None if no worker raised one, or its line did not arrive whole. What another version of
+        ours raised is a ConfigError, as `revived` says.
     """
-    found = _LINE.search(text)
-    if found is None:
-        return None
-    try:
-        content = json.loads(found["content"])
-    except ValueError:
-        return None
-    kind = getattr(frameferry.errors, content["kind"])
-    error: FrameferryError = kind(content["what"], remedy=content["remedy"], **content["where"])
-    return error
+    decoder = json.JSONDecoder()
+    for behind in text.split(_MARK + _OPENING)[1:]:
+        try:
+            return revived(decoder.raw_decode(_OPENING + behind)[0])
+        except ValueError:
+            continue
+    return None

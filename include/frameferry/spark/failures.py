@@ -12,6 +12,7 @@ from frameferry.errors import (
     JudgingFailed,
     SparkOutOfMemory,
     SparkUnavailable,
+    revived,
 )
 from frameferry.spark.crossing import crossed
 
@@ -111,9 +112,9 @@ def failure(text: str, *, url: str, secrets: Sequence[str] = ()) -> FrameferryEr
         url: The Spark that was asked, for the reader.
         secrets: Values to be struck out wherever they occur.
     """
+    if (ours := crossed(text)) is not None:
+        return _struck(ours, secrets)
     clean = redacted(text, secrets)
-    if (ours := crossed(clean)) is not None:
-        return ours
     symptom = _matching(clean)
     if symptom is None:
         return JudgingFailed(f"judging on Spark at {url} failed: {essence(clean)}")
@@ -148,6 +149,17 @@ def redacted(text: str, secrets: Sequence[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     return text
+
+
+def _struck(error: FrameferryError, secrets: Sequence[str]) -> FrameferryError:
+    """Strike secrets out of an error that has crossed: in JSON they may be spelled otherwise."""
+    content = error.content()
+    where = {
+        name: redacted(value, secrets) if isinstance(value, str) else value
+        for name, value in content["where"].items()
+    }
+    words = {name: redacted(content[name], secrets) for name in ("what", "remedy")}
+    return revived({**content, **words, "where": where})
 
 
 def _matching(text: str) -> _Symptom | None:

@@ -138,8 +138,9 @@ def _bounded(records: Iterable[ImageRecord], max_bytes: int | None) -> Iterator[
     for record in records:
         if max_bytes is not None and read_bytes and read_bytes + len(record.value) > max_bytes:
             msg = f"the batch passes its bound of {max_bytes} bytes here"
-            place = {"partition": record.partition, "offset": record.offset}
-            raise BatchTooBig(msg, remedy="It is split", **place)
+            raise BatchTooBig(
+                msg, remedy="It is split", partition=record.partition, offset=record.offset
+            )
         read_bytes += len(record.value)
         yield record
 

@@ -74,12 +74,11 @@ def is_recovered() -> ColumnElement[bool]:
     )
 
 
-def outdated(name: str, **where: str | int | None) -> LedgerOutdated:
+def outdated(name: str, *, batch: int) -> LedgerOutdated:
     """Make the refusal of a ledger that was restored and not recovered yet."""
     msg = "the ledger was restored from a backup: what was done since is not in it"
-    return LedgerOutdated(msg, remedy=f"Run: frameferry ledger recover {name}").at(  # type: ignore[return-value]
-        pipeline=name, **where
-    )
+    remedy = f"Run: frameferry ledger recover {name}"
+    return LedgerOutdated(msg, remedy=remedy, pipeline=name, batch=batch)
 
 
 def clear_leases(connection: Connection) -> None:

@@ -173,8 +173,9 @@ def _unjudged(
         for record in ctx.reader(wanted, slowed):
             if max_bytes is not None and read_bytes and read_bytes + len(record.value) > max_bytes:
                 msg = f"the batch passes its bound of {max_bytes} bytes here"
-                place = {"partition": record.partition, "offset": record.offset}
-                raise BatchTooBig(msg, remedy="It is split", **place)
+                raise BatchTooBig(
+                    msg, remedy="It is split", partition=record.partition, offset=record.offset
+                )
             read_bytes += len(record.value)
             yield Prediction(
                 partition=record.partition,

@@ -196,8 +196,8 @@ def _slowed(ctx: Context, batch: Batch, error: KafkaThrottled) -> Outcome:
 
 
 def _parted(ctx: Context, batch: Batch, error: BatchTooBig) -> Outcome:
-    place = int(error.where["partition"]), int(error.where["offset"])
-    return _split(ctx, batch, split_at(batch.ranges, *place), error.what, is_charged=False)
+    pieces = split_at(batch.ranges, error.partition, error.offset)
+    return _split(ctx, batch, pieces, error.what, is_charged=False)
 
 
 def _split(
