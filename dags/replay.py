@@ -1,4 +1,4 @@
-"""Manual backfill by a form in Airflow: replay a range of offsets of one pipeline."""
+"""The replay form: run a range of committed offsets of one pipeline again."""
 
 from frameferry.orchestration.replay import replay_dag
 

@@ -14,7 +14,20 @@ SOURCES = {
     path: path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "include/frameferry").rglob("*.py"))
 }
-OURS = [*(ROOT / "docs").rglob("*.md"), *SOURCES]
+ENTRIES = [
+    *(
+        path
+        for folder in ("dags", "plugins", "spark_jobs")
+        for path in (ROOT / folder).rglob("*.py")
+    ),
+    *ROOT.glob("*.md"),
+]
+OURS = [*(ROOT / "docs").rglob("*.md"), *SOURCES, *ENTRIES]
+TESTS = [
+    f"{path.name}: {name}"
+    for path in sorted((ROOT / "tests").rglob("test_*.py"))
+    for name in (path.stem, *re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8")))
+]
 NOT_BUILT_YET = {"audit", "adopt"}
 """Words that are taken already; take them out here when the code begins to use them."""
 
@@ -74,3 +87,10 @@ def test_no_other_word_is_used_for_the_same_thing(word: str) -> None:
         if pattern.search(line)
     ]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("word", sorted(BANNED))
+def test_no_tests_name_says_another_word(word: str) -> None:
+    pattern = re.compile(word, re.IGNORECASE)
+    found = [name for name in TESTS if pattern.search(name.replace("_", " "))]
+    assert not found, f"{found} (say: {BANNED[word]})"
