@@ -62,7 +62,7 @@ class Told:
     def __init__(self, view: TopicView) -> None:
         self._view = view
 
-    def look(self, *_: object) -> TopicView:
+    def view(self, *_: object) -> TopicView:
         return self._view
 
     def mirrored(self, *_: object) -> dict[int, tuple[int, str]]:

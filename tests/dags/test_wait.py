@@ -89,7 +89,7 @@ def test_a_look_that_loses_its_envoy_loses_no_wake_up(ferry, kafka_server, dying
         committed = ctx.ledger.committed_offsets(ctx.pipeline)
         asyncio.run(first_event(ferry.name, 0))
         asked = list(dying.asked)
-        assert ["look", "mirrored"] == asked
+        assert ["view", "mirrored"] == asked
         files = psutil.Process().num_fds()
         for by in (signal.SIGKILL, signal.SIGABRT):
             for at, name in enumerate(asked):

@@ -33,7 +33,7 @@ def test_a_kafka_that_is_silent_is_not_taken_for_another(ferry, kafka_server) ->
         ferry.context() as ctx,
     ):
         with closing(EnvoyCluster(envoys, ctx.kafka, timeout_seconds=1)) as first:
-            assert 2 == first.look(topic, None).watermarks[0].low
+            assert 2 == first.view(topic, None).watermarks[0].low
         second = ctx.settings.model_copy(update={"pipeline": "second"})
         extra = {"bootstrap.servers": f"127.0.0.1:{silent.getsockname()[1]}"}
         ferry.connections["plant_kafka"] = {"conn_type": "kafka", "extra": extra}

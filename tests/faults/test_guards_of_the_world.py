@@ -448,7 +448,7 @@ def test_what_one_sees_of_a_partition_that_was_taken_out_is_of_the_same_topic(
     [batch] = plant.process().attempt(steps.plan).batch_ids
     kafka = plant.settings.kafka.model_copy(update={"partitions": (0,)})
     plant.settings = plant.settings.model_copy(update={"kafka": kafka})
-    anew = when("kafka.look", lambda _: make_anew(plant, is_accepted=False, low=2), nth=2)
+    anew = when("kafka.view", lambda _: make_anew(plant, is_accepted=False, low=2), nth=2)
     process = plant.process(anew)
     assert not process.succeeds(steps.infer, batch)
     assert isinstance(process.errors[0], TopicChanged)
@@ -475,7 +475,7 @@ def test_a_topic_that_is_accepted_while_one_looks_is_no_truncated_log(sqlite_sit
     plant = Plant(sqlite_site, partitions=1)
     plant.produce(12)
     plant.finish()
-    process = plant.process(when("kafka.look", lambda _: make_anew(plant, is_accepted=True)))
+    process = plant.process(when("kafka.view", lambda _: make_anew(plant, is_accepted=True)))
     assert process.attempt(steps.wait).now
     assert plant.site.ledger.blocked(plant.pipeline) is None
 

@@ -41,8 +41,8 @@ def test_a_look_shows_low_stable_end_and_high(kafka_server: KafkaServer, cluster
     kafka_server.produce_transaction(topic, [b"x"], partition=1)
     hanging = kafka_server.open_transaction(topic, [b"x"] * 4, partition=1)
     # The broker moves the stable end a moment after it has answered the producer.
-    poll(lambda: cluster.look(topic, (1,)).watermarks[1].end == 2, "the stable end")
-    view = cluster.look(topic, None)
+    poll(lambda: cluster.view(topic, (1,)).watermarks[1].end == 2, "the stable end")
+    view = cluster.view(topic, None)
     assert view.partitions == (0, 1, 2)
     assert view.watermarks == {
         0: Watermarks(2, 5, 5),
@@ -50,14 +50,14 @@ def test_a_look_shows_low_stable_end_and_high(kafka_server: KafkaServer, cluster
         2: Watermarks(0, 0, 0),
     }
     hanging.abort_transaction(30)
-    poll(lambda: cluster.look(topic, None).watermarks[1] == Watermarks(0, 7, 7), "the stable end")
+    poll(lambda: cluster.view(topic, None).watermarks[1] == Watermarks(0, 7, 7), "the stable end")
 
 
 def test_a_look_at_a_share_of_a_topic_knows_that_there_is_more(
     kafka_server: KafkaServer, cluster: Cluster
 ) -> None:
     topic = kafka_server.create_topic(partitions=3, config={"max.message.bytes": "123456"})
-    view = cluster.look(topic, (2, 0))
+    view = cluster.view(topic, (2, 0))
     assert list(view.watermarks) == [0, 2]
     assert view.partitions == (0, 1, 2)
     assert view.largest_record_bytes == 123456
@@ -67,11 +67,11 @@ def test_a_topic_created_anew_has_another_id_in_the_same_cluster(
     kafka_server: KafkaServer, cluster: Cluster
 ) -> None:
     topic = kafka_server.create_topic()
-    before = cluster.look(topic, None)
-    assert cluster.look(topic, None) == before
+    before = cluster.view(topic, None)
+    assert cluster.view(topic, None) == before
     kafka_server.delete_topic(topic)
     kafka_server.create_topic(topic)
-    after = cluster.look(topic, None)
+    after = cluster.view(topic, None)
     assert after.topic_id != before.topic_id
     assert after.cluster_id == before.cluster_id
 
@@ -84,20 +84,20 @@ def test_a_compacted_topic_is_refused(
     with pytest.raises(
         TopicCompacted, match=r"vanish before they are read.*cleanup.policy to delete"
     ):
-        cluster.look(topic, None)
+        cluster.view(topic, None)
 
 
 def test_a_topic_that_does_not_exist_is_missing_and_stays_so(
     kafka_server: KafkaServer, cluster: Cluster
 ) -> None:
     with pytest.raises(TopicMissing, match=r"topic 'no-such-topic': .*kafka.topic"):
-        cluster.look("no-such-topic", None)
+        cluster.view("no-such-topic", None)
     assert "no-such-topic" not in kafka_server.admin.list_topics(timeout=10).topics
 
 
 def test_a_name_that_no_topic_can_have_is_said(cluster: Cluster) -> None:
     with pytest.raises(ConfigError, match=r"Mend kafka\.topic"):
-        cluster.look("no such topic!", None)
+        cluster.view("no such topic!", None)
 
 
 def test_a_partition_that_does_not_exist_is_missing(
@@ -105,7 +105,7 @@ def test_a_partition_that_does_not_exist_is_missing(
 ) -> None:
     topic = kafka_server.create_topic(partitions=2)
     with pytest.raises(TopicMissing, match=r"no partition 2, 7.*it has 2, from 0"):
-        cluster.look(topic, (0, 7, 2))
+        cluster.view(topic, (0, 7, 2))
 
 
 def test_a_time_is_the_first_offset_of_then_or_later_else_the_end(
@@ -142,7 +142,7 @@ def test_a_start_at_a_time_is_a_record_and_no_marker(
         kafka_server.produce_transaction(
             topic, [b"x"], timestamp_ms=round(moment.timestamp() * 1000)
         )
-    poll(lambda: cluster.look(topic, None).watermarks[0].end == 10, "the last marker")
+    poll(lambda: cluster.view(topic, None).watermarks[0].end == 10, "the last marker")
 
     def begins(minutes: float) -> int:
         return start(first + timedelta(minutes=minutes), topic, cluster)[0]
@@ -158,7 +158,7 @@ def test_a_start_at_a_time_is_a_record_and_no_marker(
 
 def start(given: Start, topic: str, cluster: Cluster) -> dict[int, int]:
     settings = KafkaSettings(connection="plant_kafka", topic=topic, start=given)
-    return start_offsets(settings, cluster, cluster.look(topic, None))
+    return start_offsets(settings, cluster, cluster.view(topic, None))
 
 
 def test_a_pipeline_starts_where_its_file_says(kafka_server: KafkaServer, cluster: Cluster) -> None:
@@ -248,7 +248,7 @@ def test_no_answer_is_said_with_its_cause_in_time(
             closing(Cluster(connection(address, **options), timeout_seconds=TIMEOUT)) as nobody,
             pytest.raises(KafkaUnavailable, match=says) as error,
         ):
-            nobody.look("t", None)
+            nobody.view("t", None)
         assert time.monotonic() - started < TIMEOUT + 1
     assert "connection 'plant_kafka'" in error.value.remedy
 
@@ -265,7 +265,7 @@ def test_a_refused_log_in_is_tried_no_further(kafka_server: KafkaServer) -> None
             KafkaUnavailable, match=r"refused the log-in: .*Check user, password"
         ) as error,
     ):
-        refused.look("t", None)
+        refused.view("t", None)
     assert time.monotonic() - started < 5
     assert "hush" not in str(error.value)
 
@@ -274,18 +274,18 @@ def test_a_broker_that_goes_and_comes_back(kafka_server: KafkaServer) -> None:
     topic = kafka_server.create_topic()
     kafka_server.produce(topic, [b"x"])
     with closing(Cluster(kafka_server.connection, timeout_seconds=TIMEOUT)) as cluster:
-        before = cluster.look(topic, None)
+        before = cluster.view(topic, None)
         kafka_server.stop()
         started = time.monotonic()
         with pytest.raises(KafkaUnavailable, match="Connection refused"):
-            cluster.look(topic, None)
+            cluster.view(topic, None)
         assert time.monotonic() - started < TIMEOUT + 1
         kafka_server.start()
         views = []
 
         def looked() -> bool:
             try:
-                views.append(cluster.look(topic, None))
+                views.append(cluster.view(topic, None))
             except KafkaUnavailable:
                 return False
             return True

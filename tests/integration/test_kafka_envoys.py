@@ -95,7 +95,7 @@ def test_an_envoy_brings_the_errors_of_a_cluster_and_lives(
     with closing(EnvoyCluster(some, kafka_server.connection)) as there:
         (pid,) = some.pids
         with pytest.raises(TopicMissing, match=r"topic 'no-such-topic': .*kafka.topic") as error:
-            there.look("no-such-topic", None)
+            there.view("no-such-topic", None)
         assert "mend kafka.topic" in error.value.remedy
         with pytest.raises(OffsetsLost, match="offsets from 2 on") as lost:
             QUESTIONS["first_since"](there, topic)
@@ -115,7 +115,7 @@ def test_an_envoy_tells_what_a_quota_held_back_of_these_answers_and_of_no_earlie
 
         def held_back() -> float:
             with closing(EnvoyCluster(some, named, timeout_seconds=60)) as there:
-                there.look(topic, None)
+                there.view(topic, None)
                 return there.throttled_seconds()
 
         poll(held_back, "the quota", seconds=60)
@@ -156,11 +156,11 @@ def test_the_next_question_of_the_same_cluster_is_put_by_another_envoy(
     kafka_server: KafkaServer, some: Envoys, topic: str
 ) -> None:
     with closing(EnvoyCluster(some, kafka_server.connection)) as there:
-        before = there.look(topic, None)
+        before = there.view(topic, None)
         os.kill(some.pids[0], signal.SIGKILL)
         with pytest.raises(KafkaUnavailable, match=r"signal 9 .*asks again by itself"):
-            there.look(topic, None)
-        assert before == there.look(topic, None)
+            there.view(topic, None)
+        assert before == there.view(topic, None)
 
 
 def test_one_that_dies_at_rest_is_not_noticed(
@@ -168,10 +168,10 @@ def test_one_that_dies_at_rest_is_not_noticed(
 ) -> None:
     for number in (signal.SIGKILL, signal.SIGABRT):
         with closing(EnvoyCluster(some, kafka_server.connection)) as there:
-            there.look(topic, None)
+            there.view(topic, None)
         os.kill(some.pids[0], number)
     with closing(EnvoyCluster(some, kafka_server.connection)) as there:
-        there.look(topic, None)
+        there.view(topic, None)
 
 
 def test_a_stopped_one_is_ended_and_its_late_answer_is_nobodys(
@@ -184,10 +184,10 @@ def test_a_stopped_one_is_ended_and_its_late_answer_is_nobodys(
         late = psutil.Process(some.pids[0])
         late.suspend()
         with pytest.raises(KafkaUnavailable, match=r"no answer within 2\.5 s and was ended"):
-            there.look(topic, None)
+            there.view(topic, None)
         with suppress(psutil.NoSuchProcess):
             late.resume()
-        assert 0 == there.look(empty, None).watermarks[0].end
+        assert 0 == there.view(empty, None).watermarks[0].end
         assert not late.is_running()
 
 
@@ -196,10 +196,10 @@ def test_a_client_is_for_one_connection_only(
 ) -> None:
     """The client that an envoy keeps would answer for another Kafka."""
     with closing(EnvoyCluster(some, kafka_server.connection, timeout_seconds=1)) as there:
-        assert 3 == there.look(topic, None).watermarks[0].end
+        assert 3 == there.view(topic, None).watermarks[0].end
     with closing(EnvoyCluster(some, silent, timeout_seconds=1)) as nobody:
         with pytest.raises(KafkaUnavailable, match="gave no answer within 1 s"):
-            nobody.look(topic, None)
+            nobody.view(topic, None)
         assert 1 == len(some.pids)
 
 
@@ -211,12 +211,12 @@ def test_a_client_is_kept_from_look_to_look_until_an_error_or_for_a_minute(
 
     def client() -> Cluster | None:
         assert desk.reply(opening).error is None
-        assert desk.reply(Question("look", (topic, None), {})).answer.partitions == (0,)
+        assert desk.reply(Question("view", (topic, None), {})).answer.partitions == (0,)
         return desk._cluster
 
     first = client()
     assert first is client()
-    assert isinstance(desk.reply(Question("look", ("no-such", None), {})).error, TopicMissing)
+    assert isinstance(desk.reply(Question("view", ("no-such", None), {})).error, TopicMissing)
     second = client()
     assert first is not second
     monkeypatch.setattr(envoy_process, "_KEPT_SECONDS", 0)
@@ -237,7 +237,7 @@ def test_an_error_that_is_none_of_ours_ends_the_envoy_and_not_the_one_that_asks(
         with pytest.raises(KafkaUnavailable, match="ended with exit status 1"):
             there.offsets_at(topic, (0,), "no moment")  # type: ignore[arg-type]
         assert "AttributeError" in capfd.readouterr().err
-        assert 3 == there.look(topic, None).watermarks[0].end
+        assert 3 == there.view(topic, None).watermarks[0].end
 
 
 def test_an_interrupt_at_a_terminal_and_a_strange_folder_are_nothing_to_it(
@@ -257,7 +257,7 @@ def test_one_that_is_stopped_at_rest_is_passed_over(
         (pid,) = some.pids
     psutil.Process(pid).suspend()
     with closing(EnvoyCluster(some, kafka_server.connection)) as there:
-        assert 3 == there.look(topic, None).watermarks[0].end
+        assert 3 == there.view(topic, None).watermarks[0].end
     assert not psutil.pid_exists(pid)
 
 
@@ -312,7 +312,7 @@ def test_envoys_are_few_and_a_silent_kafka_keeps_no_other_waiting(
     def ask_nobody() -> str:
         try:
             with closing(EnvoyCluster(some, silent, timeout_seconds=4)) as nobody:
-                nobody.look("t", None)
+                nobody.view("t", None)
         except KafkaUnavailable as error:
             return str(error)
         return ""
@@ -322,7 +322,7 @@ def test_envoys_are_few_and_a_silent_kafka_keeps_no_other_waiting(
         asked = [others.submit(ask_nobody) for _ in range(16)]
         poll(lambda: len(some.pids) == envoys.AT_ONCE_EACH, "the envoys", every=0.01)
         with closing(EnvoyCluster(some, kafka_server.connection)) as there:
-            assert 3 == there.look(topic, None).watermarks[0].end
+            assert 3 == there.view(topic, None).watermarks[0].end
             assert envoys.AT_ONCE_EACH + 1 == len(some.pids)
         assert not any(answer.done() for answer in asked)
         # Those in line have the answer of those before them, and do not wait for one more.
@@ -350,7 +350,7 @@ def test_no_secret_is_in_its_arguments_or_its_environment(
         assert "hush-hush" not in str(process.environ())
         assert "PATH" in process.environ()
         with pytest.raises(KafkaUnavailable, match="refused the log-in") as error:
-            there.look("t", None)
+            there.view("t", None)
     assert "hush-hush" not in str(error.value)
 
 
@@ -378,13 +378,13 @@ def test_a_forked_child_has_envoys_of_its_own(
         if child == 0:
             os._exit(_answered_in_a_child(some, kafka_server.connection, topic, mine))
         assert (child, 0) == os.waitpid(child, 0)
-        assert 3 == there.look(topic, None).watermarks[0].end
+        assert 3 == there.view(topic, None).watermarks[0].end
         assert [mine] == some.pids
 
 
 def _answered_in_a_child(some: Envoys, to: KafkaConnection, topic: str, parents: int) -> int:
     with closing(some), closing(EnvoyCluster(some, to)) as there:
-        is_whole = there.look(topic, None).watermarks[0].end == 3
+        is_whole = there.view(topic, None).watermarks[0].end == 3
         return 0 if is_whole and parents not in some.pids and len(some.pids) == 1 else 1
 
 

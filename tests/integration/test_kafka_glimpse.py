@@ -46,7 +46,7 @@ def test_markers_and_aborted_records_are_passed_by_who_reads_committed(
     kafka_server.produce_transaction(topic, [b"0", b"1"], abort=True, timestamp_ms=NOON_MS)
     kafka_server.produce_transaction(topic, [b"3"], timestamp_ms=NOON_MS + 9)
     kafka_server.produce_transaction(topic, [b"5"], abort=True, timestamp_ms=NOON_MS + 50)
-    poll(lambda: cluster.look(topic, None).watermarks[0].end == 7, "the stable end")
+    poll(lambda: cluster.view(topic, None).watermarks[0].end == 7, "the stable end")
     for offset, moment in ((0, after_noon(9)), (2, after_noon(9)), (4, None), (6, None), (7, None)):
         found = cluster.first_timestamps(topic, {0: offset}, isolation="read_committed")
         assert found == {0: moment}
@@ -92,10 +92,10 @@ def test_a_look_tells_how_long_a_topic_keeps_its_records(
 ) -> None:
     kept = {"retention.ms": "3600000", "retention.bytes": "5000000"}
     topic = kafka_server.create_topic(config=kept)
-    assert cluster.look(topic, None).retention == Retention(seconds=3600, bytes=5_000_000)
+    assert cluster.view(topic, None).retention == Retention(seconds=3600, bytes=5_000_000)
     kept = {"retention.ms": "-1", "retention.bytes": "-1"}
     topic = kafka_server.create_topic(config=kept)
-    assert cluster.look(topic, None).retention == Retention()
-    assert cluster.look(kafka_server.create_topic(config={}), None).retention == Retention(
+    assert cluster.view(topic, None).retention == Retention()
+    assert cluster.view(kafka_server.create_topic(config={}), None).retention == Retention(
         7 * 86_400.0
     )

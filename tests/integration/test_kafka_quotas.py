@@ -231,6 +231,6 @@ def test_a_question_that_a_quota_outlasts_names_it_and_not_a_broker_that_is_down
     with kafka_server.limited_client("asker", request_percentage=0.01):
         cluster = Cluster(kafka_server.named("asker"), timeout_seconds=4)
         with closing(cluster), pytest.raises(KafkaUnavailable) as caught:
-            deque(iter(partial(cluster.look, topic, None), None), maxlen=0)
+            deque(iter(partial(cluster.view, topic, None), None), maxlen=0)
     assert "Its quota held answers back" in str(caught.value)
     assert "Start the broker" not in str(caught.value)

@@ -297,7 +297,7 @@ def test_a_broker_that_was_held_up_is_not_taken_for_one_without_the_topic(
         with kafka_server.paused():
             time.sleep(HELD_SECONDS)
         with closing(Cluster(kafka_server.connection)) as cluster:
-            assert 3 == len(cluster.look(topic, None).watermarks)
+            assert 3 == len(cluster.view(topic, None).watermarks)
         for partition in range(3):
             assert 3 == len(list(reader(kafka_server, topic, 0, 3, partition=partition)))
 
@@ -305,7 +305,7 @@ def test_a_broker_that_was_held_up_is_not_taken_for_one_without_the_topic(
 def test_a_topic_that_is_missing_for_good_is_missing(kafka_server: KafkaServer) -> None:
     began = time.monotonic()
     with closing(Cluster(kafka_server.connection)) as cluster, pytest.raises(TopicMissing):
-        cluster.look("no-such-topic", None)
+        cluster.view("no-such-topic", None)
     assert COMING_UP_SECONDS <= time.monotonic() - began < SOON
 
 

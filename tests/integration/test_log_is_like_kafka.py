@@ -58,7 +58,7 @@ class Real:
         poll(lambda: self.high() == before + number + 1, "the marker")
 
     def high(self) -> int:
-        return self.cluster().look(self.topic, None).watermarks[0].high
+        return self.cluster().view(self.topic, None).watermarks[0].high
 
     def open(self, number: int) -> None:
         self.producers.append(self.server.open_transaction(self.topic, values(number)))
@@ -113,7 +113,7 @@ class Imitated:
 
 def answers(world) -> list[object]:
     """Collect the watermarks, and what is read of every range of partition 0."""
-    view = world.cluster().look(world.topic, None)
+    view = world.cluster().view(world.topic, None)
     marks = view.watermarks[0]
     told: list[object] = [view.partitions, view.watermarks]
     told += [
@@ -155,13 +155,13 @@ def test_a_mirror_is_read_back(kafka_server):
 
 def test_a_topic_created_anew_has_another_id_and_a_missing_one_is_said(kafka_server):
     real, imitated = Real(kafka_server), Imitated(kafka_server)
-    ids = [world.cluster().look(world.topic, None).topic_id for world in (real, imitated)]
+    ids = [world.cluster().view(world.topic, None).topic_id for world in (real, imitated)]
     kafka_server.delete_topic(real.topic)
     imitated.log.delete_topic(imitated.topic)
     for world in (real, imitated):
         with pytest.raises(TopicMissing):
-            world.cluster().look(world.topic, None)
+            world.cluster().view(world.topic, None)
     kafka_server.create_topic(real.topic, partitions=2)
     imitated.log.create_topic(imitated.topic, partitions=2)
-    anew = [world.cluster().look(world.topic, None).topic_id for world in (real, imitated)]
+    anew = [world.cluster().view(world.topic, None).topic_id for world in (real, imitated)]
     assert all(first != second for first, second in zip(ids, anew, strict=True))

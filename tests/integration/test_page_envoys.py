@@ -21,7 +21,7 @@ from frameferry.pipeline import steps
 from frameferry.pipeline.run import run_until_caught_up
 
 ASKED = [
-    "look",
+    "view",
     "offsets_at",
     "offsets_at",
     "first_timestamps",

@@ -248,8 +248,8 @@ class Busy(Cluster):
 
     meanwhile: Callable[[], object]
 
-    def look(self, *args: Any) -> Any:
-        view = super().look(*args)
+    def view(self, *args: Any) -> Any:
+        view = super().view(*args)
         Busy.meanwhile()
         return view
 

@@ -29,8 +29,8 @@ OLD, NEW = 6, 15
 Step = Callable[[Context, int], object]
 Moment = tuple[Step, str, int]
 MOMENTS: list[Moment] = [
-    *((steps.infer, *at) for at in (("look", 1), ("read", 1), ("record", 3), ("look", 2))),
-    *((steps.deliver, *at) for at in (("look", 1), ("read", 1), ("record", 3), ("look", 2))),
+    *((steps.infer, *at) for at in (("view", 1), ("read", 1), ("record", 3), ("view", 2))),
+    *((steps.deliver, *at) for at in (("view", 1), ("read", 1), ("record", 3), ("view", 2))),
 ]
 IDS = [f"{step.__name__}-{name}-{nth}" for step, name, nth in MOMENTS]
 
@@ -222,7 +222,7 @@ def test_one_look_is_at_one_topic(
     """Else the old id stood beside the new one's end, and a batch was planned up to there."""
     AnewWhileItIsAsked.do = lambda: make_anew(kafka_server, topic_of(ferry))
     with replace(ctx, open_cluster=AnewWhileItIsAsked).cluster() as cluster:
-        view = cluster.look(topic_of(ferry), None)
+        view = cluster.view(topic_of(ferry), None)
     with ctx.cluster() as cluster:
-        assert cluster.look(topic_of(ferry), None).topic_id == view.topic_id
+        assert cluster.view(topic_of(ferry), None).topic_id == view.topic_id
     assert NEW == view.watermarks[0].end

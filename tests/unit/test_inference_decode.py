@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 
 from frameferry.demo.surfaces import encode, picture
 from frameferry.inference.card import Spec
-from frameferry.inference.decode import NEARLY_BLACK, decode, look
+from frameferry.inference.decode import NEARLY_BLACK, decode, decode_and_remark
 from frameferry.inference.undecodable import Reason, Undecodable
 
 SPEC = Spec(
@@ -360,10 +360,10 @@ def test_grey_that_is_nearly_black_so_is_remarked(
     pixels = np.zeros((20, 30), np.uint16)
     pixels[3, 4] = brightest
     value = deep_png(pixels, has_alpha=has_alpha)
-    assert (NEARLY_BLACK if is_remarkable else "") == look(value, SPEC)[1]
-    assert look(value, replace(SPEC, grey_bits=12))[1] == ""
+    assert (NEARLY_BLACK if is_remarkable else "") == decode_and_remark(value, SPEC)[1]
+    assert decode_and_remark(value, replace(SPEC, grey_bits=12))[1] == ""
     for other in (JPEG, PNG, as_bytes(Image.new("L", (9, 9), 3), "PNG"), PNG[:99]):
-        assert look(other, SPEC)[1] == ""
+        assert decode_and_remark(other, SPEC)[1] == ""
 
 
 @pytest.mark.parametrize("grey_bits", [8, 12])

@@ -39,10 +39,10 @@ def test_a_broker_that_gives_topics_no_ids_is_refused() -> None:
     log = PlantLog()
     log.create_topic("press.images")
     cluster = LogCluster(log, connection())
-    assert log.topics["press.images"].topic_id == cluster.look("press.images", None).topic_id
+    assert log.topics["press.images"].topic_id == cluster.view("press.images", None).topic_id
     log.topics["press.images"].topic_id = str(Uuid(0, 0))
     with pytest.raises(ConfigError, match=r"'press.images' no id.* from 2.8 on"):
-        cluster.look("press.images", None)
+        cluster.view("press.images", None)
 
 
 @pytest.mark.parametrize(

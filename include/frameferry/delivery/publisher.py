@@ -21,9 +21,9 @@ from frameferry.delivery.parts import (
 )
 from frameferry.delivery.pool import Pool
 from frameferry.delivery.refusals import Refusals, Replace
-from frameferry.delivery.renaming import After, RenameGroup, Resend, Staged, look
+from frameferry.delivery.renaming import After, RenameGroup, Resend, Staged, outcome_of
 from frameferry.delivery.rounds import RetryPolicy
-from frameferry.delivery.sidecars import look_at_pair, sidecar_consignment
+from frameferry.delivery.sidecars import outcome_of_pair, sidecar_consignment
 from frameferry.delivery.sweeping import delete_parts
 from frameferry.domain.records import Consignment, Intent, Receipt, Refusal
 from frameferry.errors import (
@@ -230,8 +230,8 @@ class Publisher:
 
         def settle_one(ftp: FerryFTP, intent: Intent, _: bool) -> Staged | Receipt | Resend:  # noqa: FBT001
             if intent.sidecar is None:
-                return look(ftp, intent, base=self._base, after=self._after)
-            return look_at_pair(ftp, intent, intent.sidecar, base=self._base, after=self._after)
+                return outcome_of(ftp, intent, base=self._base, after=self._after)
+            return outcome_of_pair(ftp, intent, intent.sidecar, base=self._base, after=self._after)
 
         found = self._pool.each(settle_one, intents)
         published = self.publish([one for one in found if isinstance(one, Staged)])

@@ -132,7 +132,9 @@ class RenameGroup:
             self.done(item)
 
 
-def look(ftp: FerryFTP, intent: Intent, *, base: str, after: After) -> Staged | Receipt | Resend:
+def outcome_of(
+    ftp: FerryFTP, intent: Intent, *, base: str, after: After
+) -> Staged | Receipt | Resend:
     """
     Find out what became of an open intent, by its part, never by the final file's length alone.
 
@@ -143,7 +145,7 @@ def look(ftp: FerryFTP, intent: Intent, *, base: str, after: After) -> Staged | 
         FtpUnavailable: No clear answer; nothing is concluded from silence.
     """
     if intent.is_unseen:
-        return _look_by_name(ftp, intent)
+        return _outcome_by_name(ftp, intent)
     part = measure(ftp, intent.part_path)
     if part is not None:
         if part.flaw(intent.size_bytes, intent.sha256):
@@ -160,7 +162,7 @@ def look(ftp: FerryFTP, intent: Intent, *, base: str, after: After) -> Staged | 
     return Resend(intent.record_id)
 
 
-def _look_by_name(ftp: FerryFTP, intent: Intent) -> Receipt | Resend:
+def _outcome_by_name(ftp: FerryFTP, intent: Intent) -> Receipt | Resend:
     """Look for a file that no list showed: there was never a part that could tell of it."""
     final = measure(ftp, intent.remote_path)
     if final is not None and not final.flaw(intent.size_bytes, intent.sha256):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from frameferry.delivery.parts import sidecar_part, sidecar_path
-from frameferry.delivery.renaming import After, Resend, Staged, look
+from frameferry.delivery.renaming import After, Resend, Staged, outcome_of
 from frameferry.domain.records import Consignment, Intent, Receipt, sha256_hex
 from frameferry.ftp.client import FerryFTP
 
@@ -21,7 +21,7 @@ def sidecar_consignment(consignment: Consignment, content: bytes) -> Consignment
     )
 
 
-def look_at_pair(
+def outcome_of_pair(
     ftp: FerryFTP, intent: Intent, content: bytes, *, base: str, after: After
 ) -> Staged | Receipt | Resend:
     """
@@ -41,8 +41,8 @@ def look_at_pair(
         sha256=sha256_hex(content),
         sidecar=None,
     )
-    sidecar = look(ftp, beside, base=base, after=after)
-    picture = look(ftp, intent, base=base, after=after)
+    sidecar = outcome_of(ftp, beside, base=base, after=after)
+    picture = outcome_of(ftp, intent, base=base, after=after)
     match sidecar, picture:
         case Receipt(), Staged() | Receipt():
             return picture

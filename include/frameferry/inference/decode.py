@@ -90,11 +90,11 @@ _DECODER_ERRORS = (
 
 
 def decode(value: bytes, spec: Spec) -> Pixels | Undecodable:
-    """Decode one picture as `look` does, whatever is remarkable about it."""
-    return look(value, spec)[0]
+    """Decode one picture as `decode_and_remark` does, whatever is remarkable about it."""
+    return decode_and_remark(value, spec)[0]
 
 
-def look(value: bytes, spec: Spec) -> tuple[Pixels | Undecodable, str]:
+def decode_and_remark(value: bytes, spec: Spec) -> tuple[Pixels | Undecodable, str]:
     """
     Decode one picture to the model's input size, and say what a person should know of it.
 

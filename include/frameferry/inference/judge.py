@@ -20,7 +20,7 @@ from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
 from frameferry.inference.answer import Answer, NoAnswer, answers
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
-from frameferry.inference.decode import Pixels, look
+from frameferry.inference.decode import Pixels, decode_and_remark
 from frameferry.inference.digest import (
     combined_digest,
     content_digest,
@@ -66,7 +66,7 @@ class Judge:
         All of *values* are held decoded at once (height x width x 3 bytes each): hand over an
         Arrow batch, not a topic.
         """
-        seen = [look(value, self.spec) for value in values]
+        seen = [decode_and_remark(value, self.spec) for value in values]
         answered = self._answers([each for each, _ in seen if not isinstance(each, Undecodable)])
         return [
             Verdict(reason=each.reason.value, detail=each.detail)

@@ -95,7 +95,7 @@ class Cluster:
         """Say how long a quota held back what was asked of it; 0 where none did."""
         return self._listener.throttling.seconds
 
-    def look(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
+    def view(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
         """
         Read a topic's identity and watermarks; it is never created by being asked for.
 

@@ -65,9 +65,9 @@ class EnvoyCluster(Cluster):
         """As `Cluster.throttled_seconds`."""
         return float(self._ask("throttled_seconds"))
 
-    def look(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
-        """As `Cluster.look`."""
-        view: TopicView = self._ask("look", topic, partitions)
+    def view(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
+        """As `Cluster.view`."""
+        view: TopicView = self._ask("view", topic, partitions)
         return view
 
     def offsets_at(self, topic: str, partitions: Iterable[int], moment: datetime) -> dict[int, int]:

@@ -43,7 +43,7 @@ def spark_advice(ctx: Context) -> list[str]:
 def _topic(ctx: Context) -> None:
     partitions = ctx.settings.kafka.partitions
     with ctx.cluster() as cluster:
-        cluster.look(ctx.settings.kafka.topic, None if partitions == "all" else partitions)
+        cluster.view(ctx.settings.kafka.topic, None if partitions == "all" else partitions)
 
 
 def _problem(question: Callable[[], object]) -> FrameferryError | None:

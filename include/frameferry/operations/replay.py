@@ -144,7 +144,7 @@ def _refuse_many(ctx: Context, partition: int, count: int) -> None:
 def _refuse_lost(ctx: Context, partition: int, start: int, end: int) -> None:
     """Refuse to send what cannot be read any more: it would end well, and send nothing."""
     with ctx.cluster() as cluster:
-        view = cluster.look(ctx.settings.kafka.topic, (partition,))
+        view = cluster.view(ctx.settings.kafka.topic, (partition,))
     world.refuse_other_topic(ctx, view)
     low = view.watermarks[partition].low
     if start >= low:

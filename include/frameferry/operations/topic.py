@@ -55,11 +55,11 @@ def accept_topic(ctx: Context, *, who: str, reason: str) -> dict[int, int]:
 def _look(ctx: Context, known: PipelineState) -> TopicView:
     topic, wanted = ctx.settings.kafka.topic, ctx.settings.kafka.partitions
     with ctx.cluster() as cluster:
-        view = cluster.look(topic, None if wanted == "all" else wanted)
+        view = cluster.view(topic, None if wanted == "all" else wanted)
         all_known = {*view.watermarks, *known.progress} & {*view.partitions}
         if world.is_other_topic(known, view) or all_known == {*view.watermarks}:
             return view
-        return cluster.look(topic, tuple(sorted(all_known)))
+        return cluster.view(topic, tuple(sorted(all_known)))
 
 
 def _starts(ctx: Context, known: PipelineState, view: TopicView) -> dict[int, int]:

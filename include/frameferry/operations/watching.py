@@ -51,7 +51,7 @@ def see(ctx: Context, known: PipelineState | None) -> Seen:
     view, partitions = None, ctx.settings.kafka.partitions
     try:
         with ctx.cluster() as cluster:
-            view = cluster.look(
+            view = cluster.view(
                 ctx.settings.kafka.topic, None if partitions == "all" else partitions
             )
             if known is None or is_other_topic(known, view):

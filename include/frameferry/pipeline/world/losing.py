@@ -78,7 +78,7 @@ def _of_others(
     if not others:
         return {}
     with ctx.cluster() as cluster:
-        seen = cluster.look(ctx.settings.kafka.topic, others)
+        seen = cluster.view(ctx.settings.kafka.topic, others)
     refuse_other_topic(ctx, seen)
     return seen.watermarks
 

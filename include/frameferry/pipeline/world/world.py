@@ -55,7 +55,7 @@ def observe(ctx: Context, known: PipelineState | None = None) -> World:
     # The ledger first: what another process plans meanwhile must not look like a log's end.
     known = known or ctx.ledger.pipeline_state(ctx.pipeline)
     with ctx.cluster() as cluster:
-        view = cluster.look(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
+        view = cluster.view(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
         starts = _starts(ctx, cluster, view, known)
     if known is None or starts or is_other_topic(known, view):
         _register(ctx, view, starts)
