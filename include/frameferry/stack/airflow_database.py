@@ -113,7 +113,7 @@ def _migrate(database: Path) -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         msg = f"airflow db migrate did not end: {error}"
-        raise StackError(msg, remedy="Run make setup, then try again") from error
+        raise StackError(msg, remedy="Install the pinned requirements, then try again") from error
     if done.returncode != 0:
         end = "\n".join(done.stderr.splitlines()[-15:])
         msg = "airflow db migrate failed"
