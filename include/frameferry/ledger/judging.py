@@ -164,7 +164,8 @@ class Judging:
         """
         with self._transactions.write() as connection:
             withdrawals.withdraw_predictions(
-                *(connection, token),
+                connection,
+                token,
                 partition=partition,
                 offset=offset,
                 error=error,
