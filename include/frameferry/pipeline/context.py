@@ -39,7 +39,7 @@ class Context:
     One pipeline's settings, the ledger, and the way to its servers.
 
     `open_ftp`, `open_cluster`, `open_reader`, `judge` and `control` are all the ways out of this
-    process besides the ledger: Airflow's hooks come in here, and tests that break them on purpose.
+    process besides the ledger: tests that break them on purpose come in here.
     """
 
     settings: PipelineSettings
@@ -101,12 +101,10 @@ class Context:
 
 
 @contextmanager
-def open_context(
-    settings: PipelineSettings, resolve: ConnectionResolver, open_ftp: OpenFtp = connect
-) -> Iterator[Context]:
+def open_context(settings: PipelineSettings, resolve: ConnectionResolver) -> Iterator[Context]:
     """Open the ledger for one pipeline's steps, and close it after them."""
     with closing(open_ledger(ledger_url())) as ledger:
-        yield Context(settings, ledger, resolve, open_ftp)
+        yield Context(settings, ledger, resolve)
 
 
 _OWNER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
