@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -29,8 +30,10 @@ def built(tmp_path_factory) -> Built:
 
 
 @pytest.fixture(scope="module")
-def installed(built, tmp_path_factory) -> Installed:
-    return install(built.wheel, tmp_path_factory.mktemp("installed"))
+def installed(built, tmp_path_factory) -> Iterator[Installed]:
+    place = install(built.wheel, tmp_path_factory.mktemp("installed"))
+    yield place
+    place.frameferry("stack", "down")
 
 
 def test_the_wheel_holds_the_package_without_the_demo_and_nothing_else(built):
@@ -84,20 +87,21 @@ def test_what_is_only_of_a_checkout_says_so_and_starts_nothing(installed, comman
 @pytest.mark.timeout(600)
 def test_it_carries_a_picture_by_spark_connect_and_by_spark_submit(installed):
     shutil.copytree(MODEL, installed.folder / "model")
-    with installed.stack("kafka,spark,ftp") as servers:
-        broker = KafkaServer(servers["kafka"]["bootstrap_servers"], StateFile(installed.home))
-        for seed, name in enumerate(PIPELINES):
-            write_pipeline(installed, name)
-            broker.produce(broker.create_topic(name), [surface(seed)])
-        for name in PIPELINES:
-            installed.frameferry("run", name, "--until-caught-up")
-        spark = StateFile(installed.home).state.servers["spark"].processes["spark"]
-        interpreters = {psutil.Process(pid).cmdline()[0] for pid in python_workers(spark.pid)}
-        assert {str(installed.python)} == interpreters
-        for seed, name in enumerate(PIPELINES):
-            (record,) = installed.json("records", name)
-            file = Path(servers["ftp"]["root"]) / record["remote_path"].lstrip("/")
-            assert ("good", surface(seed)) == (record["label"], file.read_bytes())
+    installed.frameferry("stack", "up", "--only", "kafka,spark,ftp")
+    servers = installed.json("stack", "status")
+    broker = KafkaServer(servers["kafka"]["bootstrap_servers"], StateFile(installed.home))
+    for seed, name in enumerate(PIPELINES):
+        write_pipeline(installed, name)
+        broker.produce(broker.create_topic(name), [surface(seed)])
+    installed.frameferry("run", "warm", "--until-caught-up")
+    spark = StateFile(installed.home).state.servers["spark"].processes["spark"]
+    interpreters = {psutil.Process(pid).cmdline()[0] for pid in python_workers(spark.pid)}
+    assert {str(installed.python)} == interpreters
+    installed.frameferry("run", "cold", "--until-caught-up")
+    for seed, name in enumerate(PIPELINES):
+        (record,) = installed.json("records", name)
+        file = Path(servers["ftp"]["root"]) / record["remote_path"].lstrip("/")
+        assert ("good", surface(seed)) == (record["label"], file.read_bytes())
 
 
 def write_pipeline(installed: Installed, name: str) -> None:
