@@ -53,6 +53,8 @@ SETTINGS: dict[str, str] = {
     "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
     # After a kill: adopt what the dead one left soon, and miss a dead task within half a minute.
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    # By default 30: a scheduler that starts again sooner would wait for its own ghost.
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     # The whole gap between two tasks is this sleep.
@@ -105,7 +107,7 @@ class Airflow:
         return self.secret("airflow.password")
 
     def prepare(self) -> None:
-        """Write the administrator's password; migrate the database, and free it of the dead."""
+        """Write the administrator's password; migrate the database and make the pools."""
         self.write_password()
         airflow_database.prepare(self._database, self.pools)
 
