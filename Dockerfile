@@ -7,7 +7,7 @@ ENV FRAMEFERRY_REQUIREMENTS=requirements.txt \
     FRAMEFERRY_HOME=/var/lib/frameferry \
     PATH=/opt/frameferry/.venv/bin:$PATH
 
-COPY requirements.txt pyproject.toml ./
+COPY requirements.in requirements.txt pyproject.toml README.md LICENSE ./
 COPY scripts/setup scripts/setup
 COPY include include
 COPY dags dags

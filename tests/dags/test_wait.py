@@ -71,7 +71,7 @@ def dying(airflow_home, monkeypatch):
     from frameferry.orchestration import wait
 
     dying = DyingEnvoys()
-    monkeypatch.setattr(wait, "EnvoyCluster", dying)
+    monkeypatch.setattr("frameferry.pipeline.envoys.EnvoyCluster", dying)
     monkeypatch.setattr(wait, "POLL_SECONDS", 0.05)
     return dying
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import itertools
 import socket
 import ssl
@@ -405,29 +404,6 @@ def test_a_busy_server_has_not_said_that_a_part_is_gone() -> None:
             with pytest.raises(FtpUnavailable, match="450 busy"):
                 is_gone(ftp, "/press-a/.1.part")
             ftp.poison()
-
-
-# What is written for ftplib goes on working.
-
-
-def test_ftplibs_own_methods_work(ftp: FerryFTP, server: FtpSite) -> None:
-    ftp.storbinary("STOR /plain.bin", io.BytesIO(b"12345"))
-    lines = []
-    ftp.retrlines("LIST /", lines.append)
-    assert any("plain.bin" in line for line in lines)
-    assert ftp.size("/plain.bin") == 5
-    assert {"plain.bin", "/plain.bin"} & set(ftp.nlst("/"))
-    if server.kind != "vsftpd":  # it has no MLSD
-        assert dict(ftp.mlsd("/"))["plain.bin"]["size"] == "5"
-    content = io.BytesIO()
-    ftp.retrbinary("RETR /plain.bin", content.write)
-    assert content.getvalue() == b"12345"
-    ftp.rename("/plain.bin", "/other.bin")
-    ftp.delete("/other.bin")
-    assert ftp.pwd() == "/"
-    assert ftp.is_in_step
-    assert ftp.store("/binary.bin", b"\r\n\n").is_success
-    assert (server.root / "binary.bin").read_bytes() == b"\r\n\n"
 
 
 def test_type_is_sent_once_for_many_files(server: FtpSite) -> None:

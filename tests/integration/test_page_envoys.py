@@ -17,6 +17,7 @@ from frameferry.config.settings import load_pipeline
 from frameferry.kafka.envoys import Envoys
 from frameferry.page import asking
 from frameferry.page.survey import Surveyor
+from frameferry.pipeline import envoys as by_envoys
 from frameferry.pipeline import steps
 from frameferry.pipeline.run import run_until_caught_up
 
@@ -34,7 +35,7 @@ ASKED = [
 @pytest.fixture
 def dying(monkeypatch: pytest.MonkeyPatch) -> DyingEnvoys:
     dying = DyingEnvoys()
-    monkeypatch.setattr(asking, "EnvoyCluster", dying)
+    monkeypatch.setattr(by_envoys, "EnvoyCluster", dying)
     return dying
 
 

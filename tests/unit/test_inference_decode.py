@@ -239,6 +239,10 @@ def test_a_png_whose_pixels_do_not_fit_their_crc_is_refused_though_it_can_be_dec
     assert {Reason.DAMAGED} == {refused(value) for value in damaged}
 
 
+def test_a_png_whose_end_does_not_fit_its_crc_is_refused() -> None:
+    assert Reason.DAMAGED == refused(PNG[:-1] + bytes([PNG[-1] ^ 1]))
+
+
 def test_a_png_without_its_end_is_refused_wherever_it_ends() -> None:
     cuts = [PNG[:at] for at in range(40, len(PNG), len(PNG) // 20)]
     assert {Reason.TRUNCATED} == {refused(value) for value in cuts}

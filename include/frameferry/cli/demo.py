@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from frameferry.demo.run import run_demo
+from frameferry.stack import layout
 
 
 def register(app: typer.Typer) -> None:
@@ -25,4 +25,7 @@ def demo(
     ] = None,
 ) -> None:
     """Carry two equipments' generated pictures through Kafka, Spark, Airflow and FTP."""
+    layout.checkout()
+    from frameferry.demo.run import run_demo  # noqa: PLC0415 - only a checkout has it
+
     raise typer.Exit(run_demo(leave=leave, started=started))

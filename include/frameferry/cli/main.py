@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Annotated
 
 import structlog
 import typer
 
+import frameferry
 from frameferry.cli import (
     acceptance,
     airflow,
@@ -27,7 +29,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    help="Carry images from Kafka to FTP, judged by TensorFlow on Spark, each exactly once.",
 )
 app.add_typer(stack.app, name="stack")
 app.add_typer(airflow.app, name="airflow")
@@ -38,6 +39,23 @@ operations.register(app)
 listings.register(app)
 probe.register(app)
 demo.register(app)
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if asked:
+        sys.stdout.write(f"frameferry {frameferry.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print it, and end."),
+    ] = False,
+) -> None:
+    """Carry images from Kafka to FTP, judged by TensorFlow on Spark, each exactly once."""
 
 
 def main() -> None:

@@ -80,7 +80,7 @@ class Refusals:
             self._make_way(ftp, group, item, reply)
             return
         refusal = self.of(
-            *(ftp, item.record_id, item.remote_path, reply), what="rename", is_lasting=is_lasting
+            ftp, item.record_id, item.remote_path, reply, what="rename", is_lasting=is_lasting
         )
         group.refuse(item, refusal)
 

@@ -180,7 +180,7 @@ class Transfers(Wire):
 
     def _open_data(self, lines: Sequence[str]) -> socket.socket | Reply:
         with self.translated("control"):
-            self.voidcmd("TYPE I")
+            self._agree_on_binary()
         opened = self._connect_data(lines) if self.passiveserver else self._accept_data(lines[0])
         if isinstance(opened, Reply):
             return opened
@@ -192,6 +192,11 @@ class Transfers(Wire):
             self.hang_up()
             return self._cause(error)
         return self._channel
+
+    def _agree_on_binary(self) -> None:
+        if self.agreed_type != "I":
+            self.voidcmd("TYPE I")
+            self.agreed_type = "I"
 
     def _connect_data(self, lines: Sequence[str]) -> socket.socket | Reply:
         """Send the command before connecting, so that their round trips are one."""

@@ -1,8 +1,8 @@
 """
 The lines of one control connection: what is written is checked, what is read is bounded.
 
-`Wire` is an `ftplib.FTP_TLS`, so that whatever is written for ftplib works with it and sees
-ftplib's errors. `translated` maps those to ours, here and nowhere else.
+`Wire` is an `ftplib.FTP_TLS` whose lines go through our own guards; it raises ftplib's errors.
+`translated` maps those to ours, here and nowhere else.
 """
 
 # ruff: noqa: S321 - FTP is what we deliver to; TLS is a setting of the connection
@@ -223,12 +223,6 @@ class Wire(ftplib.FTP_TLS):
 
     # What ftplib calls, in our way.
 
-    def auth(self) -> str:
-        """Ask for TLS and encrypt."""
-        reply = self.voidcmd("AUTH TLS")
-        self.encrypt()
-        return reply
-
     def putline(self, line: str) -> None:
         """Write one line, through the same guard."""
         self.write_lines([line])
@@ -269,34 +263,6 @@ class Wire(ftplib.FTP_TLS):
             self._speaks_epsv = False
             return self.makepasv()
         return self.address_of(reply)
-
-    def ntransfercmd(
-        self, cmd: str, rest: int | str | None = None
-    ) -> tuple[socket.socket, int | None]:
-        """Open a transfer as ftplib does, with our TLS and socket options."""
-        channel, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
-        return self.dressed(channel), size
-
-    def sendcmd(self, cmd: str) -> str:
-        """Send a command, remembering a TYPE that ftplib sets behind our back."""
-        reply = super().sendcmd(cmd)
-        if cmd.startswith("TYPE "):
-            self.agreed_type = cmd.removeprefix("TYPE ")
-        return reply
-
-    def voidcmd(self, cmd: str) -> str:
-        """Send a command, unless it is a TYPE that is agreed already."""
-        if cmd == f"TYPE {self.agreed_type}":
-            return f"200 {cmd} it is"
-        reply = super().voidcmd(cmd)
-        if cmd.startswith("TYPE "):
-            self.agreed_type = cmd.removeprefix("TYPE ")
-        return reply
-
-    def size(self, filename: str) -> int | None:
-        """Ask for a size in binary, where alone it means bytes."""
-        self.voidcmd("TYPE I")
-        return super().size(filename)
 
     def _refuse_late(self) -> None:
         if monotonic() > self._reply_ends:

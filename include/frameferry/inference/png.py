@@ -98,6 +98,7 @@ class _Beside:
 
 
 def _is_whole(value: bytes, start: int, end: int) -> bool:
+    # Pillow's verify() leaves IEND's sum out, and takes a damaged second IHDR for a cut.
     crc = int.from_bytes(value[end - 4 : end])
     return zlib.crc32(memoryview(value)[start + 4 : end - 4]) == crc
 

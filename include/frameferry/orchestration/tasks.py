@@ -10,15 +10,12 @@ from typing import TypeVar
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from frameferry.config.connections import FtpConnection
 from frameferry.config.folder import find_pipeline
 from frameferry.config.home import pipelines_folder
 from frameferry.config.memory import bound_arenas
 from frameferry.config.settings import PipelineSettings
 from frameferry.errors import FrameferryError, TransientError
-from frameferry.ftp.client import FerryFTP
 from frameferry.orchestration.connections import resolve_through_airflow
-from frameferry.orchestration.ftp_hook import FerryFTPHook
 from frameferry.pipeline.context import Context, open_context
 
 ResultT = TypeVar("ResultT")
@@ -55,14 +52,10 @@ def call_step(
     bound_arenas()
     with airflow_errors():
         settings = find(pipelines_folder(), pipeline)
-        with open_context(settings, resolve_through_airflow, _open_through_hook) as ctx:
+        with open_context(settings, resolve_through_airflow) as ctx:
             return step(ctx)
 
 
 def label_map_index(label: str) -> None:
     """Show a mapped task's label instead of its number; call before anything can fail."""
     get_current_context()["label"] = label
-
-
-def _open_through_hook(connection: FtpConnection) -> FerryFTP:
-    return FerryFTPHook(connection.conn_id, settings=connection).get_conn()

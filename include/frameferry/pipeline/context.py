@@ -41,7 +41,7 @@ class Context:
     One pipeline's settings, the ledger, and the way to its servers.
 
     `open_ftp`, `open_cluster`, `open_reader`, `judge` and `control` are all the ways out of this
-    process besides the ledger: Airflow's hooks come in here, and tests that break them on purpose.
+    process besides the ledger: tests that break them on purpose come in here.
 
     A connection is resolved when it is first needed, and then stays as it is: whoever outlives a
     step goes on with the context `anew`.
@@ -113,12 +113,10 @@ class Context:
 
 
 @contextmanager
-def open_context(
-    settings: PipelineSettings, resolve: ConnectionResolver, open_ftp: OpenFtp = connect
-) -> Iterator[Context]:
+def open_context(settings: PipelineSettings, resolve: ConnectionResolver) -> Iterator[Context]:
     """Open the ledger for one pipeline's steps, and close it after them."""
     with closing(open_ledger(ledger_url())) as ledger:
-        yield Context(settings, ledger, resolve, open_ftp)
+        yield Context(settings, ledger, resolve)
 
 
 _OWNER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-import frameferry
 from frameferry.config.connections import SparkConnection, is_secret_option
 from frameferry.errors import (
     ConfigError,
@@ -32,7 +31,7 @@ from frameferry.spark.server import DAEMON
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ENTRY = Path(frameferry.__file__).parents[2] / "spark_jobs" / "infer_batch.py"
+_APPLICATION = Path(__file__).with_name("application") / "infer_batch.py"
 SUBMITTER_VARIABLE = "FRAMEFERRY_SUBMITTER"
 """Tells the driver which process waits for its rows."""
 _JOB_FILE = "job.json"
@@ -134,11 +133,6 @@ def read_rows(path: Path) -> pa.Table:
 def _command(
     job: JudgeJob | ControlJob, connection: SparkConnection, folder: Path, rows: Path
 ) -> list[str]:
-    if not ENTRY.is_file():
-        msg = f"spark-submit needs {ENTRY}, which is missing"
-        raise ConfigError(
-            msg, remedy="Run Frameferry from its project folder, or use Spark Connect"
-        )
     here = _LOCAL_CONF if connection.url.startswith("local") else {}
     conf = {**_CONF, **here, **connection.conf}
     properties = "".join(f"{name} {_escaped(value)}\n" for name, value in conf.items() if value)
@@ -148,7 +142,7 @@ def _command(
         *("--name", f"frameferry {job.name}"),
         *("--properties-file", str(_private(folder / "spark.properties", properties))),
         "--load-spark-defaults",
-        str(ENTRY),
+        str(_APPLICATION),
         str(_private(folder / _JOB_FILE, job.to_json())),
         str(rows),
     ]

@@ -32,11 +32,6 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
 }
 _ANSWER_TIMEOUT_SECONDS = 5
 _FOLDER, _DATABASE = "airflow", "airflow.db"
-_OF_COMMANDS = (
-    "AIRFLOW_HOME",
-    "AIRFLOW__CORE__FERNET_KEY",
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
-)
 
 SETTINGS: dict[str, str] = {
     "AIRFLOW__API__WORKERS": "1",
@@ -58,6 +53,8 @@ SETTINGS: dict[str, str] = {
     "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
     # After a kill: adopt what the dead one left soon, and miss a dead task within half a minute.
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    # By default 30: a scheduler that starts again sooner would wait for its own ghost.
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     # The whole gap between two tasks is this sleep.
@@ -110,7 +107,7 @@ class Airflow:
         return self.secret("airflow.password")
 
     def prepare(self) -> None:
-        """Write the administrator's password; migrate the database, and free it of the dead."""
+        """Write the administrator's password; migrate the database and make the pools."""
         self.write_password()
         airflow_database.prepare(self._database, self.pools)
 
@@ -140,26 +137,27 @@ class Airflow:
         return {
             **SETTINGS,
             **self.connections,
-            "AIRFLOW_HOME": str(self.folder),
+            **self.for_commands(),
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__HOST": self.host,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__SECRET_KEY": self.secret("airflow.secret_key"),
             "AIRFLOW__API_AUTH__JWT_SECRET": self.secret("airflow.jwt_secret"),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(layout.REPOSITORY / "dags"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(layout.checkout() / "dags"),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__CORE__FERNET_KEY": _fernet_key(self.secret("airflow.fernet_key")),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(layout.REPOSITORY / "plugins"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(layout.checkout() / "plugins"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self._passwords_file),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}",
             "NO_PROXY": _no_proxy(os.environ),
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
 
     def for_commands(self) -> dict[str, str]:
         """What the command `airflow` needs in its environment to work on this database."""
-        whole = self.environment()
-        return {name: whole[name] for name in _OF_COMMANDS}
+        return {
+            "AIRFLOW_HOME": str(self.folder),
+            "AIRFLOW__CORE__FERNET_KEY": _fernet_key(self.secret("airflow.fernet_key")),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}",
+        }
 
     @property
     def _database(self) -> Path:
@@ -173,7 +171,7 @@ class Airflow:
         argv = (layout.program("airflow"), *COMPONENTS[name])
         log = self.log(f"airflow-{name}")
         # In the project's folder: relative paths in pipeline files are found from there.
-        return Command(argv, folder=layout.REPOSITORY, log=log, env=self.environment())
+        return Command(argv, folder=layout.checkout(), log=log, env=self.environment())
 
     def _health(self) -> dict[str, dict[str, str]]:
         connection = http.client.HTTPConnection(

@@ -1,14 +1,13 @@
 """
-Airflow's metadata in SQLite, made ready in milliseconds instead of a dozen seconds.
+Airflow's metadata in SQLite, made ready by Airflow's own commands: each takes three seconds.
 
-Migrating an empty database and each `airflow` command take seconds of imports. So an empty migrated
-database is made once, with Airflow's own command, and copied from the cache; and the two small
-things to be done at each start (pools, ending the jobs of killed processes) are done in SQL.
-The version of Airflow is pinned, and a test holds this module against Airflow's own commands.
+So they run only where there is something to do. An empty migrated database is made once and copied
+from the cache, and a note beside the database says what was done to it last.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -17,12 +16,12 @@ from collections.abc import Mapping
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from frameferry.errors import StackError
 from frameferry.stack import layout
 
-_MIGRATE_TIMEOUT_SECONDS = 600
-_BUSY_SECONDS = 30
+_TIMEOUT_SECONDS = 600
 
 
 def task_states(database: Path) -> dict[str, int]:
@@ -37,36 +36,41 @@ def task_states(database: Path) -> dict[str, int]:
 
 def prepare(database: Path, pools: Mapping[str, int]) -> None:
     """
-    Bring the database to this Airflow's schema, with these pools and no living job.
+    Bring the database to this Airflow's schema, with these pools; at once if it has them.
 
-    Call it only while no process of this Airflow lives: all jobs that seem to run are ended, so
-    that the new scheduler adopts their tasks at once, not after their heartbeats have run out.
+    Call it only while no process of this Airflow lives.
 
     Raises:
         StackError: Airflow cannot migrate it.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
-    model = template()
     if not database.exists():
-        _copy(model, database)
-    elif _revision(database) != _revision(model):
-        _migrate(database)
-    _end_jobs(database)
+        _copy(template(), database)
+        _write_note(database, {})
+    elif _note(database).get("version") != _version():
+        _airflow(database, "db", "migrate")
+        _write_note(database, {})
     set_pools(database, pools)
 
 
 def set_pools(database: Path, pools: Mapping[str, int]) -> None:
     """
-    Make these pools, or give them these slots; harmless while Airflow runs.
+    Make these pools, or give them these slots, unless that was done last; harmless at any time.
 
     Raises:
         StackError: The database cannot be written.
     """
-    try:
-        _set_pools(database, pools)
-    except sqlite3.Error as error:
-        msg = f"the pools cannot be made in {database}: {error}"
-        raise StackError(msg, remedy="Try again") from error
+    if _note(database).get("pools") == pools:
+        return
+    told = {
+        name: {"slots": slots, "description": "made by frameferry stack", "include_deferred": False}
+        for name, slots in pools.items()
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        json.dump(told, file)
+        file.flush()
+        _airflow(database, "pools", "import", file.name)
+    _write_note(database, pools)
 
 
 def template() -> Path:
@@ -76,12 +80,12 @@ def template() -> Path:
     Raises:
         StackError: Airflow cannot make it.
     """
-    path = layout.cache() / f"airflow-{version('apache-airflow-core')}.db"
+    path = layout.cache() / f"airflow-{_version()}.db"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".airflow-") as work:
             draft = Path(work) / "airflow.db"
-            _migrate(draft)
+            _airflow(draft, "db", "migrate")
             _copy(draft, path)
     return path
 
@@ -94,53 +98,50 @@ def _copy(source: Path, target: Path) -> None:
     draft.replace(target)
 
 
-def _migrate(database: Path) -> None:
-    """Let Airflow migrate, with a home beside the database, so that no one else's is read."""
+def _airflow(database: Path, *arguments: str) -> None:
+    """Run a command of Airflow's, with a home beside the database: no one else's is read."""
     env = {
         **os.environ,
         "AIRFLOW_HOME": str(database.parent),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
     }
+    command = f"airflow {' '.join(arguments[:2])}"
     try:
         done = subprocess.run(
-            [layout.program("airflow"), "db", "migrate"],
+            [layout.program("airflow"), *arguments],
             env=env,
             capture_output=True,
             text=True,
-            timeout=_MIGRATE_TIMEOUT_SECONDS,
+            timeout=_TIMEOUT_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        msg = f"airflow db migrate did not end: {error}"
-        raise StackError(msg, remedy="Run make setup, then try again") from error
+        msg = f"{command} did not end: {error}"
+        raise StackError(msg, remedy="Install the pinned requirements, then try again") from error
     if done.returncode != 0:
         end = "\n".join(done.stderr.splitlines()[-15:])
-        msg = "airflow db migrate failed"
+        msg = f"{command} failed on {database}"
         raise StackError(msg, remedy=f"It said:\n{end}")
 
 
-def _revision(database: Path) -> str:
-    with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection:
-        try:
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        except sqlite3.DatabaseError:
-            return ""
-    return str(row[0]) if row else ""
+def _version() -> str:
+    return version("apache-airflow-core")
 
 
-def _set_pools(database: Path, pools: Mapping[str, int]) -> None:
-    with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection, connection:
-        connection.executemany(
-            "INSERT INTO slot_pool (pool, slots, description, include_deferred)"
-            " VALUES (?, ?, 'made by frameferry stack', 0)"
-            " ON CONFLICT (pool) DO UPDATE SET slots = excluded.slots",
-            pools.items(),
-        )
+def _note_file(database: Path) -> Path:
+    return database.with_name(f"{database.name}.json")
 
 
-def _end_jobs(database: Path) -> None:
-    with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection, connection:
-        connection.execute(
-            "UPDATE job SET state = 'failed', end_date = latest_heartbeat WHERE state = 'running'"
-        )
+def _note(database: Path) -> dict[str, Any]:
+    """Read what was done last; nothing is known of a database without a note."""
+    try:
+        return dict(json.loads(_note_file(database).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def _write_note(database: Path, pools: Mapping[str, int]) -> None:
+    draft = _note_file(database).with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps({"version": _version(), "pools": dict(pools)}), encoding="utf-8")
+    draft.replace(_note_file(database))

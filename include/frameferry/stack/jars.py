@@ -19,6 +19,7 @@ from frameferry.stack.java import find_java
 _HERE = Path(__file__).parent
 _TIMEOUT_SECONDS = 900
 _SET = "kafka"
+_PREPARE = f"`{layout.python()} -m frameferry.stack.prepare`"
 
 
 def jars() -> Path:
@@ -31,7 +32,7 @@ def jars() -> Path:
     folder = _folder() / _SET
     if not folder.is_dir():
         msg = f"the Kafka jars are not in the cache {layout.cache()}"
-        raise StackError(msg, remedy="Run make setup")
+        raise StackError(msg, remedy=f"Run {_PREPARE}")
     return folder
 
 
@@ -89,12 +90,12 @@ def _retrieve(work: Path, draft: Path) -> None:
         )
     except subprocess.TimeoutExpired as error:
         msg = f"the jars were not downloaded within {_TIMEOUT_SECONDS} s"
-        raise StackError(msg, remedy="Check the network and run make setup again") from error
+        raise StackError(msg, remedy=f"Check the network and run {_PREPARE} again") from error
     if done.returncode != 0 or not (draft / _SET).is_dir():
         end = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
         msg = "the jars cannot be downloaded from Maven Central"
         raise StackError(
-            msg, remedy=f"Check the network and run make setup again. Ivy said:\n{end}"
+            msg, remedy=f"Check the network and run {_PREPARE} again. Ivy said:\n{end}"
         )
 
 

@@ -7,13 +7,50 @@ import sys
 import sysconfig
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-"""The project's folder, which holds dags/ and plugins/ beside include/."""
+from frameferry.errors import StackError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def checkout() -> Path:
+    """
+    The project's folder, which holds dags/, plugins/ and the demo's pipelines beside include/.
+
+    Raises:
+        StackError: The package was installed without it, as from a wheel.
+    """
+    folder = _checkout()
+    if folder is None:
+        msg = (
+            "the embedded Airflow and the demo need a checkout of the project, with its dags/ and "
+            f"plugins/; Frameferry runs from {_PACKAGE}, without one"
+        )
+        remedy = (
+            "Run it in a checkout, after `make setup` there; or start the other servers with "
+            "`frameferry stack up --only kafka,spark,ftp`. An Airflow of your own takes the files "
+            "of dags/ and plugins/ (docs/operations.md, Airflow of your own)"
+        )
+        raise StackError(msg, remedy=remedy)
+    return folder
 
 
 def cache() -> Path:
-    """What homes share, and can be remade: `FRAMEFERRY_CACHE`, default `.cache` in the project."""
-    return Path(os.environ.get("FRAMEFERRY_CACHE") or REPOSITORY / ".cache").absolute()
+    """
+    What homes share, and can be remade: `FRAMEFERRY_CACHE`.
+
+    By default `.cache` in the checkout; without one, `frameferry` in the user's own cache.
+    """
+    named, folder = os.environ.get("FRAMEFERRY_CACHE"), _checkout()
+    if named:
+        return Path(named).absolute()
+    if folder is not None:
+        return folder / ".cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "frameferry"
+
+
+def _checkout() -> Path | None:
+    folder = _PACKAGE.parents[1]
+    return folder if (folder / "dags").is_dir() and (folder / "plugins").is_dir() else None
 
 
 def python() -> str:

@@ -84,7 +84,7 @@ def spawn(command: Command, mark: str) -> Spawned:
             )
     except OSError as error:
         msg = f"cannot start {command.argv[0]}: {error.strerror}"
-        raise StackError(msg, remedy="Run make setup") from error
+        raise StackError(msg, remedy="Install the pinned requirements") from error
     _children[child.pid] = child
     _statuses.pop(child.pid, None)
     return Spawned(child.pid, _started(child.pid))

@@ -19,6 +19,7 @@ from frameferry.stack import (
     doors,
     ftp,
     kafka,
+    layout,
     ports,
     processes,
     revival,
@@ -59,9 +60,12 @@ def up(
         cancelled: Is set, by another thread, when nobody waits any more.
 
     Raises:
-        StackError: A server did not start; those that did stay up.
+        StackError: A server did not start; those that did stay up. Or there is no checkout, which
+            Airflow needs: nothing was started.
     """
     wanted = _checked(only)
+    if "airflow" in wanted:
+        layout.checkout()
     with locked() as files:
         files.change(lambda state: _pardon(state, wanted))
         kinds = [kind for kind in _kinds(files, wanted) if kind.name in wanted]

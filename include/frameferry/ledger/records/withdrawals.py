@@ -218,7 +218,11 @@ def _hand_over(
 ) -> None:
     """Give rows that stand to a judged piece of their own, which is delivered like any other."""
     piece_id = add_piece(
-        *(connection, known, parent, ranges, why),
+        connection,
+        known,
+        parent,
+        ranges,
+        why,
         inferred_at=parent.inferred_at,
         judge_digest=parent.judge_digest,
     )
@@ -237,7 +241,8 @@ def _hand_over(
     count, total = connection.execute(query.where(record.c.batch_id == piece_id)).one()
     share = count / max(parent.record_count or 0, 1)
     _set(
-        *(connection, piece_id),
+        connection,
+        piece_id,
         record_count=count,
         byte_count=int(total),
         infer_seconds=(parent.infer_seconds or 0.0) * min(share, 1.0),

@@ -1,0 +1,30 @@
+"""
+Judge one batch: `spark-submit --master MASTER infer_batch.py JOB.json OUT.arrow`.
+
+JOB.json is what JudgeJob.to_json writes; OUT.arrow appears whole, when all rows are there.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession  # noqa: TID253 - this file runs under spark-submit only
+
+from frameferry.spark.frame import job_table
+from frameferry.spark.job import read_job
+from frameferry.spark.submit import end_with_submitter, tell_it_began, write_rows
+
+
+def main(job_file: str, rows_file: str) -> None:
+    """Run the same job function as the Spark Connect route, in this driver."""
+    end_with_submitter()
+    job = read_job(Path(job_file).read_text(encoding="utf-8"))
+    spark = SparkSession.builder.getOrCreate()
+    tell_it_began(Path(job_file))
+    write_rows(job_table(spark, job), Path(rows_file))
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
