@@ -49,15 +49,17 @@ class Testimony:
     at: datetime | None = None
 
 
-def hear(ctx: Context) -> Heard:
+def hear(ctx: Context, known: PipelineState | None = None) -> Heard:
     """
     Read what the consumer group holds for the pipeline's topic.
+
+    *known* is the ledger as it was read before; where it is left out, it is read now.
 
     Raises:
         KafkaUnavailable: No broker answered in time.
         LedgerConflict: The ledger does not know the pipeline.
     """
-    known = world.state(ctx)
+    known = known or world.state(ctx)
     with ctx.cluster() as cluster:
         said = cluster.mirrored(ctx.group, ctx.settings.kafka.topic, sorted(known.progress))
     return Heard(known, said)
@@ -102,9 +104,16 @@ def refuse_older(known: PipelineState, heard: Heard) -> None:
         raise trouble
 
 
-def objection(ctx: Context) -> LedgerConflict | None:
-    """Say why nothing may run on this ledger; None where it is as old as the world."""
-    heard = hear(ctx)
+def objection(ctx: Context, known: PipelineState | None = None) -> LedgerConflict | None:
+    """
+    Say why nothing may run on this ledger; None where it is as old as the world.
+
+    *known* is the ledger as it was read a moment ago. What the group says may have been committed
+    since, so the ledger is read again before anything is said against it, and only then.
+    """
+    heard = hear(ctx, known)
+    if known is not None and trouble_of(known, heard) is None:
+        return None
     return trouble_of(world.state(ctx), heard)
 
 
