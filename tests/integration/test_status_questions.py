@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from fixtures.counting_ledger import counting_ledger
 from fixtures.ferry import FerryBench, bench
+from fixtures.kafka import KafkaServer
 
+from frameferry.kafka.cluster import Cluster
 from frameferry.operations.status import status
 from frameferry.page.asking import ask_with
 from frameferry.page.survey import Surveyor
@@ -41,6 +46,26 @@ def test_a_partition_that_is_shared_is_no_further_question(ferry: FerryBench) ->
     with ferry.context() as ctx, counting_ledger() as asked:
         assert status(ctx).unowned_partitions == ()
     assert asked.transactions == 1
+
+
+def test_what_is_committed_while_it_asks_is_no_older_ledger(
+    ferry: FerryBench, kafka_server: KafkaServer
+) -> None:
+    """The witness has seen more than the snapshot, which is read again before that is said."""
+    kafka_server.produce(ferry.content["kafka"]["topic"], [b"late"])
+    with ferry.context() as ctx:
+
+        class Busy(Cluster):
+            """Another process carries and mirrors a batch between the ledger and the witness."""
+
+            def mirrored(self, *asked: Any) -> dict[int, tuple[int, str]]:
+                run_until_caught_up(ctx)
+                return super().mirrored(*asked)
+
+        told = status(replace(ctx, open_cluster=Busy))
+        assert not any("Nothing runs" in line for line in told.advice), told.advice
+        assert told.counts.delivered == 6
+        assert status(ctx).counts.delivered == 7
 
 
 def test_the_page_asks_the_ledger_once_for_all_its_viewers(
