@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from fixtures.ferry import delivered_files
+from fixtures.outside import Outside
 
 from frameferry.pipeline import steps
 
@@ -101,6 +103,9 @@ def test_the_replay_form_runs_a_range_again(ferry, kafka_server, ftp_server):
     state, states = run_dag("replay", **form, mode="redeliver", dry_run=False)
     assert "success" == state, states
     assert sorted(sent[::2]) == files(ferry, ftp_server)
+    with closing(Outside(ferry.url)) as ledger:
+        # The user by whom `dag.test()` has its runs triggered.
+        assert ["dag_test"] == [row["who"] for row in ledger.of("action", ferry.name)]
 
 
 @pytest.mark.parametrize("wrong", [{"to_offset": 99}, {"partition": 9}, {"frm": 3}])

@@ -129,7 +129,7 @@ def test_one_image_among_many_kills_its_worker(
         assert {0: IMAGES} == ctx.ledger.committed_offsets(ctx.pipeline)
         levels = (IMAGES - 1).bit_length()
         assert ctx.ledger.counts(ctx.pipeline).batches <= levels + 1
-        assert status(ctx)["healthy"]
+        assert status(ctx).healthy
 
 
 def test_an_image_never_lets_go(ferry: FerryBench, kafka_server: Any, ftp_server: Any) -> None:
@@ -167,7 +167,7 @@ def test_a_module_that_is_missing_on_the_workers_is_nobodys_fault(
                     steps.infer(ctx, only)
             assert ctx.ledger.batch(only).split_at is None
             assert (0, []) == outcome(ferry, ctx, ftp_server)
-            assert any("tensorflow_addons" in line for line in status(ctx)["advice"])
+            assert any("tensorflow_addons" in line for line in status(ctx).advice)
             poisoned.bad_deployment.unlink()
             run_until_caught_up(ctx, stalled_seconds=300)
             assert (4, []) == outcome(ferry, ctx, ftp_server)

@@ -165,7 +165,7 @@ def test_it_is_said_once_and_remembered_until_it_is_set(
                 for batch in batches:
                     run_batch(ctx, batch)
             missed = wall.missed
-            [line] = status(ctx)["advice"]
+            [line] = status(ctx).advice
         assert "Once its extra pipelining is alone" in line
         kafka_server.produce(topic, [b"one more", b"and another"])
         with ferry.context() as ctx:
@@ -173,7 +173,7 @@ def test_it_is_said_once_and_remembered_until_it_is_set(
             run_batch(ctx, batch)
         ferry.connections["archive_ftp"]["extra"]["pipelining"] = "alone"
         with ferry.context() as ctx:
-            assert [] == status(ctx)["advice"]
+            assert () == status(ctx).advice
             assert 62 == ctx.ledger.counts(ctx.pipeline).delivered
     assert 0 < missed == wall.missed, "what was learnt was forgotten"
     assert 1 == [one["event"] for one in told].count("addresses.asked_for_alone")

@@ -195,7 +195,7 @@ def test_what_a_quota_lets_through_too_slowly_is_cut_smaller_and_one_picture_has
     with kafka_server.limited_client("slow-ferry", consumer_byte_rate=300_000):
         carry(slow_ctx)
     told = status(slow_ctx)
-    assert (4, 0, 4) == (told["delivered"], told["quarantined"], told["records"])
+    assert (4, 0, 4) == (told.counts.delivered, told.counts.quarantined, told.counts.records)
     base = slow_ferry.content["deliver"]["base"]
     assert sorted(sent) == sorted(delivered_files(ftp_server, base).values())
     pieces = slow_ctx.ledger.last_batches(slow_ctx.pipeline, 100)
@@ -215,13 +215,13 @@ def test_without_judging_it_takes_its_time_and_status_says_why(
     ):
         run_until_caught_up(ctx)
         told = status(ctx)
-        assert (5, 0) == (told["delivered"], told["quarantined"])
-        [said] = [line for line in told["advice"] if "held back its reading" in line]
+        assert (5, 0) == (told.counts.delivered, told.counts.quarantined)
+        [said] = [line for line in told.advice if "held back its reading" in line]
         assert said.startswith("Batch ")
         assert "ask for a higher quota" in said
         # What waits now is asked for by the same client: status meets the quota itself.
         kafka_server.produce(topic, [large(9)] * 4)
-        lines = [line for _ in range(5) for line in status(ctx)["advice"]]
+        lines = [line for _ in range(5) for line in status(ctx).advice]
         assert any("Kafka's quota held back answers" in line for line in lines), lines
 
 

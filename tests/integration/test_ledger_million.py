@@ -119,6 +119,7 @@ def explained(
 
 ASKED: dict[str, Callable[[Ledger], object]] = {
     "state": lambda ledger: ledger.pipeline_state(PIPELINE),
+    "overview": lambda ledger: ledger.overview(PIPELINE),
     "counts": lambda ledger: ledger.counts(PIPELINE),
     "committed offsets": lambda ledger: ledger.committed_offsets(PIPELINE),
     "one record": lambda ledger: ledger.records(PIPELINE, partition=0, offset=777_777),

@@ -74,7 +74,7 @@ def carry_with_an_older_copy(ferry: FerryBench, kafka: KafkaServer) -> FerryBenc
     produce(ferry, kafka, 5)
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
-        assert [10, 2] == [line["committed"] for line in status(ctx)["partitions"]]
+        assert [10, 2] == [line.committed for line in status(ctx).partitions]
     return replace(ferry, ledger_url=f"sqlite:///{copy}")
 
 
@@ -110,8 +110,8 @@ def refuses_all(ferry: FerryBench, kafka: KafkaServer) -> None:
         assert said.retry_in_seconds is None
         assert "the mirror is gone" in said.reason
         told = status(ctx)
-        assert not told["healthy"]
-        assert any(line.startswith("Nothing runs: the mirror is gone") for line in told["advice"])
+        assert not told.healthy
+        assert any(line.startswith("Nothing runs: the mirror is gone") for line in told.advice)
     done = ferry.run("run", ferry.name)
     assert 0 != done.returncode
     assert f"ledger confirm {ferry.name}" in " ".join(done.stderr.split())
@@ -134,7 +134,7 @@ def test_nothing_runs_on_any_copy_until_a_person_says_which_is_the_newest(
     assert "mirrored anew at 0:10, 1:2" in done.stdout
     with ferry.context() as ctx:
         assert 1 == run_until_caught_up(ctx).batches
-        assert status(ctx)["healthy"]
+        assert status(ctx).healthy
     with older.context() as ctx, pytest.raises(LedgerOutdated):
         steps.plan(ctx)
     assert 13 == len(delivered_files(ftp_server, ferry.content["deliver"]["base"]))

@@ -98,15 +98,15 @@ def test_an_older_backup_is_noticed_recovered_and_nothing_is_lost_or_doubled(
     after = stamps(ferry, ftp_server)
     assert 52 == len(after)
     assert before == {path: after[path] for path in before}, "a file was sent a second time"
-    assert [45, 7] == [line["committed"] for line in told["partitions"]]
-    assert (52, 52) == (told["records"], told["delivered"])
+    assert [45, 7] == [line.committed for line in told.partitions]
+    assert (52, 52) == (told.counts.records, told.counts.delivered)
     assert {(row.partition, row.offset) for row in rows} == {
         *((0, at) for at in range(45)),
         *((1, at) for at in range(7)),
     }
     base = ferry.content["deliver"]["base"]
     assert {row.remote_path.removeprefix(f"{base}/") for row in rows} == set(after)
-    assert told["healthy"], told["advice"]
+    assert told.healthy, told.advice
 
 
 def snapshot(request, database: str, folder: Path) -> str:
@@ -174,8 +174,8 @@ def test_a_new_ledger_beside_an_old_group_is_refused_until_recovered(
         with pytest.raises(LedgerOutdated):
             steps.plan(ctx)
         told = status(ctx)
-        assert not told["healthy"]
-        assert any("ledger recover" in line for line in told["advice"])
+        assert not told.healthy
+        assert any("ledger recover" in line for line in told.advice)
         look_again(ctx)
         carry(ctx)
         assert 25 == ctx.ledger.counts(ctx.pipeline).delivered

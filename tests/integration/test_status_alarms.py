@@ -14,7 +14,6 @@ from fixtures.polling import poll
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction, Prediction, sha256_hex
 from frameferry.operations.status import status
-from frameferry.page.survey import unknown
 from frameferry.pipeline import steps
 from frameferry.pipeline.run import run_until_caught_up
 
@@ -39,15 +38,14 @@ def test_a_pipeline_that_is_well_says_its_figures_and_nothing_else(
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
         told = status(ctx)
-    assert (told["healthy"], told["advice"]) == (True, [])
-    assert (told["oldest_at"], told["oldest_minutes"]) == (None, None)
-    assert told["retention_hours_left"] is None
-    assert told["arrivals_per_second"] == 0.1
-    assert told["service_per_second"] > 1
-    assert told["last_batch"]["batch"] == 3
-    assert told["last_batch"]["sentence"].startswith("20 records (about")
-    assert [0, 0] == [line["held_back"] for line in told["partitions"]]
-    assert set(told) == set(unknown(ferry.name, ""))
+    assert (told.healthy, told.advice) == (True, ())
+    assert (told.backlog.oldest_at, told.backlog.oldest_minutes) == (None, None)
+    assert told.backlog.retention_hours_left is None
+    assert told.backlog.arrivals_per_second == pytest.approx(0.1)
+    assert told.backlog.service_per_second > 1
+    assert told.last_batch.batch == 3
+    assert told.last_batch.sentence.startswith("20 records (about")
+    assert [0, 0] == [line.held_back for line in told.partitions]
 
 
 def test_the_oldest_unprocessed_picture_raises_both_alarms_wherever_it_lies(
@@ -63,13 +61,14 @@ def test_the_oldest_unprocessed_picture_raises_both_alarms_wherever_it_lies(
     with ferry.context() as ctx:
         steps.plan(ctx)
         told = status(ctx)
-    assert not told["healthy"]
-    stale, expiring = told["advice"]
+    assert not told.healthy
+    stale, expiring = told.advice
     assert "20 h old (watch.freshness_minutes: 15)" in stale
     assert "expires in 10 h (watch.retention_hours: 12)" in expiring
-    assert told["oldest_minutes"] == pytest.approx(1200, abs=1)
-    assert told["retention_hours_left"] == pytest.approx(10, abs=0.1)
-    assert datetime.fromisoformat(told["oldest_at"]).tzinfo is not None
+    assert told.backlog.oldest_minutes == pytest.approx(1200, abs=1)
+    assert told.backlog.retention_hours_left == pytest.approx(10, abs=0.1)
+    assert told.backlog.oldest_at is not None
+    assert told.backlog.oldest_at.tzinfo is not None
 
 
 def test_the_settings_decide_what_is_an_alarm(tmp_path, kafka_server, ftp_server):
@@ -81,8 +80,8 @@ def test_the_settings_decide_what_is_an_alarm(tmp_path, kafka_server, ftp_server
     with ferry.context() as ctx:
         steps.plan(ctx)
         told = status(ctx)
-    assert (told["healthy"], told["advice"]) == (True, [])
-    assert told["oldest_minutes"] == pytest.approx(1200, abs=1)
+    assert (told.healthy, told.advice) == (True, ())
+    assert told.backlog.oldest_minutes == pytest.approx(1200, abs=1)
 
 
 @pytest.mark.parametrize("bound", [3e7, 1e10, 1e300])
@@ -95,9 +94,9 @@ def test_a_bound_beyond_all_time_is_a_bound(tmp_path, kafka_server, ftp_server, 
     with ferry.context() as ctx:
         steps.plan(ctx)
         told = status(ctx)
-    (expiring,) = told["advice"]
+    (expiring,) = told.advice
     assert "expires in 10 h (watch.retention_hours: " in expiring
-    assert told["oldest_minutes"] == pytest.approx(1200, abs=1)
+    assert told.backlog.oldest_minutes == pytest.approx(1200, abs=1)
 
 
 def test_an_open_transaction_is_said_with_its_time_once_it_hangs(
@@ -110,20 +109,21 @@ def test_an_open_transaction_is_said_with_its_time_once_it_hangs(
     hanging = kafka_server.open_transaction(topic, [b"x"] * 3, timestamp_ms=began_ms)
     young = kafka_server.open_transaction(topic, [b"x"] * 9, partition=1)
     with ferry.context() as ctx:
-        poll(lambda: 9 == status(ctx)["partitions"][1]["held_back"], "the stable end")
+        poll(lambda: 9 == status(ctx).partitions[1].held_back, "the stable end")
         steps.plan(ctx)
         told = status(ctx)
-        (line,) = told["advice"]
+        (line,) = told.advice
         assert line.startswith(
             "An open transaction holds back 3 offsets of partition 0 since "
             f"{began:%Y-%m-%d %H:%M:%S} UTC. Wait for it, or end it"
         )
-        since = datetime.fromisoformat(told["partitions"][0]["held_back_since"])
+        since = told.partitions[0].held_back_since
+        assert since is not None
         assert abs(since - began) < timedelta(milliseconds=2)
-        assert [0, 0] == [line["lag"] for line in told["partitions"]]
+        assert [0, 0] == [line.lag for line in told.partitions]
         for one in (hanging, young):
             one.abort_transaction(30)
-        poll(lambda: status(ctx)["healthy"], "the transaction's end")
+        poll(lambda: status(ctx).healthy, "the transaction's end")
 
 
 def test_a_partition_that_no_pipeline_owns_is_said_until_one_does(
@@ -139,16 +139,16 @@ def test_a_partition_that_no_pipeline_owns_is_said_until_one_does(
     with first.context() as ctx:
         steps.plan(ctx)
         told = status(ctx)
-        assert told["unowned_partitions"] == [1, 3]
-        (line,) = told["advice"]
+        assert told.unowned_partitions == (1, 3)
+        (line,) = told.advice
         assert line == (
             f"No pipeline owns partitions 1, 3 of topic {topic}, so nobody carries it. Give it "
             "to one (kafka.partitions), or let its pipeline make its first plan"
         )
         with second.context() as other:
             steps.plan(other)
-            assert status(other)["unowned_partitions"] == [3]
-        assert status(ctx)["unowned_partitions"] == [3]
+            assert status(other).unowned_partitions == (3,)
+        assert status(ctx).unowned_partitions == (3,)
 
 
 def test_a_log_that_ends_below_what_was_planned_is_said(tmp_path, kafka_server, ftp_server):
@@ -161,7 +161,7 @@ def test_a_log_that_ends_below_what_was_planned_is_said(tmp_path, kafka_server, 
         ctx.ledger.add_batch(ctx.pipeline, ranges=beyond, sentence="", config_digest="")
         told = status(ctx)
     assert batch == 1
-    (line,) = told["advice"]
+    (line,) = told.advice
     assert line == (
         "Partition 0 ends at 3, below its planned offset 7: the log was truncated. To go on, run: "
         f"frameferry topic accept {ferry.name} --reason …"
@@ -179,8 +179,8 @@ def test_figures_of_another_topic_of_the_same_name_are_not_compared(
         kafka_server.delete_topic(topic)
         kafka_server.create_topic(topic)
         told = status(ctx)
-    assert told["arrivals_per_second"] is None
-    assert "truncated" not in " ".join(told["advice"])
+    assert told.backlog.arrivals_per_second is None
+    assert "truncated" not in " ".join(told.advice)
 
 
 def test_kafka_being_down_is_advice_and_no_figure(tmp_path, kafka_server, ftp_server):
@@ -190,10 +190,11 @@ def test_kafka_being_down_is_advice_and_no_figure(tmp_path, kafka_server, ftp_se
     ferry.connections["plant_kafka"]["extra"]["bootstrap.servers"] = "127.0.0.1:1"
     with ferry.context() as ctx:
         told = status(ctx)
-    (line,) = told["advice"]
+    (line,) = told.advice
     assert f"pipeline {ferry.name}: Kafka at 127.0.0.1:1" in line
-    assert told["arrivals_per_second"] is None
-    assert (told["partitions"][0]["end"], told["partitions"][0]["lag"]) == (None, None)
+    assert told.backlog.arrivals_per_second is None
+    assert (told.partitions[0].end, told.partitions[0].lag) == (None, None)
+    assert told.partitions[0].committed == 0
 
 
 def test_people_read_the_sentences_of_open_batches_and_of_the_last_one(
@@ -236,4 +237,4 @@ def test_what_the_judge_remarks_on_most_pictures_is_said(tmp_path, kafka_server,
             token, rows, destination="d", judge_digest="j" * 64, seconds=1
         )
         told = status(ctx)
-    assert f"Batch {batch}: 3 of 3 pictures: dark" in told["advice"]
+    assert f"Batch {batch}: 3 of 3 pictures: dark" in told.advice

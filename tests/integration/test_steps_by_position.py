@@ -96,9 +96,9 @@ def test_each_offset_is_committed_and_each_committed_record_delivered(
         assert batches == carried_ranges(ctx)
     expected = [offset for offset in (0, 1, 2, 7, 8, 10) if offset >= start]
     assert contents(ferry, ftp_server) == sorted(b"%d" % offset for offset in expected)
-    assert (told["partitions"][0]["committed"], told["partitions"][0]["lag"]) == (12, 0)
-    assert (told["records"], told["delivered"]) == (len(expected), len(expected))
-    assert told["healthy"], told["advice"]
+    assert (told.partitions[0].committed, told.partitions[0].lag) == (12, 0)
+    assert (told.counts.records, told.counts.delivered) == (len(expected), len(expected))
+    assert told.healthy, told.advice
 
 
 def topic_bench(tmp_path, kafka_server: KafkaServer, ftp_server, **topic: Any) -> FerryBench:
@@ -115,7 +115,7 @@ def test_what_lies_behind_an_open_transaction_waits_for_its_end(
     hanging = kafka_server.open_transaction(topic, [b"within"])
     kafka_server.produce(topic, [b"behind"])
     with ferry.context() as ctx:
-        poll(lambda: 2 == status(ctx)["partitions"][0]["held_back"], "the stable end")
+        poll(lambda: 2 == status(ctx).partitions[0].held_back, "the stable end")
         run_until_caught_up(ctx)
         assert contents(ferry, ftp_server) == [b"before"]
         waiting = steps.wait(ctx)
@@ -135,7 +135,7 @@ def test_a_transaction_that_is_aborted_late_leaves_nothing_behind(
     topic = ferry.content["kafka"]["topic"]
     hanging = kafka_server.open_transaction(topic, [b"0", b"1"])
     with ferry.context() as ctx:
-        poll(lambda: 2 == status(ctx)["partitions"][0]["held_back"], "the stable end")
+        poll(lambda: 2 == status(ctx).partitions[0].held_back, "the stable end")
         assert steps.plan(ctx).batch_ids == ()
         hanging.abort_transaction(30)
         poll(lambda: steps.wait(ctx).now, "the transaction's end")
@@ -159,7 +159,7 @@ def test_a_frozen_range_whose_end_is_not_stable_is_tried_again_and_then_read_who
     hanging = kafka_server.open_transaction(topic, [b"within"])
     with ferry.context() as opened:
         ctx = Context(opened.settings, opened.ledger, opened.resolve, open_reader=impatient)
-        poll(lambda: 1 == status(ctx)["partitions"][0]["held_back"], "the stable end")
+        poll(lambda: 1 == status(ctx).partitions[0].held_back, "the stable end")
         (first,) = steps.plan(ctx).batch_ids
         unstable = [OffsetRange(0, 1, 2)]
         second = ctx.ledger.add_batch(ctx.pipeline, ranges=unstable, sentence="", config_digest="")
@@ -225,8 +225,8 @@ def test_a_topic_that_is_compacted_is_planned_no_further(
         with pytest.raises(TopicCompacted, match=f"cleanup.policy={policy}: pictures vanish"):
             steps.plan(ctx)
         told = status(ctx)
-    assert not told["healthy"]
-    assert f"cleanup.policy={policy}" in told["advice"][0]
+    assert not told.healthy
+    assert f"cleanup.policy={policy}" in told.advice[0]
 
 
 def test_two_pipelines_share_a_topic_by_its_partitions(tmp_path, kafka_server, ftp_server) -> None:
@@ -250,7 +250,7 @@ def test_two_pipelines_share_a_topic_by_its_partitions(tmp_path, kafka_server, f
     with second.context() as ctx:
         with pytest.raises(LedgerConflict, match=overlap):
             steps.plan(ctx)
-        assert f"Partition 2 belongs to pipeline {first.name}. Give" in status(ctx)["advice"][0]
+        assert f"Partition 2 belongs to pipeline {first.name}. Give" in status(ctx).advice[0]
     second.content["kafka"]["partitions"] = "all"
     with second.context() as ctx, pytest.raises(LedgerConflict, match="belongs to pipeline"):
         steps.plan(ctx)
@@ -258,7 +258,7 @@ def test_two_pipelines_share_a_topic_by_its_partitions(tmp_path, kafka_server, f
     with second.context() as ctx:
         run_until_caught_up(ctx)
         assert ctx.ledger.committed_offsets(ctx.pipeline) == {1: 5}
-        assert status(ctx)["healthy"]
+        assert status(ctx).healthy
     sent = {p: [b"%d-%d" % (p, n) for n in range(5)] for p in range(3)}
     assert contents(first, ftp_server) == sorted(sent[0] + sent[2])
     assert contents(second, ftp_server) == sent[1]

@@ -180,7 +180,7 @@ def test_gaps_are_listed_and_accepted_by_a_person_with_a_reason(
         line["accepted_by"],
     )
     told = status(ctx)
-    assert any(f"frameferry gaps accept {line['id']}" in advice for advice in told["advice"])
+    assert any(f"frameferry gaps accept {line['id']}" in advice for advice in told.advice)
     refused = ferry.run("gaps", "accept", str(line["id"]), "--reason", "  ")
     assert 1 == refused.returncode
     assert "a reason is needed" in refused.stderr
@@ -313,7 +313,7 @@ def test_a_truncated_log_is_noticed_and_read_from_where_it_differs(
         run_until_caught_up(ctx)
         assert sorted(first + others[2:]) == contents(ferry, ftp_server)
         assert {0: regrown} == ctx.ledger.committed_offsets(ctx.pipeline)
-        assert status(ctx)["healthy"]
+        assert status(ctx).healthy
 
 
 def test_a_new_leader_of_the_same_log_is_nothing_to_worry_about(

@@ -165,7 +165,7 @@ def test_where_the_control_fails_nothing_is_charged(
     assert {only: 0} == charges(ctx)
     assert [] == ctx.ledger.quarantined(ctx.pipeline)
     told = status(ctx)
-    assert any(trouble.what in line for line in told["advice"]), told["advice"]
+    assert any(trouble.what in line for line in told.advice), told.advice
     judge.control_fails = lambda: None
     carry(ctx)
     assert 7 == len(contents(ferry, ftp_server))

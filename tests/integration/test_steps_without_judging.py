@@ -36,10 +36,10 @@ def test_every_record_becomes_its_own_file(ferry, kafka_server, ftp_server):
         run_until_caught_up(ctx)
         told = status(ctx)
     assert sorted(sent) == contents(ferry, ftp_server)
-    assert [150, 70] == [line["committed"] for line in told["partitions"]]
-    assert [0, 0] == [line["lag"] for line in told["partitions"]]
-    assert (220, 220, 0) == (told["records"], told["delivered"], told["quarantined"])
-    assert told["healthy"], told["advice"]
+    assert [150, 70] == [line.committed for line in told.partitions]
+    assert [0, 0] == [line.lag for line in told.partitions]
+    assert (220, 220, 0) == (told.counts.records, told.counts.delivered, told.counts.quarantined)
+    assert told.healthy, told.advice
 
 
 def test_committed_offsets_are_mirrored_to_the_consumer_group(ferry, kafka_server):
@@ -61,7 +61,7 @@ def test_transactions_aborted_records_and_markers(ferry, kafka_server, ftp_serve
         run_until_caught_up(ctx)
         told = status(ctx)
     assert sorted(values(3, "kept")) == contents(ferry, ftp_server)
-    assert 11 == told["partitions"][0]["committed"]
+    assert 11 == told.partitions[0].committed
 
 
 def test_a_second_run_finds_nothing_to_do(ferry, kafka_server):

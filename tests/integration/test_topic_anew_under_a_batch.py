@@ -159,8 +159,8 @@ def test_a_long_read_that_goes_on_in_the_new_topic_is_thrown_away(
 def told_and_accepted(ctx: Context) -> None:
     """See that a person is told, and by which command; carry the new topic from its start."""
     told = status(ctx)
-    assert any("topic accept" in line for line in told["advice"]), told["advice"]
-    assert not any("the mirror is gone" in line for line in told["advice"])
+    assert any("topic accept" in line for line in told.advice), told.advice
+    assert not any("the mirror is gone" in line for line in told.advice)
     with pytest.raises(TopicChanged):
         confirm(ctx, who="anna", reason="it is said that the mirror is gone")
     with pytest.raises(TopicChanged):

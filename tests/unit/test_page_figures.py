@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from frameferry.domain.status import PartitionStatus
 from frameferry.page.figures import UNKNOWN, Bar, bar, figure, share, total
 
 
 def partition(
     low: int | None, committed: int | None, planned: int | None, end: int | None
-) -> dict[str, int | None]:
-    return {"low": low, "committed": committed, "planned": planned, "end": end}
+) -> PartitionStatus:
+    return PartitionStatus(0, low, end, planned, committed, None, None, None)
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, UNKNOWN), (0, "0"), (1234567, "1,234,567")])
@@ -28,7 +29,7 @@ def test_figures_have_their_thousands_apart(value: int | None, text: str) -> Non
     ],
 )
 def test_a_bar_runs_from_the_oldest_offset_to_the_end(
-    row: dict[str, int | None], expected: Bar | None
+    row: PartitionStatus, expected: Bar | None
 ) -> None:
     assert expected == bar(row)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from frameferry.cli.session import pipeline_names, session
 from frameferry.cli.terminal import out, show_json, show_table
 from frameferry.config.connections import resolve_from_environment
+from frameferry.domain.status import Backlog, Status, to_json
 from frameferry.domain.wording import in_time
 from frameferry.errors import ConfigError
 from frameferry.operations.status import status as pipeline_status
@@ -60,7 +61,8 @@ def status(
     """Show how far each partition is, what is open, and what is to be done."""
     found = [_status_of(name) for name in pipeline_names(pipeline)]
     if as_json:
-        show_json(found if pipeline is None else found[0])
+        told = [to_json(one) for one in found]
+        show_json(told if pipeline is None else told[0])
         return
     for one in found:
         _show_status(one)
@@ -99,26 +101,27 @@ def quarantine(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
         show_table(f"{pipeline}: quarantine", rows, _QUARANTINE)
 
 
-def _status_of(name: str) -> dict[str, Any]:
+def _status_of(name: str) -> Status:
     with session(name, resolve=resolve_from_environment) as ctx:
         return pipeline_status(ctx)
 
 
-def _show_status(one: dict[str, Any]) -> None:
-    health = "[green]healthy[/]" if one["healthy"] else "[red]needs attention[/]"
-    out.print(f"[bold]{one['pipeline']}[/]: {health}", highlight=False)
-    for line in one["advice"]:
+def _show_status(one: Status) -> None:
+    health = "[green]healthy[/]" if one.healthy else "[red]needs attention[/]"
+    out.print(f"[bold]{one.pipeline}[/]: {health}", highlight=False)
+    for line in one.advice:
         out.print(f"  {line}", highlight=False, markup=False)
-    show_table("", one["partitions"], _PARTITIONS)
-    if one["open_batches"]:
-        show_table("open batches", one["open_batches"], _OPEN)
-    if last := one["last_batch"]:
-        _show_line(f"last batch {last['batch']}: {last['sentence']}")
-    _show_line(_backlog(one))
+    show_table("", one.partitions, _PARTITIONS)
+    if one.open_batches:
+        show_table("open batches", one.open_batches, _OPEN)
+    if last := one.last_batch:
+        _show_line(f"last batch {last.batch}: {last.sentence}")
+    _show_line(_backlog(one.backlog))
+    counts = one.counts
     out.print(
-        f"  {one['records']:,} records, {one['delivered']:,} delivered, "
-        f"{one['quarantined']:,} quarantined, {one['gaps']:,} in gaps, "
-        f"{one['batches']:,} batches\n",
+        f"  {counts.records:,} records, {counts.delivered:,} delivered, "
+        f"{counts.quarantined:,} quarantined, {counts.gaps:,} in gaps, "
+        f"{counts.batches:,} batches\n",
         highlight=False,
     )
 
@@ -128,10 +131,10 @@ def _show_line(text: str) -> None:
         out.print(f"  {text}", highlight=False, markup=False)
 
 
-def _backlog(one: dict[str, Any]) -> str:
+def _backlog(backlog: Backlog) -> str:
     """Say how old the backlog is, and how fast it grows and shrinks; what is not known is left."""
-    age, left = one["oldest_minutes"], one["retention_hours_left"]
-    arrivals, service = one["arrivals_per_second"], one["service_per_second"]
+    age, left = backlog.oldest_minutes, backlog.retention_hours_left
+    arrivals, service = backlog.arrivals_per_second, backlog.service_per_second
     said = (
         f"oldest unprocessed picture {in_time(age * 60)} old" if age is not None else "",
         f"kept for {in_time(left * 3600)} more" if left is not None and left > 0 else "",

@@ -41,9 +41,16 @@ def show_table(title: str, rows: Sequence[object], columns: Mapping[str, str]) -
     for heading in columns.values():
         table.add_column(heading, overflow="fold")
     for row in rows:
-        fields = _plain(row)
-        table.add_row(*(_cell(fields[field]) for field in columns))
+        table.add_row(*(_cells(_field(row, name)) for name in columns))
     out.print(table)
+
+
+def _field(row: object, name: str) -> object:
+    return row[name] if isinstance(row, Mapping) else getattr(row, name)
+
+
+def _cells(value: object) -> str:
+    return ", ".join(map(_cell, value)) if isinstance(value, (list, tuple)) else _cell(value)
 
 
 def _cell(value: object) -> str:
@@ -55,6 +62,8 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.3f}"
+    if isinstance(value, datetime):
+        return value.isoformat()
     return escape(str(value))
 
 

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
+import re
+from typing import Final
+
+_UID: Final = re.compile(r"[0-9]{1,10}")
 
 
 def person() -> str:
-    """Name the user of this process; by number where the system has no name, as in containers."""
+    """
+    Name the user of this process by its uid, since anybody may set `$USER`.
+
+    Where sudo says that somebody else became that user, both are named: `root (sudo by ada)`. What
+    sudo says can be forged, so that it never stands alone.
+    """
+    uid, behind = os.getuid(), os.environ.get("SUDO_UID", "")
+    if _UID.fullmatch(behind) is None or int(behind) == uid:
+        return _named(uid)
+    return f"{_named(uid)} (sudo by {_named(int(behind))})"
+
+
+def _named(uid: int) -> str:
+    """Name a user; by number where the system has no name, as in containers."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

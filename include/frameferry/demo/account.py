@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from frameferry.demo.pictures import DemoPicture
 from frameferry.domain.records import sha256_hex
 from frameferry.domain.state import Counts, RecordRow
+from frameferry.domain.status import BatchState, Status
 from frameferry.operations.status import status
 from frameferry.pipeline.context import Context
 
 NOTHING = Counts(0, 0, 0, 0, 0, 0, {}, {})
-_NEXT = {"planned": "infer", "judged": "deliver", "delivered": "commit"}
+_NEXT = {
+    BatchState.PLANNED: "infer",
+    BatchState.JUDGED: "deliver",
+    BatchState.DELIVERED: "commit",
+}
 """By a batch's state: the step that comes next."""
 
 
@@ -43,7 +47,7 @@ def is_carried(ctx: Context, pictures: int) -> bool:
     """Say whether the ledger has an answer for every picture and has caught up with Kafka."""
     if answered(ctx.ledger.counts(ctx.pipeline)) < pictures:
         return False
-    lags = [line["lag"] for line in status(ctx)["partitions"]]
+    lags = [partition.lag for partition in status(ctx).partitions]
     return bool(lags) and all(lag == 0 for lag in lags)
 
 
@@ -86,8 +90,8 @@ def account(
         earlier: How many of the pictures are of earlier rounds.
         before: What the ledger held when this round began.
     """
-    counts = ctx.ledger.counts(ctx.pipeline)
     told = status(ctx)
+    counts = told.counts
     rows = ctx.ledger.records(ctx.pipeline, limit=10 * len(pictures) + 1000)
     delivered = [row.delivered_at for row in rows if row.delivered_at and row.delivered_at >= began]
     late = _late(told, len(pictures) - answered(counts))
@@ -96,11 +100,11 @@ def account(
         pipeline=ctx.pipeline,
         pictures=len(pictures) - earlier,
         counts=since(before, counts),
-        committed=sum(line["committed"] or 0 for line in told["partitions"]),
-        ends=sum(line["end"] or 0 for line in told["partitions"]),
+        committed=sum(line.committed or 0 for line in told.partitions),
+        ends=sum(line.end or 0 for line in told.partitions),
         first_delivered_at=min(delivered, default=None),
         problems=(
-            *told["advice"],
+            *told.advice,
             *([] if late else _ledger_problems(pictures, counts)),
             *_folder_problems(pictures, rows, _quarantined(ctx), folder),
             *([] if late else _lags(told)),
@@ -109,20 +113,20 @@ def account(
     )
 
 
-def _late(told: Mapping[str, Any], waiting: int) -> tuple[str, ...]:
+def _late(told: Status, waiting: int) -> tuple[str, ...]:
     """Say where the pictures are that have no answer yet, and which step is next."""
     if waiting <= 0:
         return ()
     where = [
-        f"batch {leaf['batch']} is {leaf['state']}"
-        + (f", next is {_NEXT[leaf['state']]}" if leaf["state"] in _NEXT else "")
-        for leaf in told["open_batches"]
+        f"batch {leaf.batch} is {leaf.state}"
+        + (f", next is {_NEXT[leaf.state]}" if leaf.state in _NEXT else "")
+        for leaf in told.open_batches
     ]
-    unplanned = sum(max((p["end"] or 0) - (p["planned"] or 0), 0) for p in told["partitions"])
+    unplanned = sum(max((p.end or 0) - (p.planned or 0), 0) for p in told.partitions)
     if unplanned:
         where.append(f"{unplanned} offsets are in Kafka and in no batch yet")
     places = "; ".join(where) or "all batches are finished"
-    hold = "see above for what holds them up" if told["advice"] else "nothing blocks them"
+    hold = "see above for what holds them up" if told.advice else "nothing blocks them"
     line = (
         f"{waiting} pictures are still on their way, not lost: {places}; {hold}. "
         "Run the demo again: it goes on with them"
@@ -130,11 +134,11 @@ def _late(told: Mapping[str, Any], waiting: int) -> tuple[str, ...]:
     return (line,)
 
 
-def _lags(told: Mapping[str, Any]) -> Iterable[str]:
+def _lags(told: Status) -> Iterable[str]:
     return (
-        f"partition {line['partition']} lags by {line['lag']}"
-        for line in told["partitions"]
-        if line["lag"] != 0
+        f"partition {line.partition} lags by {line.lag}"
+        for line in told.partitions
+        if line.lag != 0
     )
 
 

@@ -147,6 +147,26 @@ class BatchRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Overview:
+    """
+    What the ledger says of a pipeline at one moment, as `status` shows it.
+
+    `state` and `last_batch` are None before the first plan. `owners` are the pipelines that own
+    partitions of the topic that `state` names. `remark` is a batch, and what was remarked on most
+    of its pictures. `asked_alone` are the digests of connections whose data addresses turned out
+    to be had alone only.
+    """
+
+    state: PipelineState | None
+    counts: Counts
+    open_gaps: tuple[GapRow, ...]
+    last_batch: BatchRow | None
+    remark: tuple[int, str] | None
+    owners: Mapping[int, str]
+    asked_alone: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class PartFates:
     """
     What the ledger knows of parts, in one snapshot.

@@ -22,6 +22,7 @@ from frameferry.ledger.records import (
     listings,
     losses,
     orphans,
+    overviews,
     predictions,
     receipts,
     replays,
@@ -145,13 +146,13 @@ class Ledger:
     committed_offsets = reads(commits.committed_offsets)
 
     # What people look at
+    overview = reads(overviews.overview)
     counts = reads(listings.counts)
     records = reads(searching.list_records)
     quarantined = reads(listings.quarantined)
     count_standing = reads(listings.count_standing)
     last_batches = reads(listings.last_batches)
     unfinished = reads(listings.unfinished)
-    remark = reads(listings.remark)
     litter_folders = reads(orphans.litter_folders)
     part_fates = reads(orphans.part_fates)
 

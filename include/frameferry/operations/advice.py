@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frameferry.domain.state import PipelineState
+from frameferry.domain.state import Overview, PipelineState
 from frameferry.errors import FrameferryError
 from frameferry.kafka.throttling import REMEDY
 from frameferry.operations.alarms import Limits, alarms, hanging, nobody_carries
@@ -14,33 +14,38 @@ from frameferry.planning.gaps import find_truncated
 
 
 def advice(
-    ctx: Context, known: PipelineState | None, seen: Seen, *, unowned: tuple[int, ...]
-) -> list[str]:
+    ctx: Context, overview: Overview, seen: Seen, *, unowned: tuple[int, ...]
+) -> tuple[str, ...]:
     """
     List what a person should look at.
 
     Args:
         ctx: The pipeline.
-        known: Its state in the ledger; None before its first plan.
+        overview: What the ledger said, before Kafka was asked.
         seen: What Kafka said.
         unowned: The partitions of its topic that no pipeline owns (`unowned_partitions`).
     """
-    lines = [*([seen.trouble] if seen.trouble else []), *_owned_by_others(ctx, known, seen)]
+    return tuple(_lines(ctx, overview, seen, unowned))
+
+
+def _lines(ctx: Context, overview: Overview, seen: Seen, unowned: tuple[int, ...]) -> list[str]:
+    known = overview.state
+    lines = [*([seen.trouble] if seen.trouble else []), *_owned_by_others(ctx, overview, seen)]
     if known is None:
         return [*lines, f"Nothing was planned yet. Run: frameferry run {ctx.pipeline}"]
     return [
         *lines,
-        *(_replaced(ctx, known, seen) or _objections(ctx, reachable=seen.trouble is None)),
+        *(_replaced(ctx, known, seen) or _objections(ctx, known, seen)),
         *_blocked(ctx, known),
         *(
             f"Batch {leaf.id} failed last: {leaf.last_error}"
             for leaf in known.open_batches
             if leaf.last_error
         ),
-        *_alone(ctx),
-        *_remarked(ctx),
+        *_alone(ctx, overview),
+        *_remarked(overview),
         *_throttled(seen),
-        *_lost(ctx),
+        *_lost(overview),
         *_truncated(ctx, known, seen),
         *_held_back(known, seen),
         *alarms(seen.figures, _limits(ctx)),
@@ -60,12 +65,12 @@ def _replaced(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
     return [line]
 
 
-def _objections(ctx: Context, *, reachable: bool) -> list[str]:
+def _objections(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
     """Say what the witness has against the ledger; a silent Kafka is not asked again."""
-    if not reachable:
+    if seen.trouble is not None:
         return []
     try:
-        objection = witness.objection(ctx)
+        objection = witness.objection(ctx, known)
     except FrameferryError as error:
         return [str(error.at(pipeline=ctx.pipeline))]
     if objection is None:
@@ -80,15 +85,15 @@ def _blocked(ctx: Context, known: PipelineState) -> list[str]:
     return [f"Blocked: {known.blocked.reason}. {remedy}"]
 
 
-def _alone(ctx: Context) -> list[str]:
+def _alone(ctx: Context, overview: Overview) -> list[str]:
     """Say what was learnt of the way to the server, until the connection says it by itself."""
-    if not ctx.ledger.asks_alone():
+    if not overview.asked_alone:
         return []
     try:
         connection = ctx.ftp
     except FrameferryError:
         return []
-    if connection.pipelining != "auto" or not ctx.ledger.asks_alone(connection.digest):
+    if connection.pipelining != "auto" or connection.digest not in overview.asked_alone:
         return []
     line = (
         f"Data addresses of connection {connection.conn_id} are asked for alone: a firewall misses "
@@ -97,9 +102,8 @@ def _alone(ctx: Context) -> list[str]:
     return [line]
 
 
-def _remarked(ctx: Context) -> list[str]:
-    remark = ctx.ledger.remark(ctx.pipeline)
-    return [] if remark is None else ["Batch {}: {}".format(*remark)]
+def _remarked(overview: Overview) -> list[str]:
+    return [] if overview.remark is None else ["Batch {}: {}".format(*overview.remark)]
 
 
 def _throttled(seen: Seen) -> list[str]:
@@ -112,23 +116,28 @@ def _throttled(seen: Seen) -> list[str]:
     return [line]
 
 
-def _lost(ctx: Context) -> list[str]:
+def _lost(overview: Overview) -> list[str]:
     return [
         f"{gap.end - gap.start} offsets of partition {gap.partition} from {gap.start} on "
         f"are lost ({gap.cause}). If that is all right, run: "
         f"frameferry gaps accept {gap.id} --reason …"
-        for gap in ctx.ledger.gaps(ctx.pipeline)
-        if gap.accepted_by is None
+        for gap in overview.open_gaps
     ]
 
 
-def _owned_by_others(ctx: Context, known: PipelineState | None, seen: Seen) -> list[str]:
+def _owned_by_others(ctx: Context, overview: Overview, seen: Seen) -> list[str]:
     """Name the pipelines that own partitions which this one wants as well."""
+    known = overview.state
     mine = known.progress if known else {}
     wanted = [partition for partition in seen.watermarks if partition not in mine]
     if seen.view is None or not wanted:
         return []
-    owned = ctx.ledger.owned_partitions(seen.view.cluster_id, seen.view.topic_id)
+    is_known = known is not None and not is_other_topic(known, seen.view)
+    owned = (
+        overview.owners
+        if is_known
+        else ctx.ledger.owned_partitions(seen.view.cluster_id, seen.view.topic_id)
+    )
     return [
         f"Partition {partition} belongs to pipeline {owned[partition]}. "
         "Give each pipeline partitions of its own (kafka.partitions)"
@@ -164,9 +173,14 @@ def _limits(ctx: Context) -> Limits:
     )
 
 
-def unowned_partitions(ctx: Context, known: PipelineState | None, seen: Seen) -> tuple[int, ...]:
-    """List the topic's partitions that no pipeline owns; one of all partitions takes new ones."""
-    if known is None or seen.view is None or ctx.settings.kafka.partitions == "all":
+def unowned_partitions(ctx: Context, overview: Overview, seen: Seen) -> tuple[int, ...] | None:
+    """
+    List the topic's partitions that no pipeline owns; one of all partitions takes new ones.
+
+    None where nobody can tell: before the first plan, or while Kafka is silent.
+    """
+    if ctx.settings.kafka.partitions == "all":
         return ()
-    owned = ctx.ledger.owned_partitions(known.cluster_id, known.topic_id)
-    return tuple(partition for partition in seen.view.partitions if partition not in owned)
+    if overview.state is None or seen.view is None:
+        return None
+    return tuple(one for one in seen.view.partitions if one not in overview.owners)

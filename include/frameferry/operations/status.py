@@ -2,108 +2,108 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from frameferry.domain.state import OpenBatch, PipelineState
+from frameferry.domain.state import BatchRow, OpenBatch, Overview
+from frameferry.domain.status import (
+    Backlog,
+    BatchState,
+    LastBatch,
+    OpenBatchStatus,
+    PartitionStatus,
+    Status,
+)
 from frameferry.operations.advice import advice, unowned_partitions
 from frameferry.operations.alarms import Figures
 from frameferry.operations.watching import Seen, see
 from frameferry.pipeline.context import Context
 
+_HOUR, _MINUTE = 3600, 60
 
-def status(ctx: Context) -> dict[str, Any]:
+
+def status(ctx: Context) -> Status:
     """
-    Describe one pipeline; the keys are those of `frameferry status --json`.
+    Say how one pipeline is.
 
-    Kafka being down is part of the answer, not an error: `end`, `lag` and the figures of the
-    backlog are None then.
+    Kafka being down is part of the answer, not an error: what it would have said is None then.
+
+    Raises:
+        LedgerUnavailable: The ledger does not answer, without which nothing is known.
     """
-    known = ctx.ledger.pipeline_state(ctx.pipeline)
-    seen = see(ctx, known)
-    counts = ctx.ledger.counts(ctx.pipeline)
-    unowned = unowned_partitions(ctx, known, seen)
-    said = advice(ctx, known, seen, unowned=unowned)
-    return {
-        "pipeline": ctx.pipeline,
-        "healthy": not said,
-        "advice": said,
-        "partitions": _partitions(known, seen),
-        "unowned_partitions": list(unowned),
-        **_backlog(seen.figures),
-        "open_batches": [_open_batch(leaf) for leaf in known.open_batches] if known else [],
-        "last_batch": _last_batch(ctx),
-        "batches": counts.batches,
-        "records": counts.records,
-        "delivered": counts.delivered,
-        "duplicates": counts.duplicates,
-        "quarantined": counts.quarantined,
-        "gaps": counts.gaps,
-        "labels": dict(counts.labels),
-        "reasons": dict(counts.reasons),
-    }
+    # The ledger first: what another process plans meanwhile must not look like a log's end.
+    overview = ctx.ledger.overview(ctx.pipeline)
+    seen = see(ctx, overview.state)
+    unowned = unowned_partitions(ctx, overview, seen)
+    return Status(
+        pipeline=ctx.pipeline,
+        advice=advice(ctx, overview, seen, unowned=unowned or ()),
+        partitions=_partitions(overview, seen),
+        unowned_partitions=unowned,
+        backlog=_backlog(seen.figures),
+        open_batches=_open_batches(overview),
+        last_batch=_last_batch(overview.last_batch),
+        counts=overview.counts,
+    )
 
 
-def _partitions(known: PipelineState | None, seen: Seen) -> list[dict[str, Any]]:
-    progress = known.progress if known else {}
-    lines: list[dict[str, Any]] = []
-    for partition in sorted({*progress, *seen.watermarks}):
-        marks, mine = seen.watermarks.get(partition), progress.get(partition)
-        committed = mine.committed if mine else None
-        since = seen.held_since.get(partition)
-        lines.append(
-            {
-                "partition": partition,
-                "low": marks.low if marks else None,
-                "end": marks.end if marks else None,
-                "planned": mine.planned if mine else None,
-                "committed": committed,
-                "lag": max(marks.end - max(committed or 0, marks.low), 0) if marks else None,
-                "held_back": marks.held_back if marks else None,
-                "held_back_since": since.isoformat() if since else None,
-            }
+def _partitions(overview: Overview, seen: Seen) -> tuple[PartitionStatus, ...]:
+    known = overview.state.progress if overview.state else {}
+    return tuple(
+        _partition(partition, overview, seen) for partition in sorted({*known, *seen.watermarks})
+    )
+
+
+def _partition(partition: int, overview: Overview, seen: Seen) -> PartitionStatus:
+    marks = seen.watermarks.get(partition)
+    mine = overview.state.progress.get(partition) if overview.state else None
+    committed = mine.committed if mine else None
+    return PartitionStatus(
+        partition=partition,
+        low=marks.low if marks else None,
+        end=marks.end if marks else None,
+        planned=mine.planned if mine else None,
+        committed=committed,
+        lag=max(marks.end - max(committed or 0, marks.low), 0) if marks else None,
+        held_back=marks.held_back if marks else None,
+        held_back_since=seen.held_since.get(partition),
+    )
+
+
+def _backlog(figures: Figures) -> Backlog:
+    return Backlog(
+        oldest_at=figures.oldest_at,
+        oldest_minutes=_over(figures.oldest_seconds, _MINUTE),
+        retention_hours_left=_over(figures.expires_in_seconds, _HOUR),
+        arrivals_per_second=figures.arrivals_per_second,
+        service_per_second=figures.service_per_second,
+    )
+
+
+def _over(seconds: float | None, unit: int) -> float | None:
+    return None if seconds is None else seconds / unit
+
+
+def _open_batches(overview: Overview) -> tuple[OpenBatchStatus, ...]:
+    leaves = overview.state.open_batches if overview.state else ()
+    return tuple(
+        OpenBatchStatus(
+            batch=leaf.id,
+            kind=leaf.kind,
+            ranges=leaf.ranges,
+            state=_state(leaf),
+            sentence=leaf.sentence,
+            last_error=leaf.last_error,
+            retry_at=leaf.retry_at,
         )
-    return lines
+        for leaf in leaves
+    )
 
 
-def _backlog(figures: Figures) -> dict[str, Any]:
-    expires_in = figures.expires_in_seconds
-    return {
-        "oldest_at": figures.oldest_at.isoformat() if figures.oldest_at else None,
-        "oldest_minutes": _over(figures.oldest_seconds, 60),
-        "retention_hours_left": _over(expires_in, 3600),
-        "arrivals_per_second": _over(figures.arrivals_per_second, 1),
-        "service_per_second": _over(figures.service_per_second, 1),
-    }
-
-
-def _over(value: float | None, unit: float) -> float | None:
-    return None if value is None else round(value / unit, 3)
-
-
-def _open_batch(leaf: OpenBatch) -> dict[str, Any]:
-    return {
-        "batch": leaf.id,
-        "kind": leaf.kind,
-        "ranges": [str(wanted) for wanted in leaf.ranges],
-        "state": _state(leaf),
-        "sentence": leaf.sentence,
-        "last_error": leaf.last_error,
-        "retry_at": leaf.retry_at.isoformat() if leaf.retry_at else None,
-    }
-
-
-def _state(leaf: OpenBatch) -> str:
+def _state(leaf: OpenBatch) -> BatchState:
     if leaf.finished:
-        return "waiting for a gap or an earlier batch" if leaf.held_by_gap else "delivered"
-    return "judged" if leaf.inferred else "planned"
+        return BatchState.WAITING if leaf.held_by_gap else BatchState.DELIVERED
+    return BatchState.JUDGED if leaf.inferred else BatchState.PLANNED
 
 
-def _last_batch(ctx: Context) -> dict[str, Any] | None:
-    """Tell the newest batch's size and why it has that, also long after it was committed."""
-    for last in ctx.ledger.last_batches(ctx.pipeline, 1):
-        return {
-            "batch": last.id,
-            "planned_at": last.planned_at.isoformat(),
-            "sentence": last.sentence,
-        }
-    return None
+def _last_batch(last: BatchRow | None) -> LastBatch | None:
+    if last is None:
+        return None
+    return LastBatch(batch=last.id, planned_at=last.planned_at, sentence=last.sentence)

@@ -15,6 +15,7 @@ from frameferry.domain.records import sha256_hex
 from frameferry.errors import ConfigError
 from frameferry.operations.replay import ReplayPlan, plan_replay
 from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, batch_steps, publish, verdict
+from frameferry.orchestration.person import person
 from frameferry.orchestration.tasks import airflow_errors, call_step
 
 log = logging.getLogger("airflow.task")
@@ -82,7 +83,7 @@ def _arguments(form: Any) -> dict[str, Any]:  # noqa: ANN401 - Airflow's params 
         "end": int(form["to_offset"]),
         "mode": form["mode"],
         "dry_run": bool(form["dry_run"]),
-        "who": "airflow form",
+        "who": person(),
     }
 
 

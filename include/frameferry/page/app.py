@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from frameferry import __version__
+from frameferry.domain.status import Status, to_json
 from frameferry.page.figures import bar, figure, share, total
 from frameferry.page.survey import Survey, Surveyor
 
@@ -84,7 +85,7 @@ def as_json(survey: Survey) -> dict[str, Any]:
     return {
         "asked_at": survey.asked_at.isoformat(),
         "trouble": survey.trouble,
-        "pipelines": list(survey.pipelines),
+        "pipelines": [to_json(one) for one in survey.pipelines],
         "broken": [asdict(one) for one in survey.broken],
     }
 
@@ -98,6 +99,7 @@ def _templates(link_to: LinkTo) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(figure=figure, bar=bar, share=share, total=total)
+    environment.tests["asked"] = lambda one: isinstance(one, Status)
     environment.globals.update(link_to=link_to, version=__version__)
     return environment
 

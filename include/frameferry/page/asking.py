@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from frameferry.config.connections import ConnectionResolver
 from frameferry.config.settings import PipelineSettings
+from frameferry.domain.status import Status
 from frameferry.operations.status import status
 from frameferry.page.survey import Ask
 from frameferry.pipeline.context import open_context
@@ -23,7 +23,7 @@ def ask_with(resolve: ConnectionResolver, envoys: Envoys | None = None) -> Ask:
     """
     senders = envoys or Envoys()
 
-    def ask(settings: PipelineSettings) -> dict[str, Any]:
+    def ask(settings: PipelineSettings) -> Status:
         with open_context(settings, resolve) as ctx:
             patient = replace(ctx, kafka_timeout_seconds=KAFKA_TIMEOUT_SECONDS)
             return status(by_envoy(patient, senders))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from frameferry.domain.status import PartitionStatus
 
 UNKNOWN = "\N{EN DASH}"
 
@@ -20,14 +22,14 @@ def figure(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
-def bar(partition: Mapping[str, int | None]) -> Bar | None:
+def bar(partition: PartitionStatus) -> Bar | None:
     """
     Draw a partition from its oldest offset to its end; None while any of them is not known.
 
     An empty log is a full bar: there is nothing left to do.
     """
-    low, end = partition["low"], partition["end"]
-    planned, committed = partition["planned"], partition["committed"]
+    low, end = partition.low, partition.end
+    planned, committed = partition.planned, partition.committed
     if low is None or end is None or planned is None or committed is None:
         return None
     start = min(low, committed)

@@ -9,16 +9,17 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from frameferry.config.folder import load_all
 from frameferry.config.home import pipelines_folder
 from frameferry.config.settings import PipelineSettings
+from frameferry.domain.status import Status, Unasked
 from frameferry.errors import ConfigError, FrameferryError, encodable
 
-Ask = Callable[[PipelineSettings], dict[str, Any]]
+Answer = Status | Unasked
+Ask = Callable[[PipelineSettings], Status]
 Load = Callable[[], tuple[dict[Path, PipelineSettings], dict[Path, ConfigError]]]
 
 PATIENCE_SECONDS = 8.0
@@ -42,12 +43,12 @@ class Survey:
     """
     What was found at one moment.
 
-    `pipelines` holds what `pipeline.status.status` returns, by name; `trouble` says why nothing
-    could be asked at all, where that is so.
+    `pipelines` are in the order of their names, those that could not be asked beside the others;
+    `trouble` says why nothing could be asked at all, where that is so.
     """
 
     asked_at: datetime
-    pipelines: tuple[dict[str, Any], ...]
+    pipelines: tuple[Answer, ...]
     broken: tuple[Broken, ...]
     trouble: str | None = None
 
@@ -55,7 +56,7 @@ class Survey:
         """Leave out the pipelines that a person may not read."""
         return Survey(
             self.asked_at,
-            tuple(one for one in self.pipelines if readable(one["pipeline"])),
+            tuple(one for one in self.pipelines if readable(one.pipeline)),
             tuple(one for one in self.broken if readable(one.pipeline)),
             self.trouble,
         )
@@ -84,7 +85,7 @@ class Surveyor:
         self._fresh_seconds = fresh_seconds
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="frameferry-page")
-        self._open: dict[str, Future[dict[str, Any]]] = {}
+        self._open: dict[str, Future[Answer]] = {}
         self._last: tuple[float, Survey] | None = None
 
     def survey(self) -> Survey:
@@ -104,53 +105,33 @@ class Surveyor:
             return Survey(asked_at, (), (), str(error))
         return Survey(asked_at, self._statuses(whole.values()), _broken(broken))
 
-    def _statuses(self, wanted: Iterable[PipelineSettings]) -> tuple[dict[str, Any], ...]:
+    def _statuses(self, wanted: Iterable[PipelineSettings]) -> tuple[Answer, ...]:
         asked = {settings.pipeline: self._start(settings) for settings in wanted}
         wait(asked.values(), timeout=self._patience_seconds)
         return tuple(self._answer(name, future) for name, future in sorted(asked.items()))
 
-    def _start(self, settings: PipelineSettings) -> Future[dict[str, Any]]:
+    def _start(self, settings: PipelineSettings) -> Future[Answer]:
         name = settings.pipeline
         if name not in self._open:
             self._open[name] = self._pool.submit(self._status, settings)
         return self._open[name]
 
-    def _answer(self, name: str, future: Future[dict[str, Any]]) -> dict[str, Any]:
+    def _answer(self, name: str, future: Future[Answer]) -> Answer:
         if not future.done():
-            return unknown(name, f"No answer within {self._patience_seconds:g} s; still asking")
+            return Unasked(name, f"No answer within {self._patience_seconds:g} s; still asking")
         del self._open[name]
         return future.result()
 
-    def _status(self, settings: PipelineSettings) -> dict[str, Any]:
+    def _status(self, settings: PipelineSettings) -> Answer:
         try:
             return self._ask(settings)
         except FrameferryError as error:
-            return unknown(settings.pipeline, str(error))
+            return Unasked(settings.pipeline, str(error))
         except Exception as error:
             # One pipeline must not take the others' page; its text may hold a secret.
             log.exception("page.failed", pipeline=settings.pipeline)
-            advice = f"{type(error).__name__} while it was asked; see the api-server's log"
-            return unknown(settings.pipeline, advice)
-
-
-def unknown(pipeline: str, advice: str) -> dict[str, Any]:
-    """Describe a pipeline that could not be asked: the keys of a status, no figures."""
-    figures = ("oldest_at", "oldest_minutes", "retention_hours_left")
-    rates = ("arrivals_per_second", "service_per_second")
-    counts = ("batches", "records", "delivered", "duplicates", "quarantined", "gaps")
-    return {
-        "pipeline": pipeline,
-        "healthy": False,
-        "advice": [advice],
-        "partitions": [],
-        "unowned_partitions": [],
-        **dict.fromkeys((*figures, *rates)),
-        "open_batches": [],
-        "last_batch": None,
-        **dict.fromkeys(counts),
-        "labels": {},
-        "reasons": {},
-    }
+            what = f"{type(error).__name__} while it was asked; see the api-server's log"
+            return Unasked(settings.pipeline, what)
 
 
 def _broken(errors: dict[Path, ConfigError]) -> tuple[Broken, ...]:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import overload
+from typing import Final, overload
+
+from frameferry.domain.records import sha256_hex
+
+NAME_CHARACTERS: Final = 300
+"""More than Airflow's longest name of a run has."""
+_DIGEST_CHARACTERS: Final = 8
 
 
 @overload
@@ -16,3 +22,23 @@ def storable(text: str | None) -> str | None:
     if text is None:
         return None
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def signature(who: str) -> str:
+    """
+    Write a person's name so that it may be stored and shown: one line, of bounded length.
+
+    Characters that do not show, or turn others around, are escaped. What is cut off a long name is
+    told by a digest of the whole, so that two persons stay two.
+    """
+    name = "".join(map(_shown, who)).strip()
+    if len(name) <= NAME_CHARACTERS:
+        return name
+    digest = sha256_hex(name.encode())[:_DIGEST_CHARACTERS]
+    return f"{name[: NAME_CHARACTERS - _DIGEST_CHARACTERS - 2]}… {digest}"
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape").decode("ascii")

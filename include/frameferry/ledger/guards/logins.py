@@ -100,8 +100,12 @@ def note_alone(connection: Connection, digest: str) -> None:
     connection.execute(update(login).where(login.c.digest == digest).values(asks_alone=True))
 
 
-def asks_alone(connection: Connection, digest: str | None = None) -> bool:
-    """Say whether a connection's, or any's, data addresses turned out to be had alone only."""
-    mine = [] if digest is None else [login.c.digest == digest]
-    query = select(login.c.digest).where(login.c.asks_alone, *mine).limit(1)
+def asks_alone(connection: Connection, digest: str) -> bool:
+    """Say whether a connection's data addresses turned out to be had alone only."""
+    query = select(login.c.digest).where(login.c.asks_alone, login.c.digest == digest)
     return connection.scalar(query) is not None
+
+
+def asked_alone(connection: Connection) -> frozenset[str]:
+    """Name all connections of which that is so."""
+    return frozenset(connection.scalars(select(login.c.digest).where(login.c.asks_alone)))

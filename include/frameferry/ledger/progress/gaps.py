@@ -9,7 +9,7 @@ from frameferry.domain.state import GapRow
 from frameferry.errors import LedgerConflict
 from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.database.tables import gap
-from frameferry.ledger.database.text import storable
+from frameferry.ledger.database.text import signature, storable
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import advance, lock_progress
 from frameferry.ledger.progress.pipelines import Known, find_pipeline, need_pipeline
@@ -66,7 +66,7 @@ def accept_gap(connection: Connection, gap_id: int, *, who: str, reason: str) ->
     accepted = connection.execute(
         update(gap)
         .where(gap.c.id == gap_id, gap.c.accepted_by.is_(None))
-        .values(accepted_by=storable(who), accepted_at=from_now(), reason=storable(reason))
+        .values(accepted_by=signature(who), accepted_at=from_now(), reason=storable(reason))
     )
     if accepted.rowcount:
         detail = f"gap {gap_id}, {row.partition}:[{row.start_offset}, {row.end_offset}): {reason}"

@@ -116,8 +116,15 @@ def refuse_older(known: PipelineState, heard: Heard) -> None:
 
 
 def objection(ctx: Context, known: PipelineState | None = None) -> LedgerConflict | None:
-    """Say why nothing may run on this ledger; None if it is as old as the world."""
+    """
+    Say why nothing may run on this ledger; None if it is as old as the world.
+
+    *known* is the ledger as it was read a moment ago. What the group says may have been committed
+    since, so the ledger is read again before anything is said against it, and only then.
+    """
     heard = hear(ctx, known)
+    if known is not None and trouble_of(known, heard) is None:
+        return None
     return trouble_of(world.state(ctx), heard)
 
 
