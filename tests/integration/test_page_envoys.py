@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -14,6 +14,7 @@ from fixtures.ferry import bench
 from fixtures.polling import poll
 
 from frameferry.config.settings import load_pipeline
+from frameferry.domain.status import Backlog, Status
 from frameferry.kafka.envoys import Envoys
 from frameferry.page import asking
 from frameferry.page.survey import Surveyor
@@ -61,7 +62,7 @@ def test_a_status_that_loses_its_envoy_says_so_and_the_next_one_is_whole(
         surveyor = Surveyor(
             ask, load=lambda: ({ferry.path: load_pipeline(ferry.path)}, {}), fresh_seconds=0
         )
-        poll(lambda: told(surveyor)["partitions"][0]["held_back"], "the open transaction")
+        poll(lambda: told(surveyor).partitions[0].held_back, "the open transaction")
         dying.begin()
         before, committed = told(surveyor), ctx.ledger.committed_offsets(ctx.pipeline)
         assert ASKED == dying.asked
@@ -69,7 +70,7 @@ def test_a_status_that_loses_its_envoy_says_so_and_the_next_one_is_whole(
         for by in (signal.SIGKILL, signal.SIGABRT):
             for at in range(len(ASKED)):
                 dying.begin(at, by)
-                lost = " ".join(told(surveyor)["advice"])
+                lost = " ".join(told(surveyor).advice)
                 assert f"ended by signal {by:d}" in lost
                 assert f"its question: {ASKED[at]}" in lost
                 assert "Nothing is lost; another one asks again by itself" in lost
@@ -83,11 +84,12 @@ def test_a_status_that_loses_its_envoy_says_so_and_the_next_one_is_whole(
         hanging.abort_transaction(30)
 
 
-def told(surveyor: Surveyor) -> dict[str, Any]:
+def told(surveyor: Surveyor) -> Status:
     (one,) = surveyor.survey().pipelines
+    assert isinstance(one, Status)
     return one
 
 
-def timeless(told: dict[str, Any]) -> dict[str, Any]:
+def timeless(told: Status) -> Status:
     """Leave out what changes from second to second."""
-    return {key: value for key, value in told.items() if not key.endswith(("minutes", "left"))}
+    return replace(told, backlog=Backlog())

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(120)
 KAFKA, FTP = {"plant_kafka": 1}, {"archive_ftp": 1}
 ASKED = {
     # Transactions of the ledger, and how often each connection is resolved.
-    "first wait": (5, KAFKA),
+    "first wait": (4, KAFKA),
     "plan": (6, KAFKA),
     "infer": (8, KAFKA | FTP),
     "deliver": (18, KAFKA | FTP),

@@ -439,7 +439,7 @@ def test_a_piece_that_fails_keeps_no_other_from_being_judged_and_delivered(
     [first, *_] = world.state(ctx).open_batches
     assert (OffsetRange(0, 0, 2),) == first.ranges
     assert not first.inferred
-    assert 6 == status(ctx)["delivered"]
+    assert 6 == status(ctx).counts.delivered
 
 
 def test_a_family_of_a_world_that_is_down_is_given_up_at_once(
