@@ -18,6 +18,7 @@ from fixtures.by_hand import one_batch
 from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.judging import MODEL, make_job
 from fixtures.kafka import KafkaServer
+from fixtures.kafka_quotas import Entity
 from fixtures.poison import forget_backoff
 from fixtures.polling import poll
 from fixtures.spark import SparkServer
@@ -41,7 +42,7 @@ from frameferry.spark.worker import judge_batches
 
 pytestmark = pytest.mark.timeout(300)
 
-EVERY_USER = ("--entity-type", "users", "--entity-default")
+EVERY_USER = ("user", None)
 
 
 def large(seed: int, side: int = 500) -> bytes:
@@ -78,16 +79,16 @@ def carry(ctx: Context) -> None:
 @pytest.mark.parametrize(
     ("whom", "quota"),
     [
-        (("--entity-type", "clients", "--entity-name", "slow-1"), {"consumer_byte_rate": 300_000}),
+        (("client-id", "slow-1"), {"consumer_byte_rate": 300_000}),
         (EVERY_USER, {"consumer_byte_rate": 300_000}),
     ],
     ids=["client", "every user"],
 )
 def test_a_quota_makes_it_slow_and_not_fail_however_short_the_patience(
-    kafka_server: KafkaServer, topic: str, whom: tuple[str, ...], quota: dict[str, float]
+    kafka_server: KafkaServer, topic: str, whom: Entity, quota: dict[str, float]
 ) -> None:
-    with kafka_server.limited(*whom, **quota):
-        slow = reading(kafka_server, whom[-1].strip("-"), topic, 5)
+    with kafka_server.limited(whom, **quota):
+        slow = reading(kafka_server, whom[1] or "anybody", topic, 5)
         assert list(range(5)) == [record.offset for record in slow]
         assert slow.throttling.seconds > 1.5
 
