@@ -14,7 +14,9 @@ FTP_KINDS := vsftpd,proftpd,pureftpd
 FTP_TESTS := tests/integration tests/faults
 CHECKS := check-unit check-property check-types check-imports check-lint check-format
 
-.PHONY: setup demo test test-ftp-servers test-ftp-matrix check mutants benchmark measure-memory measure-loads model lock $(CHECKS)
+TIMES := .venv/test-times
+
+.PHONY: setup demo test search test-ftp-servers test-ftp-matrix check mutants benchmark measure-memory measure-loads model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -26,11 +28,17 @@ demo: setup ## the whole chain on generated pictures; EXIT=1 stops everything at
 check: setup ## what every commit passes: format, lint, types, import contracts, fast tests
 	@$(MAKE) --no-print-directory -j2 -Otarget $(CHECKS)
 
-test: check ## everything, on real servers
-	@failed=0; \
-	$(PYTEST) $(IN_TWO) tests/integration tests/faults || failed=1; \
-	for kind in tests/dags tests/browser tests/endtoend; do $(PYTEST) $$kind || failed=1; done; \
+test: check ## everything, on real servers; then the longest tests, and why each needs its time
+	@rm -f $(TIMES); failed=0; \
+	$(PYTEST) --times=$(TIMES) $(IN_TWO) tests/integration tests/faults || failed=1; \
+	for kind in tests/dags tests/browser tests/endtoend; do \
+		$(PYTEST) --times=$(TIMES) $$kind || failed=1; \
+	done; \
+	$(BIN)/python tests/longest.py $(TIMES); \
 	exit $$failed # one failure hides no other
+
+search: setup ## schedules and stories drawn anew, for MINUTES=30
+	@scripts/search $(or $(MINUTES),30)
 
 mutants: setup ## remove each guard of the promise in turn, and see the promise break
 	@scripts/mutants

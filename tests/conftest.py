@@ -8,6 +8,7 @@ and the same: two Spark servers on two cores starve each other.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs",
 HERE = Path(__file__).parent
 SPARK_FIXTURES = {"spark_server", "poisoned"}
 SPARK_FILES = {
-    "test_kafka_quotas.py",
     "test_spark_connect.py",
+    "test_spark_quotas.py",
     "test_spark_submit.py",
     "test_stack_spark.py",
     "test_poison.py",
@@ -33,6 +34,10 @@ SPARK_FILES = {
 }
 SAID = "said"
 """The property under which a test tells what it covered, for whoever reads the run."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--times", type=Path, help="add how long each test took to this file")
 
 
 def pytest_configure(config):
@@ -75,12 +80,24 @@ def pytest_xdist_make_scheduler(config, log):
     return ByFile(config, log)
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
     """Show what tests told of their coverage: their seeds, and how much was met."""
     for report in terminalreporter.stats.get("passed", []):
         for name, line in report.user_properties:
             if name == SAID:
                 terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {line}")
+    if (times := config.getoption("--times")) is not None:
+        _add_times(times, terminalreporter.stats)
+
+
+def _add_times(path, stats):
+    """Write a line a test: its seconds, with whatever it started first, and its name."""
+    taken = Counter()
+    for report in itertools.chain.from_iterable(stats.values()):
+        if hasattr(report, "duration"):
+            taken[report.nodeid] += report.duration
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(f"{seconds:.1f} {name}\n" for name, seconds in taken.items())
 
 
 @pytest.fixture(scope="session")
