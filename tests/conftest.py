@@ -2,7 +2,8 @@
 Mark each test by its folder, and keep every test away from the working copy's own state.
 
 Where tests run in several processes, those of a file stay in one, and those that need Spark in one
-and the same: two Spark servers on two cores starve each other.
+and the same: two Spark servers on two cores starve each other. So do those of a folder that sets up
+an Airflow.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ SPARK_FILES = {
     "test_poison.py",
     "test_load.py",
 }
+WHOLE_FOLDERS = {"dags", "browser", "endtoend"}
 SAID = "said"
 """The property under which a test tells what it covered, for whoever reads the run."""
 
@@ -66,16 +68,20 @@ def _slowest_first(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep a file in one process, or a server of the matrix; and Spark in one and the same."""
-    from fixtures.ftp_matrix import scope
+    """Keep a file in one process, or a server that was chosen; and Spark in one and the same."""
+    from fixtures.ftp_matrix import STANDARD, scope
     from xdist.scheduler import LoadScopeScheduling
+
+    is_by_server = config.getoption("--ftp-servers") != STANDARD
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            if config.getoption("--ftp-full"):
+            if is_by_server:
                 return scope(nodeid)
-            path = nodeid.partition("::")[0]
-            return "spark" if Path(path).name in SPARK_FILES else path
+            path = Path(nodeid.partition("::")[0])
+            if path.parent.name in WHOLE_FOLDERS:
+                return path.parent.name
+            return "spark" if path.name in SPARK_FILES else str(path)
 
     return ByFile(config, log)
 

@@ -63,7 +63,11 @@ def main(names: list[str]) -> int:
     when = today()
     alive = [verdict.mutant.name for verdict in verdicts if not verdict.is_killed]
     write_page({one.mutant.name: line(one, when) for one in verdicts if one.is_killed})
-    sys.stdout.write(f"{len(verdicts) - len(alive)} of {len(verdicts)} killed; left: {alive}\n")
+    minutes = sum(one.seconds for one in verdicts) / 60
+    sys.stdout.write(
+        f"{len(verdicts) - len(alive)} of {len(verdicts)} killed in {minutes:.0f} minutes; "
+        f"left: {alive}\n"
+    )
     return 1 if alive else 0
 
 
