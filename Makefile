@@ -5,8 +5,9 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 UV = $(or $(shell command -v uv),$(firstword $(wildcard $(or $(FRAMEFERRY_CACHE),.cache)/uv-*/bin/uv)))
 COMPILE = $(UV) pip compile --quiet --python-version 3.11 --no-header --no-annotate
-# Two processes, each with its own servers; what shares a file, or Spark, stays in one.
-IN_TWO := -n 2 --dist loadscope --no-loadscope-reorder
+# Three processes, each with its own servers, since one often waits; what shares a file, or Spark,
+# or a folder's Airflow, stays in one.
+IN_THREE := -n 3 --dist loadscope --no-loadscope-reorder
 # What waits most of its time for injected time-outs.
 IN_FOUR := -n 4 --dist loadscope --no-loadscope-reorder
 FTP_SERVERS := vsftpd proftpd pure-ftpd
@@ -14,7 +15,9 @@ FTP_KINDS := vsftpd,proftpd,pureftpd
 FTP_TESTS := tests/integration tests/faults
 CHECKS := check-unit check-property check-types check-imports check-lint check-format
 
-.PHONY: setup demo test test-ftp-servers test-ftp-matrix check mutants benchmark measure-memory measure-loads model lock $(CHECKS)
+TIMES := .venv/test-times
+
+.PHONY: setup demo test search test-ftp-servers test-ftp-matrix check mutants benchmark measure-memory measure-loads model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -26,18 +29,22 @@ demo: setup ## the whole chain on generated pictures; EXIT=1 stops everything at
 check: setup ## what every commit passes: format, lint, types, import contracts, fast tests
 	@$(MAKE) --no-print-directory -j2 -Otarget $(CHECKS)
 
-test: check ## everything, on real servers
-	@failed=0; \
-	$(PYTEST) $(IN_TWO) tests/integration tests/faults || failed=1; \
-	for kind in tests/dags tests/browser tests/endtoend; do $(PYTEST) $$kind || failed=1; done; \
+test: check ## everything, on real servers; then the longest tests, and why each needs its time
+	@rm -f $(TIMES); failed=0; \
+	$(PYTEST) --times=$(TIMES) $(IN_THREE) tests/integration tests/faults || failed=1; \
+	$(PYTEST) --times=$(TIMES) $(IN_THREE) tests/endtoend tests/dags tests/browser || failed=1; \
+	$(BIN)/python tests/longest.py $(TIMES); \
 	exit $$failed # one failure hides no other
+
+search: setup ## schedules and stories drawn anew, for MINUTES=30
+	@scripts/search $(or $(MINUTES),30)
 
 mutants: setup ## remove each guard of the promise in turn, and see the promise break
 	@scripts/mutants
 
 test-ftp-servers: setup ## the engine on vsftpd, ProFTPD and Pure-FTPd; Debian or Ubuntu, as root
 	@scripts/unpack-debian $(FTP_SERVERS)
-	@$(PYTEST) $(IN_TWO) $(FTP_TESTS) --ftp-servers=$(FTP_KINDS)
+	@$(PYTEST) $(IN_FOUR) $(FTP_TESTS) --ftp-servers=$(FTP_KINDS)
 
 test-ftp-matrix: setup ## every fault on every server, without selection; writes docs/ftp-matrix.md
 	@scripts/unpack-debian $(FTP_SERVERS)

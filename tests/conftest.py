@@ -2,12 +2,14 @@
 Mark each test by its folder, and keep every test away from the working copy's own state.
 
 Where tests run in several processes, those of a file stay in one, and those that need Spark in one
-and the same: two Spark servers on two cores starve each other.
+and the same: two Spark servers on two cores starve each other. So do those of a folder that sets up
+an Airflow.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,15 +26,20 @@ KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs",
 HERE = Path(__file__).parent
 SPARK_FIXTURES = {"spark_server", "poisoned"}
 SPARK_FILES = {
-    "test_kafka_quotas.py",
     "test_spark_connect.py",
+    "test_spark_quotas.py",
     "test_spark_submit.py",
     "test_stack_spark.py",
     "test_poison.py",
     "test_load.py",
 }
+WHOLE_FOLDERS = {"dags", "browser", "endtoend"}
 SAID = "said"
 """The property under which a test tells what it covered, for whoever reads the run."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--times", type=Path, help="add how long each test took to this file")
 
 
 def pytest_configure(config):
@@ -61,26 +68,42 @@ def _slowest_first(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep a file in one process, or a server of the matrix; and Spark in one and the same."""
-    from fixtures.ftp_matrix import scope
+    """Keep a file in one process, or a server that was chosen; and Spark in one and the same."""
+    from fixtures.ftp_matrix import STANDARD, scope
     from xdist.scheduler import LoadScopeScheduling
+
+    is_by_server = config.getoption("--ftp-servers") != STANDARD
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            if config.getoption("--ftp-full"):
+            if is_by_server:
                 return scope(nodeid)
-            path = nodeid.partition("::")[0]
-            return "spark" if Path(path).name in SPARK_FILES else path
+            path = Path(nodeid.partition("::")[0])
+            if path.parent.name in WHOLE_FOLDERS:
+                return path.parent.name
+            return "spark" if path.name in SPARK_FILES else str(path)
 
     return ByFile(config, log)
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
     """Show what tests told of their coverage: their seeds, and how much was met."""
     for report in terminalreporter.stats.get("passed", []):
         for name, line in report.user_properties:
             if name == SAID:
                 terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {line}")
+    if (times := config.getoption("--times")) is not None:
+        _add_times(times, terminalreporter.stats)
+
+
+def _add_times(path, stats):
+    """Write a line a test: its seconds, with whatever it started first, and its name."""
+    taken = Counter()
+    for report in itertools.chain.from_iterable(stats.values()):
+        if hasattr(report, "duration"):
+            taken[report.nodeid] += report.duration
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(f"{seconds:.1f} {name}\n" for name, seconds in taken.items())
 
 
 @pytest.fixture(scope="session")

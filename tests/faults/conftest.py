@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 
 import pytest
 import structlog
@@ -11,7 +12,6 @@ from fixtures.counting_ftp import CountingFtp, counting_ftp
 from fixtures.ledgers import DATABASES, fresh_database
 from fixtures.plant import Site, open_site, quick_folder
 
-from frameferry.delivery import pool
 from frameferry.delivery.rounds import RetryPolicy
 from frameferry.pipeline.deliver import grouping
 
@@ -69,9 +69,14 @@ def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an FTP pool give up in a moment: the server never has trouble of its own here."""
-    quick = functools.partial(RetryPolicy, tries=3, first_seconds=0.001, most_seconds=0.002)
-    monkeypatch.setattr(pool, "RetryPolicy", quick)
+    """
+    Let FTP clients give up in a moment: the server never has trouble of its own here.
+
+    Set where the defaults are, not in a module that uses them: one that was missed would wait on.
+    """
+    quick = RetryPolicy(tries=3, first_seconds=0.001, most_seconds=0.002)
+    monkeypatch.setattr(RetryPolicy.__init__, "__defaults__", astuple(quick))
+    assert quick == RetryPolicy()
 
 
 @pytest.fixture(autouse=True)

@@ -92,8 +92,10 @@ def make_anew(plant: Plant) -> None:
 def test_a_topic_made_anew_at_any_boundary_keeps_the_promise(
     sqlite_site: Site, prepare: Callable[[Site], Plant], work: Work, is_accepted: bool, say: Say
 ) -> None:
-    names = Moments(prepare(sqlite_site), work).names
-    moments = boundaries(names, ("kafka", "judge", "ledger") if is_accepted else ("kafka", "judge"))
+    learnt = Moments(prepare(sqlite_site), work)
+    kinds = ("kafka", "judge", "ledger") if is_accepted else ("kafka", "judge")
+    every = boundaries(learnt.names, kinds)
+    moments = learnt.distinct(every)
     assert len(moments) > 5
     for number in moments:
         plant = prepare(sqlite_site)
@@ -106,7 +108,7 @@ def test_a_topic_made_anew_at_any_boundary_keeps_the_promise(
             assert tells(plant)
         accept_all(plant)
         all_done(plant)
-    say(f"made anew at {len(moments)} boundaries")
+    say(f"made anew at {len(moments)} pairs of a call and a world, of {len(every)} calls")
 
 
 def boundaries(names: list[str], kinds: tuple[str, ...]) -> list[int]:

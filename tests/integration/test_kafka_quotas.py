@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -16,12 +15,11 @@ import pyarrow as pa
 import pytest
 from fixtures.by_hand import one_batch
 from fixtures.ferry import FerryBench, bench, delivered_files
-from fixtures.judging import MODEL, make_job
+from fixtures.judging import MODEL, large, make_job
 from fixtures.kafka import KafkaServer
+from fixtures.kafka_quotas import Entity
 from fixtures.poison import forget_backoff
 from fixtures.polling import poll
-from fixtures.spark import SparkServer
-from PIL import Image
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
@@ -34,21 +32,14 @@ from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_batch, run_until_caught_up
 from frameferry.spark.crossing import WorkerError, crossed
-from frameferry.spark.job import ControlJob, JudgeJob
-from frameferry.spark.route import control, judge, judged
+from frameferry.spark.job import JudgeJob
+from frameferry.spark.route import judged
 from frameferry.spark.shares import shares
 from frameferry.spark.worker import judge_batches
 
 pytestmark = pytest.mark.timeout(300)
 
-EVERY_USER = ("--entity-type", "users", "--entity-default")
-
-
-def large(seed: int, side: int = 500) -> bytes:
-    """A picture of 3 bytes a pixel: 750 kB."""
-    target = io.BytesIO()
-    Image.new("RGB", (side, side), (seed, 90, 90)).save(target, "BMP")
-    return target.getvalue()
+EVERY_USER = ("user", None)
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +69,16 @@ def carry(ctx: Context) -> None:
 @pytest.mark.parametrize(
     ("whom", "quota"),
     [
-        (("--entity-type", "clients", "--entity-name", "slow-1"), {"consumer_byte_rate": 300_000}),
+        (("client-id", "slow-1"), {"consumer_byte_rate": 300_000}),
         (EVERY_USER, {"consumer_byte_rate": 300_000}),
     ],
     ids=["client", "every user"],
 )
 def test_a_quota_makes_it_slow_and_not_fail_however_short_the_patience(
-    kafka_server: KafkaServer, topic: str, whom: tuple[str, ...], quota: dict[str, float]
+    kafka_server: KafkaServer, topic: str, whom: Entity, quota: dict[str, float]
 ) -> None:
-    with kafka_server.limited(*whom, **quota):
-        slow = reading(kafka_server, whom[-1].strip("-"), topic, 5)
+    with kafka_server.limited(whom, **quota):
+        slow = reading(kafka_server, whom[1] or "anybody", topic, 5)
         assert list(range(5)) == [record.offset for record in slow]
         assert slow.throttling.seconds > 1.5
 
@@ -136,21 +127,6 @@ def test_a_reader_with_a_deadline_gives_up_before_it_and_names_the_quota(
     assert caught.value.where.topic == topic
     # Without a quota patience is never over.
     assert 8 == len(list(reading(kafka_server, "free", topic, 8, throttling=Throttling(0))))
-
-
-def test_a_judge_job_says_before_its_deadline_that_a_quota_holds_it_back(
-    kafka_server: KafkaServer, spark_server: SparkServer, topic: str
-) -> None:
-    warm = make_job(kafka_server, topic, OffsetRange(0, 0, 1))
-    judge(warm, spark_server.connection, deadline_seconds=250)
-    job = make_job(kafka_server, topic, OffsetRange(0, 0, 8), kafka=kafka_server.named("spark"))
-    with kafka_server.limited_client("spark", consumer_byte_rate=100_000):
-        with pytest.raises(KafkaThrottled, match="quota held back"):
-            judge(job, spark_server.connection, deadline_seconds=10)
-        # The control reads the same offsets; that they come slowly is no fault of the model.
-        control(ControlJob(job), spark_server.connection, deadline_seconds=20)
-    answer = judge(job, spark_server.connection, deadline_seconds=60)
-    assert 8 == len(answer.predictions)
 
 
 def in_this_process(job: JudgeJob, _: Any, *, deadline_seconds: float) -> Judged:

@@ -33,10 +33,10 @@ HEAD = """# Mutants
 
 Each of these guards was removed, alone, from a copy of the code. What is left passes the type check
 and the happy path, and breaks the named part of the promise in the named test. `scripts/mutants`
-runs them all and writes this page.
+runs them all and writes this page; a row says when, and on which commit.
 
-| mutant | the guard that it lacks | killed by | because of | seconds |
-|---|---|---|---|---|
+| mutant | the guard that it lacks | killed by | because of | seconds | run on |
+|---|---|---|---|---|---|
 """
 
 
@@ -60,9 +60,14 @@ def main(names: list[str]) -> int:
             sys.stdout.write(f"the code itself does not pass the type check: {problem}\n")
             return 1
         verdicts = [told(judge(tree, one)) for one in chosen]
+    when = today()
     alive = [verdict.mutant.name for verdict in verdicts if not verdict.is_killed]
-    write_page({one.mutant.name: line(one) for one in verdicts if one.is_killed})
-    sys.stdout.write(f"{len(verdicts) - len(alive)} of {len(verdicts)} killed; left: {alive}\n")
+    write_page({one.mutant.name: line(one, when) for one in verdicts if one.is_killed})
+    minutes = sum(one.seconds for one in verdicts) / 60
+    sys.stdout.write(
+        f"{len(verdicts) - len(alive)} of {len(verdicts)} killed in {minutes:.0f} minutes; "
+        f"left: {alive}\n"
+    )
     return 1 if alive else 0
 
 
@@ -161,10 +166,20 @@ def write_page(lines: dict[str, str]) -> None:
     PAGE.write_text(HEAD + "".join(rows))
 
 
-def line(verdict: Verdict) -> str:
+def today() -> str:
+    """Say the date and the commit, and whether something was changed since."""
+    argv = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    done = subprocess.run(
+        argv, cwd=ROOT, capture_output=True, text=True, timeout=_SECONDS, check=False
+    )
+    commit = done.stdout.strip() or "no commit"
+    return f"{time.strftime('%Y-%m-%d', time.gmtime())}, {commit}"
+
+
+def line(verdict: Verdict, when: str) -> str:
     mutant = verdict.mutant
     test = mutant.killer.rpartition("::")[2]
-    cells = (mutant.name, mutant.guard, f"`{test}`", verdict.why, f"{verdict.seconds:.0f}")
+    cells = (mutant.name, mutant.guard, f"`{test}`", verdict.why, f"{verdict.seconds:.0f}", when)
     return f"| {' | '.join(cells)} |\n"
 
 
