@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Self
 
 from frameferry.config.connections import (
@@ -71,7 +71,7 @@ class Context:
     @property
     def owner(self) -> str:
         """Name this process as the holder of leases."""
-        return _OWNER
+        return _owner(os.getpid())
 
     @cached_property
     def kafka(self) -> KafkaConnection:
@@ -119,4 +119,7 @@ def open_context(settings: PipelineSettings, resolve: ConnectionResolver) -> Ite
         yield Context(settings, ledger, resolve)
 
 
-_OWNER = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+@cache
+def _owner(pid: int) -> str:
+    """Name a process; one that was forked is another, and so has another name."""
+    return f"{socket.gethostname()}:{pid}:{uuid.uuid4().hex[:8]}"

@@ -16,6 +16,8 @@ from frameferry.errors import (
 )
 from frameferry.spark.crossing import crossed
 
+SLOW_START = "If Spark or the model only start slowly, raise spark.startup_seconds"
+"""What helps where a deadline passed that no picture is to blame for."""
 TRACEBACK = "Traceback (most recent call last):"
 _LONGEST_SENTENCE = 400
 _CAUSED_BY = re.compile(r"^Caused by: (?P<what>[\w.$]+: .+)$", re.MULTILINE)

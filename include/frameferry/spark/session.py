@@ -27,7 +27,7 @@ from frameferry.errors import (
     SparkLost,
     SparkUnavailable,
 )
-from frameferry.spark.failures import failure
+from frameferry.spark.failures import SLOW_START, failure
 from frameferry.spark.frame import job_table
 from frameferry.spark.identity import code_version, session_id
 from frameferry.spark.job import ControlJob, JudgeJob
@@ -97,7 +97,7 @@ class ConnectCall:
                 f"judging passed its deadline of {self.deadline_seconds:g} s on Spark at "
                 f"{self.connection.url} and was interrupted"
             )
-            raise JudgingTimedOut(msg) from None
+            raise JudgingTimedOut(msg, remedy=SLOW_START) from None
 
     def _judged(self) -> pa.Table:
         try:

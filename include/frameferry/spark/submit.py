@@ -24,7 +24,7 @@ from frameferry.errors import (
     SparkLost,
     SparkUnavailable,
 )
-from frameferry.spark.failures import TRACEBACK, failure
+from frameferry.spark.failures import SLOW_START, TRACEBACK, failure
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.server import DAEMON
 
@@ -177,7 +177,7 @@ def _run(
             f"judging passed its deadline of {deadline_seconds:g} s on Spark at {connection.url} "
             "and was ended"
         )
-        raise JudgingTimedOut(msg) from None
+        raise JudgingTimedOut(msg, remedy=SLOW_START) from None
     except OSError as error:
         msg = f"spark-submit cannot be started: {error}"
         raise SparkUnavailable(
