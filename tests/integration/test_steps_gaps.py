@@ -15,6 +15,7 @@ from fixtures.kafka import running_kafka
 from fixtures.polling import poll
 from sqlalchemy import select
 
+from frameferry.config.person import person
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import LogTruncated, OffsetsLost, PipelineBlocked, TopicChanged
 from frameferry.kafka.cluster import Cluster
@@ -188,7 +189,8 @@ def test_gaps_are_listed_and_accepted_by_a_person_with_a_reason(
     assert "knows no gap 4711" in unknown.stderr
     done = ferry.run("gaps", "accept", str(line["id"]), "--reason", "the camera was off")
     assert 0 == done.returncode, done.stderr
-    assert ferry.json("gaps")[0]["accepted_by"]
+    assert ferry.json("gaps")[0]["accepted_by"] == person()
+    assert not any("gaps accept" in line for line in status(ctx).advice)
 
 
 def test_a_topic_created_anew_waits_for_a_person_and_goes_on_as_a_new_generation(

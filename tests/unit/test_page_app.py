@@ -102,6 +102,13 @@ def test_json_is_that_of_the_status_command() -> None:
     assert [to_json(status_of("press-a"))] == answer["pipelines"]
 
 
+def test_a_batch_that_backs_off_says_until_when() -> None:
+    later = batch_of(retry_at=NOON, last_error="the disk is full")
+    text = page_of(app_of(lambda _: status_of("press-a", open_batches=(later,))))
+    assert '<time datetime="2026-11-23T12:00:00+00:00">12:00:00 UTC</time>' in text
+    assert "failed last" in text
+
+
 def test_a_server_that_is_down_is_advice() -> None:
     def ask(settings: PipelineSettings) -> NoReturn:
         msg = "no broker answered: connection refused"
