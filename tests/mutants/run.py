@@ -53,6 +53,7 @@ class Verdict:
 def main(names: list[str]) -> int:
     """Run the named mutants, or all."""
     chosen = [one for one in MUTANTS if not names or one.name in names]
+    when = today()
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         copy_tree(tree)
@@ -60,7 +61,6 @@ def main(names: list[str]) -> int:
             sys.stdout.write(f"the code itself does not pass the type check: {problem}\n")
             return 1
         verdicts = [told(judge(tree, one)) for one in chosen]
-    when = today()
     alive = [verdict.mutant.name for verdict in verdicts if not verdict.is_killed]
     write_page({one.mutant.name: line(one, when) for one in verdicts if one.is_killed})
     minutes = sum(one.seconds for one in verdicts) / 60
