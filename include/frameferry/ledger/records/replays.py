@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from frameferry.domain.batch import ReplayMode
+from frameferry.domain.columns import MET, SAID
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.replay import Replay
 from frameferry.domain.selection import Selection, as_options, parse, to_json
@@ -319,22 +320,10 @@ def _pruned_over(known: Known, wanted: OffsetRange) -> Select[*tuple[Any, ...]]:
 
 
 _COPIED = (
-    "pipeline_id",
-    "generation",
-    "partition",
-    "offset",
-    "timestamp_ms",
-    "source_name",
-    "destination",
-    "remote_path",
-    "size_bytes",
-    "sha256",
-    "label",
-    "score",
-    "outputs",
-    "judge_digest",
-    "duplicate_of",
-    "gap_id",
+    *("pipeline_id", "generation", "destination", "remote_path", "judge_digest"),
+    *MET,
+    *SAID,
+    *("duplicate_of", "gap_id"),
 )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Integer,
@@ -16,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from frameferry.domain.columns import SAID, Kind
 from frameferry.ledger.database.clock import UtcTime
 
 metadata = MetaData(
@@ -64,6 +67,12 @@ def words(name: str, **options: Any) -> Column[str]:  # noqa: ANN401 - Column's 
 def moment(name: str, **options: Any) -> Column[Any]:  # noqa: ANN401 - Column's own options
     """Make a column for when something happened, NULL where it did not."""
     return Column(name, UtcTime(), **{"nullable": True, **options})
+
+
+def said() -> list[Column[Any]]:
+    """Make the columns of what the judge says."""
+    types: Mapping[Kind, type[TypeEngine[Any]]] = {str: Text, int: BigInteger, float: Double}
+    return [Column(name, types[kind](), nullable=True) for name, kind in SAID.items()]
 
 
 def check(name: str, sql: str) -> CheckConstraint:

@@ -8,7 +8,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    Double,
     ForeignKey,
     Index,
     Integer,
@@ -27,6 +26,7 @@ from frameferry.ledger.database.tables.columns import (
     of_batch,
     refers_to,
     row_id,
+    said,
     words,
 )
 
@@ -53,9 +53,7 @@ record = Table(
     words("name_key", nullable=True),
     number("size_bytes"),
     words("sha256"),
-    words("label", nullable=True),
-    Column("score", Double()),
-    words("outputs", nullable=True),
+    *said(),
     words("judge_digest", nullable=True),
     words("part_path", nullable=True),
     Column("intent_attempt", Integer()),

@@ -640,6 +640,7 @@ def _create_view(dialect: str) -> None:
                record.sha256 AS sha256,
                record.label AS label,
                record.score AS score,
+               record.outputs AS outputs,
                record.judge_digest AS model_digest,
                record.remote_path AS remote_path,
                record.outcome AS outcome,
