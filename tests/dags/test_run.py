@@ -108,7 +108,30 @@ def test_the_replay_form_runs_a_range_again(ferry, kafka_server, ftp_server):
         assert ["dag_test"] == [row["who"] for row in ledger.of("action", ferry.name)]
 
 
-@pytest.mark.parametrize("wrong", [{"to_offset": 99}, {"partition": 9}, {"frm": 3}])
+def test_the_replay_form_takes_what_a_person_selects(ferry, kafka_server, ftp_server):
+    sent = produce(ferry, kafka_server, 6)
+    assert "success" == run_dag(f"ferry__{ferry.name}")[0]
+    base = ftp_server.root / ferry.content["deliver"]["base"].strip("/")
+    for path in [p for p in base.rglob("*") if p.is_file()]:
+        path.unlink()
+    form = {"pipeline": ferry.name, "dry_run": False}
+    for asked in ({"ranges": "0:0-1, 1:1-3"}, {"record": "0:2", "ranges": ""}):
+        state, states = run_dag("replay", **form, **asked)
+        assert "success" == state, states
+    assert sorted([sent[0], sent[3], sent[5], sent[4]]) == files(ferry, ftp_server)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"to_offset": 99},
+        {"partition": 9},
+        {"frm": 3},
+        {"record": "0:0"},
+        {"from_offset": None},
+        {"partition": None, "from_offset": None, "to_offset": None},
+    ],
+)
 def test_the_replay_form_refuses_nonsense_in_its_first_task(ferry, kafka_server, ftp_server, wrong):
     produce(ferry, kafka_server, 2)
     assert "success" == run_dag(f"ferry__{ferry.name}")[0]

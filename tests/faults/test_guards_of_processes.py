@@ -16,6 +16,7 @@ from fixtures.promise import all_done, promise
 
 from frameferry.errors import BatchTooBig, FtpUnavailable, JudgingFailed, SparkLost
 from frameferry.operations.replay import plan_replay
+from frameferry.operations.selecting import selected
 from frameferry.pipeline import steps
 from frameferry.pipeline.deliver.sweeping import sweep
 
@@ -45,8 +46,9 @@ def test_the_happy_path(sqlite_site: Site) -> None:
     plant.produce(1, partition=1)
     plant.finish()
     all_done(plant)
-    options = {"partition": 0, "start": 0, "end": 2, "mode": "redeliver", "dry_run": False}
-    plant.process().attempt(plan_replay, who="tests", **options)
+    selection = selected(partition=0, start=0, end=2)
+    options = {"mode": "redeliver", "dry_run": False}
+    plant.process().attempt(plan_replay, selection, who="tests", **options)
     plant.finish()
     all_done(plant)
 
@@ -128,8 +130,9 @@ def test_an_older_file_of_the_same_size_is_no_delivery(sqlite_site: Site) -> Non
     plant = Plant(sqlite_site)
     plant.produce(2)
     plant.finish()
-    options = {"partition": 0, "start": 0, "end": 2, "mode": "redeliver", "dry_run": False}
-    planned = plant.process().attempt(plan_replay, who="tests", **options)
+    selection = selected(partition=0, start=0, end=2)
+    options = {"mode": "redeliver", "dry_run": False}
+    planned = plant.process().attempt(plan_replay, selection, who="tests", **options)
     dies_at(plant, "ftp.RNFR", *planned.batch_ids)
     plant.finish()
     all_done(plant)

@@ -43,6 +43,7 @@ from hypothesis.stateful import (
 
 from frameferry.ledger.upkeep.backups import back_up
 from frameferry.operations.replay import plan_replay
+from frameferry.operations.selecting import selected
 from frameferry.pipeline import steps
 
 pytestmark = [pytest.mark.usefixtures("small_groups", "quick_retries"), pytest.mark.timeout(900)]
@@ -228,9 +229,9 @@ class Stories(RuleBasedStateMachine):
         place = self.plant.site.ledger.committed_offsets(self.plant.pipeline).get(number, 0)
         if place:
             self._tell(f"replay, {mode}")
-            start = max(0, place - 3)
-            options = {"partition": number, "start": start, "end": place, "mode": mode}
-            self.plant.process().attempt(plan_replay, dry_run=False, who="tests", **options)
+            span = selected(partition=number, start=max(0, place - 3), end=place)
+            options = {"mode": mode, "dry_run": False, "who": "tests"}
+            self.plant.process().attempt(plan_replay, span, **options)
 
     @rule()
     def accept_gaps(self) -> None:

@@ -18,6 +18,7 @@ from fixtures.promise import all_done, promise
 
 from frameferry.errors import PredictionsIncomplete, RecordChanged, TopicChanged
 from frameferry.operations.replay import plan_replay
+from frameferry.operations.selecting import selected
 from frameferry.pipeline import steps
 
 pytestmark = [
@@ -57,8 +58,8 @@ def reinfer(process: Process) -> None:
 
 
 def replay(process: Process, mode: str) -> None:
-    span = {"partition": 0, "start": 0, "end": 4}
-    planned = process.attempt(plan_replay, mode=mode, dry_run=False, who="tests", **span)
+    span = selected(partition=0, start=0, end=4)
+    planned = process.attempt(plan_replay, span, mode=mode, dry_run=False, who="tests")
     for batch_id in planned.batch_ids if planned else ():
         for step in (steps.infer, steps.deliver, steps.commit):
             if not process.succeeds(step, batch_id):

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from fixtures.ledgers import (
     PIPELINE,
     carried,
@@ -30,7 +28,7 @@ from fixtures.ledgers import (
     row,
     rows,
 )
-from sqlalchemy import Connection, create_engine, select, text
+from sqlalchemy import Connection, select, text
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ConfigError, Fenced, LedgerConflict, LedgerOutdated
@@ -322,30 +320,36 @@ def test_a_damaged_backup_is_refused_and_nothing_was_changed(
 
 
 def test_a_backup_of_an_older_schema_is_upgraded_and_not_changed(
-    ledger: Ledger, ledger_url: str, tmp_path: Path
+    ledger: Ledger, ledger_url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     file = tmp_path / "old.db"
-    with create_engine(f"sqlite:///{file}").begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(schema.SCRIPTS))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        connection.execute(
-            text("INSERT INTO ledger (id, epoch, created_at) VALUES (1, 'e', '2026-01-01')")
-        )
-        connection.execute(
-            text(
-                "INSERT INTO pipeline (name, cluster_id, topic, topic_id, generation, created_at)"
-                " VALUES ('old', 'c', 't', 'i', 1, '2026-01-01T00:00:00.000Z')"
-            )
-        )
+    register(ledger, "old")
+    back_up(ledger_url, file)
     before = file.read_bytes()
-    done = restore(ledger_url, file, who="anna", replace=False)
+    later = request.getfixturevalue("later")
+    done = restore(ledger_url, file, who="anna", replace=True)
     assert ("old",) == done.pipelines
     assert before == file.read_bytes()
     with closing(open_ledger(ledger_url)) as restored:
         assert restored.pipeline_state("old").is_restored  # type: ignore[union-attr]
+        with restored._transactions.read() as connection:
+            assert later == schema.version_of(connection)
+            assert [None] == list(connection.scalars(text("SELECT later FROM pipeline")))
+
+
+def test_a_backup_from_before_the_first_release_is_refused_and_nothing_was_changed(
+    full: Ledger, ledger_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "b.db"
+    back_up(ledger_url, file)
+    with closing(sqlite3.connect(file)) as raw:
+        raw.execute(f"UPDATE {schema.VERSION_TABLE} SET version_num = '0006'")
+        raw.commit()
+    full.release(full.batch(2).token)
+    before = content(full)
+    with pytest.raises(LedgerConflict, match="version 0006, from before the first release"):
+        restore(ledger_url, file, who="anna", replace=True)
+    assert before == content(full)
 
 
 def test_a_restored_ledger_keeps_its_rules(full: Ledger, ledger_url: str, tmp_path: Path) -> None:

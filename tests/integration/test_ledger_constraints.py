@@ -20,8 +20,11 @@ from frameferry.ledger.store import Ledger
 NOW = from_now()
 REFUSED_BATCHES = {
     "an unknown kind": {"kind": "dead"},
-    "a live batch with a replay's mode": {"mode": "reinfer"},
-    "a replay without a mode": {"kind": "replay"},
+    "a live batch of a replay": {"replay_id": 1},
+    "a replay's batch without its replay": {"kind": "replay"},
+    "of a replay that is not there": {"kind": "replay", "replay_id": 99},
+    "of another pipeline than its replay": {"kind": "replay", "replay_id": 1, "pipeline_id": 2},
+    "of another generation than its replay": {"kind": "replay", "replay_id": 1, "generation": 2},
     "a negative attempt": {"attempt": -1},
     "negative charges": {"charges": -1},
     "a lease without an owner": {"leased_until": NOW},
@@ -90,7 +93,10 @@ REFUSED_RECORDS = {
 
 
 def _plan(ledger: Ledger) -> None:
-    """Batches 1 and 2 over 0:[0, 10) and 0:[10, 20), a record at offset 0; a second pipeline."""
+    """
+    Batches 1 and 2 over 0:[0, 10) and 0:[10, 20), a record at offset 0; a second pipeline; replay 1
+    of the first.
+    """
     register(ledger)
     register(ledger, "press-b")
     judged(ledger, OffsetRange(0, 0, 10), said=[row(0, 0, path="/a")])
@@ -99,6 +105,7 @@ def _plan(ledger: Ledger) -> None:
         connection.execute(update(tables.record).values(name_key="taken"))
         ranges = tables.batch_range
         connection.execute(delete(ranges).where(ranges.c.batch_id == 2))
+        connection.execute(insert(tables.replay).values(_replay()))
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -141,12 +148,23 @@ def _batch(**columns: Any) -> dict[str, Any]:
         "pipeline_id": 1,
         "generation": 1,
         "kind": "live",
-        "mode": None,
         "attempt": 0,
         "charges": 0,
         "config_digest": "c",
         "sentence": "s",
         "planned_at": NOW,
+    }
+    return {**whole, **columns}
+
+
+def _replay(**columns: Any) -> dict[str, Any]:
+    whole = {
+        "pipeline_id": 1,
+        "generation": 1,
+        "mode": "reinfer",
+        "selection": "{}",
+        "who": "anna",
+        "asked_at": NOW,
     }
     return {**whole, **columns}
 
@@ -181,7 +199,9 @@ def _record(**columns: Any) -> dict[str, Any]:
 
 
 def test_the_rows_that_the_refused_ones_differ_from_are_accepted(planned: Ledger) -> None:
+    _insert(planned, tables.replay, _replay())
     _insert(planned, tables.batch, _batch())
+    _insert(planned, tables.batch, _batch(kind="replay", replay_id=1))
     _insert(planned, tables.record, _record())
     _insert(planned, tables.batch_range, _range())
 
@@ -189,6 +209,15 @@ def test_the_rows_that_the_refused_ones_differ_from_are_accepted(planned: Ledger
 @pytest.mark.parametrize("columns", REFUSED_BATCHES.values(), ids=REFUSED_BATCHES)
 def test_no_batch_may_be(shared: Ledger, columns: dict[str, Any]) -> None:
     _refuse(shared, tables.batch, _batch(**columns))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"mode": "again"}, {"selection": ""}, {"who": ""}, {"pipeline_id": 99}],
+    ids=["of an unknown mode", "of nothing", "of nobody", "of no pipeline"],
+)
+def test_no_replay_may_be(shared: Ledger, columns: dict[str, Any]) -> None:
+    _refuse(shared, tables.replay, _replay(**columns))
 
 
 @pytest.mark.parametrize("columns", REFUSED_RANGES.values(), ids=REFUSED_RANGES)

@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 import pytest
-from fixtures.ledgers import PIPELINE, carried, claim, deliver, judged, plan, record, row
+from fixtures.ledgers import (
+    PIPELINE,
+    add_replay,
+    carried,
+    claim,
+    deliver,
+    judged,
+    plan,
+    record,
+    row,
+)
 from sqlalchemy import text
 
 from frameferry.domain.offsets import OffsetRange
@@ -29,7 +39,7 @@ def test_nothing_is_known_of_an_unknown_pipeline(ledger: Ledger) -> None:
     assert ledger.records(PIPELINE) == []
     assert ledger.quarantined(PIPELINE) == []
     assert ledger.last_batches(PIPELINE) == []
-    assert ledger.count_standing(PIPELINE, OffsetRange(0, 0, 1)) == (0, 0)
+    assert ledger.count_standing(PIPELINE, [OffsetRange(0, 0, 1)]) == (0, 0)
 
 
 def test_the_counts_are_of_the_rows_that_stand(press: Ledger) -> None:
@@ -49,7 +59,7 @@ def test_the_counts_are_of_the_rows_that_stand(press: Ledger) -> None:
     assert (counts.gaps, counts.batches, counts.duplicates) == (7, 2, 0)
     assert counts.labels == {"good": 1, "hole": 2}
     assert counts.reasons == {"empty": 2, "truncated": 1}
-    assert press.count_standing(PIPELINE, OffsetRange(0, 1, 4)) == (2, 1)
+    assert press.count_standing(PIPELINE, [OffsetRange(0, 1, 4)]) == (2, 1)
 
 
 def test_records_are_found_by_position_and_label(press: Ledger) -> None:
@@ -76,14 +86,7 @@ def test_records_of_a_label_come_by_position_and_only_where_they_stand(press: Le
     goods = press.records(PIPELINE, label="good", limit=4)
     assert [(0, 0), (0, 2), (0, 4), (1, 0)] == [(one.partition, one.offset) for one in goods]
     assert [3] == [one.offset for one in press.records(PIPELINE, label="hole", offset=3)]
-    again = press.add_replay(
-        PIPELINE,
-        ranges=[OffsetRange(0, 3, 4)],
-        mode="reinfer",
-        sentence="",
-        config_digest="",
-        who="anna",
-    )
+    again = add_replay(press, "reinfer", OffsetRange(0, 3, 4))
     replay = claim(press, again)
     path = "/press-a/again/3.jpg"
     record(press, replay.token, [row(0, 3, label="stain", path=path)])

@@ -14,6 +14,7 @@ from fixtures.ledgers import (
     DATABASES,
     DESTINATION,
     PIPELINE,
+    add_replay,
     claim,
     count,
     fresh_database,
@@ -137,9 +138,14 @@ ASKED: dict[str, Callable[[Ledger], object]] = {
     "gaps": lambda ledger: ledger.gaps(PIPELINE),
     "last batches": lambda ledger: ledger.last_batches(PIPELINE),
     "a range's standing rows": lambda ledger: ledger.count_standing(
-        PIPELINE, OffsetRange(0, 5000, 5100)
+        PIPELINE, [OffsetRange(0, 5000, 5100)]
     ),
     "unfinished": lambda ledger: ledger.unfinished(PIPELINE, [1, 2, 3]),
+    "replays": lambda ledger: ledger.replays(PIPELINE),
+    "quarantined as": lambda ledger: ledger.quarantined_ranges(PIPELINE, "damaged"),
+    "a window's end": lambda ledger: ledger.window_ranges(
+        PIPELINE, start_ms=0, end_ms=2**62, floors={0: RECORDS - 100, 1: 0}
+    ),
 }
 
 
@@ -197,14 +203,7 @@ def test_work_at_each_look_does_not_grow_with_the_batches_ever(million: Ledger, 
 
 def test_a_replay_is_carried_without_a_scan(million: Ledger) -> None:
     with explained(million) as scans:
-        replay = million.add_replay(
-            PIPELINE,
-            ranges=[OffsetRange(0, 40, 48)],
-            mode="redeliver",
-            sentence="",
-            config_digest="",
-            who="anna",
-        )
+        replay = add_replay(million, "redeliver", OffsetRange(0, 40, 48))
         batch = claim(million, replay)
         due = million.consignments(batch.token)
         intend(million, batch, due)

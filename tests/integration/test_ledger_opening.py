@@ -15,13 +15,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from fixtures.ledgers import register
 from fixtures.postgres import PostgresServer
-from sqlalchemy import text
+from sqlalchemy import Connection, inspect, text
 
 from frameferry.errors import ConfigError, LedgerConflict, LedgerUnavailable
 from frameferry.ledger.database import engines, schema
 from frameferry.ledger.database.tables import metadata
 from frameferry.ledger.opening import open_ledger
 from frameferry.ledger.store import Ledger
+from frameferry.operations.upkeep import Upgrade, upgrade_ledger
 
 
 @pytest.mark.filterwarnings("ignore:.*skipping metadata-specified expression-based:UserWarning")
@@ -40,6 +41,48 @@ def test_the_migrations_make_exactly_the_tables(ledger: Ledger) -> None:
         assert compare_metadata(context, metadata) == []
 
 
+_RULES = {
+    "sqlite": ["SELECT sql FROM sqlite_master WHERE type <> 'trigger'"],
+    "postgresql": [
+        """
+        SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE connamespace = 'frameferry'::regnamespace
+        """,
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'frameferry'",
+        """
+        SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default)
+        FROM information_schema.columns WHERE table_schema = 'frameferry'
+        """,
+        """
+        SELECT concat_ws(' ', relname, reloptions::text, obj_description(oid))
+        FROM pg_class WHERE relnamespace = 'frameferry'::regnamespace AND relkind = 'r'
+        """,
+    ],
+}
+
+
+def rules(connection: Connection) -> set[str]:
+    """List the parts of every table and index as the database says them, in any order."""
+    said = [
+        line.strip(" ,\t")
+        for question in _RULES[connection.dialect.name]
+        for one in connection.scalars(text(question))
+        for line in (one or "").split("\n")
+    ]
+    return {line for line in said if schema.VERSION_TABLE not in line}
+
+
+def test_the_first_schema_keeps_every_rule_of_the_tables(ledger: Ledger) -> None:
+    """Alembic compares neither checks nor how a table is stored."""
+    with ledger._transactions.write() as connection:
+        connection.execute(text("DROP VIEW predictions"))
+        by_script = rules(connection)
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+        by_tables = rules(connection)
+    assert set() == by_script ^ by_tables
+
+
 def test_the_head_is_the_newest_script() -> None:
     assert ScriptDirectory(str(schema.SCRIPTS)).get_current_head() == schema.HEAD
 
@@ -53,6 +96,49 @@ def test_an_empty_database_opened_by_many_at_once_is_migrated_once(
         assert len({ledger.epoch() for ledger in opened}) == 1
         for ledger in opened:
             ledger.close()
+
+
+def test_an_older_ledger_opened_by_many_at_once_is_upgraded_once(
+    ledger_url: str, request: pytest.FixtureRequest
+) -> None:
+    with closing(open_ledger(ledger_url)) as ledger:
+        register(ledger)
+    later = request.getfixturevalue("later")
+    with ThreadPoolExecutor(6) as pool:
+        opened = list(pool.map(open_ledger, [ledger_url] * 6))
+    with opened[0]._transactions.read() as connection:
+        assert later == schema.version_of(connection)
+        assert [None] == list(connection.scalars(text("SELECT later FROM pipeline")))
+    for ledger in opened:
+        assert ledger.pipeline_state("press-a") is not None
+        ledger.close()
+
+
+def test_upgrading_says_from_where_to_where(
+    ledger_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ledger(ledger_url).close()
+    monkeypatch.setenv("FRAMEFERRY_LEDGER_URL", ledger_url)
+    ours, later = schema.HEAD, request.getfixturevalue("later")
+    for before in (ours, later):
+        assert Upgrade(before, later) == upgrade_ledger()
+
+
+def test_a_script_that_fails_leaves_the_older_ledger_as_it_was(
+    ledger_url: str, request: pytest.FixtureRequest
+) -> None:
+    with closing(open_ledger(ledger_url)) as ledger:
+        register(ledger)
+        request.getfixturevalue("later")
+        [script] = (schema.SCRIPTS / "versions").glob("v0102*")
+        script.write_text(f"{script.read_text()}    op.execute('SELECT nothing FROM nowhere')\n")
+        with pytest.raises((LedgerConflict, LedgerUnavailable)):
+            open_ledger(ledger_url)
+        with ledger._transactions.read() as connection:
+            assert schema.version_of(connection) != schema.HEAD
+            columns = {one["name"] for one in inspect(connection).get_columns("pipeline")}
+        assert "later" not in columns
+        assert ledger.pipeline_state("press-a") is not None
 
 
 def test_opening_again_compiles_no_statement_again(ledger_url: str) -> None:
@@ -118,6 +204,20 @@ def test_a_ledger_of_a_newer_program_is_refused(ledger_url: str) -> None:
     with closing(open_ledger(ledger_url)) as ledger, ledger._transactions.write() as connection:
         connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
     with pytest.raises(LedgerConflict, match=rf"version 9999.*knows up to {schema.HEAD}"):
+        open_ledger(ledger_url)
+
+
+@pytest.mark.parametrize("version", ["0001", "0006"])
+def test_a_ledger_from_before_the_first_release_is_refused_and_says_what_to_do(
+    ledger_url: str, version: str
+) -> None:
+    with closing(open_ledger(ledger_url)) as ledger, ledger._transactions.write() as connection:
+        statement = text(f"UPDATE {schema.VERSION_TABLE} SET version_num = :version")
+        connection.execute(statement, {"version": version})
+    says = (
+        rf"version {version}, from before the first release.*begin a new ledger.*recover PIPELINE"
+    )
+    with pytest.raises(LedgerConflict, match=says):
         open_ledger(ledger_url)
 
 

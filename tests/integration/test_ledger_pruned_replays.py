@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fixtures.ledgers import PIPELINE, claim, deliver, record, row
+from fixtures.ledgers import PIPELINE, add_replay, claim, deliver, record, row
 from test_ledger_pruning import aged, committed, run
 
 from frameferry.domain.batch import ReplayMode
@@ -15,14 +15,7 @@ from frameferry.ledger.store import Ledger
 
 
 def replay(ledger: Ledger, start: int, end: int, mode: ReplayMode = "reinfer") -> int:
-    return ledger.add_replay(
-        PIPELINE,
-        ranges=[OffsetRange(0, start, end)],
-        mode=mode,
-        sentence="",
-        config_digest="",
-        who="anna",
-    )
+    return add_replay(ledger, mode, OffsetRange(0, start, end))
 
 
 @pytest.fixture

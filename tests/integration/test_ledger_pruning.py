@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fixtures.ledgers import (
     PIPELINE,
+    add_replay,
     claim,
     count,
     deliver,
@@ -129,8 +130,7 @@ def test_what_an_open_replay_covers_stays_and_what_was_pruned_is_not_replayed(
 ) -> None:
     old = committed(press, OffsetRange(0, 0, 4))
     aged(press, old)
-    options = {"sentence": "", "config_digest": "", "who": "anna"}
-    replay = press.add_replay(PIPELINE, ranges=[OffsetRange(0, 1, 2)], mode="redeliver", **options)
+    replay = add_replay(press, "redeliver", OffsetRange(0, 1, 2))
     assert 0 == run(press, tmp_path).records
     assert [] == exported(tmp_path)
     batch = claim(press, replay)
@@ -139,7 +139,7 @@ def test_what_an_open_replay_covers_stays_and_what_was_pruned_is_not_replayed(
     assert 4 == run(press, tmp_path).records
     for mode in ("redeliver", "reinfer"):
         with pytest.raises(ConfigError, match=r"2 offsets of 0:\[2, 4\) have no row"):
-            press.add_replay(PIPELINE, ranges=[OffsetRange(0, 2, 4)], mode=mode, **options)
+            add_replay(press, mode, OffsetRange(0, 2, 4))
 
 
 def test_a_pruned_name_is_still_taken(press: Ledger, tmp_path: Path) -> None:
@@ -167,14 +167,7 @@ def test_a_replay_that_was_overtaken_is_exported_with_the_word_that_it_does_not_
     press: Ledger, tmp_path: Path
 ) -> None:
     old = committed(press, OffsetRange(0, 0, 2))
-    replay = press.add_replay(
-        PIPELINE,
-        ranges=[OffsetRange(0, 0, 2)],
-        mode="reinfer",
-        sentence="",
-        config_digest="",
-        who="anna",
-    )
+    replay = add_replay(press, "reinfer", OffsetRange(0, 0, 2))
     batch = claim(press, replay)
     record(press, batch.token, [row(0, at, label="scratch") for at in (0, 1)])
     deliver(press, batch)
@@ -248,14 +241,7 @@ def test_totals_are_those_of_the_rows_whatever_was_done(press: Ledger) -> None:
     """Counted by batches that are tallied and by rows, the sum is the same."""
     committed(press, OffsetRange(0, 0, 4))
     judged(press, OffsetRange(0, 4, 6))
-    replay = press.add_replay(
-        PIPELINE,
-        ranges=[OffsetRange(0, 1, 3)],
-        mode="reinfer",
-        sentence="",
-        config_digest="",
-        who="anna",
-    )
+    replay = add_replay(press, "reinfer", OffsetRange(0, 1, 3))
     batch = claim(press, replay)
     record(press, batch.token, [row(0, at, label="scratch") for at in (1, 2)])
     assert {"good": 4} == press.counts(PIPELINE).labels
@@ -286,14 +272,7 @@ def test_a_replay_that_comes_meanwhile_keeps_its_records(press: Ledger, tmp_path
     real = parquet_in(tmp_path)
 
     def export(*arguments):
-        press.add_replay(
-            PIPELINE,
-            ranges=[OffsetRange(0, 1, 2)],
-            mode="redeliver",
-            sentence="",
-            config_digest="",
-            who="anna",
-        )
+        add_replay(press, "redeliver", OffsetRange(0, 1, 2))
         return real(*arguments)
 
     [pruned] = prune(press._transactions, older_than_seconds=DAY, export=export, who="anna")

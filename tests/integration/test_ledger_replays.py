@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Barrier
@@ -10,6 +11,7 @@ import pytest
 from fixtures.ledgers import (
     DESTINATION,
     PIPELINE,
+    add_replay,
     carried,
     claim,
     count,
@@ -27,6 +29,7 @@ from sqlalchemy import func, select
 from frameferry.domain.batch import Batch, ReplayMode
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction
+from frameferry.domain.selection import Ranges
 from frameferry.errors import BatchUnfinished, ConfigError
 from frameferry.ledger.database import tables
 from frameferry.ledger.opening import open_ledger
@@ -47,15 +50,7 @@ def shipped(press: Ledger) -> Ledger:
 
 
 def _replay(ledger: Ledger, mode: ReplayMode, *ranges: OffsetRange) -> Batch:
-    batch_id = ledger.add_replay(
-        PIPELINE,
-        ranges=ranges or [WANTED],
-        mode=mode,
-        sentence="again",
-        config_digest="c",
-        who="anna",
-    )
-    return claim(ledger, batch_id)
+    return claim(ledger, add_replay(ledger, mode, *(ranges or [WANTED])))
 
 
 def _standing(ledger: Ledger) -> dict[int, tuple[int, str | None]]:
@@ -73,7 +68,7 @@ def test_what_a_redeliver_would_send_elsewhere_is_found(shipped: Ledger) -> None
     base = first.remote_path.rpartition("/")[0]
 
     def elsewhere(*bounds: int, at: str = DESTINATION, below: str = base) -> object:
-        wanted = OffsetRange(0, *bounds)
+        wanted = [OffsetRange(0, *bounds)]
         return shipped.standing_elsewhere(PIPELINE, wanted, destination=at, base=below)
 
     assert elsewhere(0, 4) is None
@@ -89,7 +84,13 @@ def test_only_committed_offsets_are_replayed(shipped: Ledger) -> None:
             _replay(shipped, "redeliver", beyond)
     with pytest.raises(ConfigError, match="at least one range"):
         shipped.add_replay(
-            PIPELINE, ranges=[], mode="reinfer", sentence="", config_digest="", who="anna"
+            PIPELINE,
+            selection=Ranges((WANTED,)),
+            mode="reinfer",
+            pieces=[],
+            sentence="",
+            config_digest="",
+            who="anna",
         )
 
 
@@ -97,7 +98,9 @@ def test_one_open_replay_may_hold_an_offset(shipped: Ledger) -> None:
     first = _replay(shipped, "redeliver", OffsetRange(0, 1, 3))
     for rival in (OffsetRange(0, 0, 2), OffsetRange(0, 2, 4), OffsetRange(0, 1, 3)):
         with pytest.raises(
-            ConfigError, match=rf"replay batch {first.id} \(redeliver\) is open over 0:\[1, 3\)"
+            ConfigError,
+            match=rf"{re.escape(str(rival))} is under replay 1 \(redeliver 0:\[1, 3\)\) of anna, "
+            "which is open.*frameferry replay press-a --partition 0 --from 1 --to 3 --mode redel",
         ):
             _replay(shipped, "reinfer", rival)
     with pytest.raises(ConfigError, match="overlap"):
@@ -141,7 +144,7 @@ def test_redeliver_keeps_what_was_said(shipped: Ledger) -> None:
         3: None,
     }
     assert {line.model_digest for line in shipped.records(PIPELINE, offset=0)} == {"j" * 64}
-    assert shipped.count_standing(PIPELINE, WANTED) == (3, 1)
+    assert shipped.count_standing(PIPELINE, [WANTED]) == (3, 1)
     assert shipped.committed_offsets(PIPELINE) == {0: 4, 1: 0}
 
 
@@ -176,7 +179,7 @@ def test_reinfer_says_anew_and_replaces_what_stood(shipped: Ledger) -> None:
     assert set(_standing(shipped).values()) == {(batch.id, "scratch")}
     assert shipped.quarantined(PIPELINE) == []
     assert shipped.counts(PIPELINE).labels == {"scratch": 4}
-    assert shipped.count_standing(PIPELINE, WANTED) == (4, 0)
+    assert shipped.count_standing(PIPELINE, [WANTED]) == (4, 0)
     with shipped._transactions.read() as connection:
         resolved = connection.execute(select(tables.quarantine)).one()
     assert (resolved.resolved_how, resolved.resolved_by) == ("replayed", f"batch {batch.id}")
@@ -256,13 +259,13 @@ def test_a_duplicate_is_copied_as_one(press: Ledger) -> None:
 
 
 def test_who_asked_for_a_replay_is_recorded(shipped: Ledger) -> None:
-    batch = _replay(shipped, "redeliver")
+    _replay(shipped, "redeliver")
     with shipped._transactions.read() as connection:
         line = connection.execute(select(tables.action)).one()
     assert (line.who, line.what, line.detail) == (
         "anna",
         "replay",
-        f"batch {batch.id}, redeliver 0:[0, 4)",
+        "replay 1, redeliver 0:[0, 4)",
     )
 
 

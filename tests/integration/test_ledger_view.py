@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fixtures.ledgers import PIPELINE, claim, deliver, judged, put, record, row
+from fixtures.ledgers import PIPELINE, add_replay, claim, deliver, judged, put, record, row
 from sqlalchemy import text
 
 from frameferry.domain.offsets import OffsetRange
@@ -50,14 +50,7 @@ def test_a_replay_is_shown_in_the_place_of_what_it_replaced(press: Ledger) -> No
     batch = judged(press, OffsetRange(0, 0, 2), said=[row(0, 0), row(0, 1, quarantine=("x", ""))])
     deliver(press, batch)
     press.commit(batch.id)
-    replay = press.add_replay(
-        PIPELINE,
-        ranges=[OffsetRange(0, 0, 2)],
-        mode="reinfer",
-        sentence="",
-        config_digest="",
-        who="anna",
-    )
+    replay = add_replay(press, "reinfer", OffsetRange(0, 0, 2))
     again = claim(press, replay)
     record(press, again.token, [row(0, 0, label="scratch"), row(0, 1, label="scratch")])
     deliver(press, again)

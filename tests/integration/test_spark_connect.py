@@ -122,6 +122,18 @@ def test_rows_are_exactly_the_committed_records_of_the_ranges(
     assert answer.judge_digest == judge_digest(job.model.path, job.model)
 
 
+def test_several_ranges_of_a_partition_are_judged_in_one_job(
+    kafka_server: KafkaServer, spark_server: SparkServer
+) -> None:
+    """As of records that lie scattered in quarantine."""
+    topic = kafka_server.create_topic()
+    kafka_server.produce(topic, [surface(number) for number in range(6)])
+    ranges = [OffsetRange(0, start, end) for start, end in ((0, 1), (2, 4), (5, 6))]
+    answer = judged(make_job(kafka_server, topic, *ranges), spark_server)
+    assert [0, 2, 3, 5] == [one.offset for one in answer.predictions]
+    assert {None} == {one.reason for one in answer.predictions}
+
+
 def test_ranges_that_begin_end_or_consist_of_markers_and_aborted_records_are_read_by_position(
     kafka_server: KafkaServer, spark_server: SparkServer
 ) -> None:

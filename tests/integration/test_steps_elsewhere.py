@@ -12,12 +12,14 @@ from frameferry.domain.batch import Trouble
 from frameferry.domain.records import Consignment, Receipt
 from frameferry.errors import ConfigError, DeliveryRefused, PipelineBlocked
 from frameferry.operations.replay import plan_replay
+from frameferry.operations.selecting import selected
 from frameferry.operations.unblock import unblock
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_batch, run_until_caught_up
 
 VALUES = [f"picture {number}".encode() for number in range(5)]
+ALL = selected(partition=0, start=0, end=5)
 
 
 @pytest.fixture
@@ -128,7 +130,7 @@ def test_what_may_be_renamed_at_a_place_that_is_given_up_goes_to_the_new_one(
 def test_a_replay_stays_what_a_person_was_shown(ferry: FerryBench) -> None:
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
-        asked = {"partition": 0, "start": 0, "end": 5, "mode": "redeliver", "who": "tests"}
+        asked = {"selection": ALL, "mode": "redeliver", "who": "tests"}
         [batch] = plan_replay(ctx, dry_run=False, **asked).batch_ids
         judged_at = ctx.ledger.batch(batch).inferred_at
     move_base(ferry)
@@ -141,7 +143,7 @@ def test_a_replay_stays_what_a_person_was_shown(ferry: FerryBench) -> None:
 def test_a_replay_of_what_lies_elsewhere_is_refused_before_it_begins(
     ferry: FerryBench, ftp_server: Any, move: Any
 ) -> None:
-    asked = {"partition": 0, "start": 0, "end": 5, "who": "tests"}
+    asked = {"selection": ALL, "who": "tests"}
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
     move(ferry)
@@ -163,7 +165,7 @@ def test_a_replay_that_is_open_when_its_place_changes_holds_up_nothing_else(
     ferry: FerryBench, kafka_server: Any, ftp_server: Any, move: Any
 ) -> None:
     base, before = ferry.content["deliver"]["base"], dict(ferry.connections["archive_ftp"])
-    asked = {"partition": 0, "start": 0, "end": 5, "mode": "redeliver", "who": "tests"}
+    asked = {"selection": ALL, "mode": "redeliver", "who": "tests"}
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
         [replay] = plan_replay(ctx, dry_run=False, **asked).batch_ids

@@ -28,6 +28,7 @@ from frameferry.errors import (
 )
 from frameferry.ledger.database.tables import batch
 from frameferry.operations.replay import plan_replay
+from frameferry.operations.selecting import selected
 from frameferry.operations.status import status
 from frameferry.operations.unblock import unblock
 from frameferry.pipeline import family, steps
@@ -391,9 +392,8 @@ def test_a_replay_that_is_split_is_carried_with_its_pieces(
     carry(ctx)
     before = {row.offset: row.label for row in ctx.ledger.records(ctx.pipeline)}
     judge.poison = {b"picture 5": dies}
-    plan = plan_replay(
-        ctx, partition=0, start=0, end=8, mode="reinfer", dry_run=False, who="a person"
-    )
+    span = selected(partition=0, start=0, end=8)
+    plan = plan_replay(ctx, span, mode="reinfer", dry_run=False, who="a person")
     for batch_id in plan.batch_ids:
         with pytest.raises(JudgingFailed):
             family.carry(ctx, batch_id)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from fixtures.ferry import bench, delivered_files
 
-from frameferry.domain.offsets import OffsetRange
+from frameferry.config.person import person
 from frameferry.errors import BatchUnfinished, ConfigError, OffsetsLost
+from frameferry.ledger.records import replays
 from frameferry.operations.replay import plan_replay
+from frameferry.operations.selecting import selected
 from frameferry.operations.status import status
 from frameferry.pipeline import family, steps
 from frameferry.pipeline.run import run_batch, run_until_caught_up
@@ -113,9 +115,10 @@ def test_a_replay_sends_the_same_files_again_and_moves_no_offset(ferry, kafka_se
         before = delivered_files(ftp_server, base)
         for path in list(before)[:4]:
             (ftp_server.root / base.strip("/") / path).unlink()
-        told = plan_replay(ctx, partition=0, start=0, end=8, mode="redeliver", dry_run=True)
+        span = selected(partition=0, start=0, end=8)
+        told = plan_replay(ctx, span, mode="redeliver", dry_run=True)
         assert (8, 0, ()) == (told.records, told.quarantined, told.batch_ids)
-        plan = plan_replay(ctx, partition=0, start=0, end=8, mode="redeliver", dry_run=False)
+        plan = plan_replay(ctx, span, mode="redeliver", dry_run=False)
         for batch in plan.batch_ids:
             run_batch(ctx, batch)
         assert {0: 8, 1: 0} == ctx.ledger.committed_offsets(ctx.pipeline)
@@ -127,36 +130,40 @@ def test_a_replay_sends_the_same_files_again_and_moves_no_offset(ferry, kafka_se
 def test_a_replay_that_was_interrupted_is_taken_up_by_the_same_replay(ferry, kafka_server):
     ferry.content["batch"] = {"max_records": 5}
     kafka_server.produce(ferry.content["kafka"]["topic"], values(20))
-    asked = {"partition": 0, "mode": "redeliver"}
+    asked = {"selection": selected(partition=0, start=2, end=14), "mode": "redeliver"}
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
-        first = plan_replay(ctx, start=2, end=14, dry_run=False, **asked)
+        first = plan_replay(ctx, dry_run=False, **asked)
         one, two, three = first.batch_ids
         run_batch(ctx, one)
         for step in (steps.infer, steps.deliver):
             step(ctx, two)
         with pytest.raises(BatchUnfinished, match=f"{three}. The same replay again goes on"):
             steps.verdict(ctx, [one, two, three])
-        told = plan_replay(ctx, start=2, end=14, dry_run=True, **asked)
+        told = plan_replay(ctx, dry_run=True, **asked)
         assert ((), (two, three), ()) == (told.pieces, told.taken_up, told.batch_ids)
-        again = plan_replay(ctx, start=2, end=14, dry_run=False, **asked)
+        again = plan_replay(ctx, dry_run=False, **asked)
         assert (two, three) == again.batch_ids
-        assert "after 2 of a replay that did not end" in again.sentence
+        assert "in what is left of a replay that did not end: 2 batches" in again.sentence
+        [known] = ctx.ledger.replays(ctx.pipeline)
+        assert ("open", 3, (two, three)) == (known.state, known.batches, known.open_batches)
         for batch in again.batch_ids:
             run_batch(ctx, batch)
+        [known] = ctx.ledger.replays(ctx.pipeline)
+        assert ("done", person()) == (known.state, known.who)
         # It has ended: whoever asks now wants all of it once more.
-        assert 3 == len(plan_replay(ctx, start=2, end=14, dry_run=True, **asked).pieces)
+        assert 3 == len(plan_replay(ctx, dry_run=True, **asked).pieces)
 
 
-def test_a_replay_that_was_interrupted_while_it_was_planned_gets_what_is_missing(
+def test_a_replay_that_dies_while_it_is_planned_leaves_none_of_its_batches(
     ferry, kafka_server, monkeypatch
 ):
     ferry.content["batch"] = {"max_records": 5}
     kafka_server.produce(ferry.content["kafka"]["topic"], values(20))
-    asked = {"partition": 0, "start": 0, "end": 12, "mode": "redeliver"}
+    asked = {"selection": selected(partition=0, start=0, end=12), "mode": "redeliver"}
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
-        real, calls = ctx.ledger.add_replay, []
+        real, calls = replays.insert_batch, []
 
         def dies(*args, **kwargs):
             calls.append(args)
@@ -165,11 +172,12 @@ def test_a_replay_that_was_interrupted_while_it_was_planned_gets_what_is_missing
             return real(*args, **kwargs)
 
         with monkeypatch.context() as patch:
-            patch.setattr(ctx.ledger, "add_replay", dies)
+            patch.setattr(replays, "insert_batch", dies)
             with pytest.raises(KeyboardInterrupt):
                 plan_replay(ctx, dry_run=False, **asked)
+        assert [] == ctx.ledger.replays(ctx.pipeline)
+        assert () == ctx.ledger.pipeline_state(ctx.pipeline).open_batches
         again = plan_replay(ctx, dry_run=False, **asked)
-        assert 1 == len(again.taken_up)
         ranges = [ctx.ledger.batch(batch).ranges for batch in again.batch_ids]
     assert [(0, 5), (5, 10), (10, 12)] == [(one.start, one.end) for (one,) in ranges]
 
@@ -178,18 +186,25 @@ def test_another_replay_of_the_range_says_how_the_open_one_is_ended(ferry, kafka
     kafka_server.produce(ferry.content["kafka"]["topic"], values(8))
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
-        asked = {"partition": 0, "dry_run": False}
-        (open_one,) = plan_replay(ctx, start=2, end=6, mode="redeliver", **asked).batch_ids
+
+        def ask(start, end, mode):
+            span = selected(partition=0, start=start, end=end)
+            return plan_replay(ctx, span, mode=mode, dry_run=False)
+
+        (open_one,) = ask(2, 6, "redeliver").batch_ids
         says = (
-            rf"replay batch {open_one} \(redeliver\) is open over 0:\[2, 6\).*"
+            r"is under replay 1 \(redeliver 0:\[2, 6\)\) of \w+, which is open.*"
             "--partition 0 --from 2 --to 6 --mode redeliver"
         )
-        for start, end, mode in ((2, 6, "reinfer"), (3, 5, "redeliver"), (0, 4, "redeliver")):
+        for asked in (
+            (2, 6, "reinfer"),
+            (3, 5, "redeliver"),
+            (0, 4, "redeliver"),
+            (2, 8, "reinfer"),
+        ):
             with pytest.raises(ConfigError, match=says):
-                plan_replay(ctx, start=start, end=end, mode=mode, **asked)
-        (taken, other) = plan_replay(ctx, start=2, end=8, mode="redeliver", **asked).batch_ids
-        assert taken == open_one
-        assert ctx.ledger.batch(other).ranges == (OffsetRange(0, 6, 8),)
+                ask(*asked)
+        assert (open_one,) == ask(2, 6, "redeliver").batch_ids
 
 
 @pytest.mark.parametrize(
@@ -205,28 +220,32 @@ def test_a_replay_of_nonsense_is_refused(ferry, kafka_server, partition, start, 
     kafka_server.produce(ferry.content["kafka"]["topic"], values(8))
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
+
+        def ask():
+            span = selected(partition=partition, start=start, end=end)
+            plan_replay(ctx, span, mode="redeliver", dry_run=False)
+
         with pytest.raises(ConfigError, match=says):
-            plan_replay(
-                ctx, partition=partition, start=start, end=end, mode="redeliver", dry_run=False
-            )
+            ask()
 
 
 @pytest.mark.parametrize("mode", ["redeliver", "reinfer"])
 def test_a_replay_of_what_kafka_no_longer_holds_is_refused(ferry, kafka_server, mode):
     topic = ferry.content["kafka"]["topic"]
     kafka_server.produce(topic, values(8))
-    asked = {"partition": 0, "mode": mode, "end": 8}
+    whole, rest = (selected(partition=0, start=start, end=8) for start in (2, 3))
+    asked = {"mode": mode}
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
         kafka_server.delete_records(topic, {0: 3})
         for dry_run in (True, False):
             with pytest.raises(OffsetsLost, match=r"low watermark 3: .* Choose from >= 3"):
-                plan_replay(ctx, start=2, dry_run=dry_run, **asked)
-        (batch,) = plan_replay(ctx, start=3, dry_run=False, **asked).batch_ids
+                plan_replay(ctx, whole, dry_run=dry_run, **asked)
+        (batch,) = plan_replay(ctx, rest, dry_run=False, **asked).batch_ids
         # What is begun ends, whatever becomes of the log: what is lost of it are gaps.
         kafka_server.delete_records(topic, {0: 8})
-        assert (batch,) == plan_replay(ctx, start=3, dry_run=False, **asked).batch_ids
+        assert (batch,) == plan_replay(ctx, rest, dry_run=False, **asked).batch_ids
         family.carry(ctx, batch)
         assert () == ctx.ledger.pipeline_state(ctx.pipeline).open_batches
         with pytest.raises(OffsetsLost, match="Nothing of it can be replayed"):
-            plan_replay(ctx, start=3, dry_run=True, **asked)
+            plan_replay(ctx, rest, dry_run=True, **asked)

@@ -18,6 +18,7 @@ from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
 from frameferry.operations.confirm import confirm
 from frameferry.operations.replay import plan_replay
+from frameferry.operations.selecting import selected
 from frameferry.operations.status import status
 from frameferry.operations.topic import accept_topic
 from frameferry.pipeline import steps
@@ -119,8 +120,8 @@ def test_a_replay_sends_nothing_of_the_new_topic_in_the_place_of_the_old(
     run_until_caught_up(ctx)
     before = files(ferry, ftp_server)
     mode = "redeliver" if step is steps.deliver else "reinfer"
-    span = {"partition": 0, "start": 0, "end": OLD}
-    [batch] = plan_replay(ctx, mode=mode, dry_run=False, who="anna", **span).batch_ids
+    span = selected(partition=0, start=0, end=OLD)
+    [batch] = plan_replay(ctx, span, mode=mode, dry_run=False, who="anna").batch_ids
     there = disturbed(ctx, *place, lambda: make_anew(kafka_server, topic_of(ferry)))
     with pytest.raises(TopicChanged):
         step(there, batch)
@@ -177,9 +178,9 @@ def test_a_replay_of_a_topic_that_is_gone_is_refused_before_it_is_planned(
 ) -> None:
     run_until_caught_up(ctx)
     make_anew(kafka_server, topic_of(ferry))
-    span = {"partition": 0, "start": 0, "end": OLD}
+    span = selected(partition=0, start=0, end=OLD)
     with pytest.raises(TopicChanged):
-        plan_replay(ctx, mode="redeliver", dry_run=False, who="anna", **span)
+        plan_replay(ctx, span, mode="redeliver", dry_run=False, who="anna")
     with pytest.raises(ConfigError, match="--reason"):
         accept_topic(ctx, who="anna", reason="")
 

@@ -61,9 +61,13 @@ def test_a_model_on_this_disk_travels_with_its_absolute_path(
     assert str(tmp_path / "model.keras") == there.model.path
 
 
-def test_a_job_takes_one_range_a_partition() -> None:
-    with pytest.raises(ValueError, match=r"one range a partition; more in \[1\]"):
-        job(ranges=(OffsetRange(1, 0, 5), OffsetRange(1, 9, 10)))
+def test_a_job_takes_no_offset_twice() -> None:
+    apart = (OffsetRange(1, 9, 10), OffsetRange(1, 0, 5), OffsetRange(0, 0, 5))
+    assert apart == job(ranges=apart).ranges
+    with pytest.raises(ValueError, match=r"no offset twice, as in 1:\[0, 5\) and 1:\[4, 10\)"):
+        job(ranges=(OffsetRange(1, 4, 10), OffsetRange(1, 0, 5)))
+    with pytest.raises(ValueError, match="no range"):
+        job(ranges=())
 
 
 def test_a_job_shows_no_secret() -> None:

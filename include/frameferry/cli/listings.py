@@ -1,4 +1,4 @@
-"""The commands that show: status, records, quarantine, gaps. Each also as `--json`."""
+"""The commands that show: status, records, quarantine, replays. Each also as `--json`."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ _QUARANTINE = {
     "detail": "detail",
     "batch": "batch",
 }
+_REPLAYS = {
+    "replay": "replay",
+    "state": "state",
+    "mode": "mode",
+    "what": "what",
+    "who": "who",
+    "asked_at": "asked at",
+    "batches": "batches",
+    "open": "open",
+}
 _OPEN = {"batch": "batch", "kind": "kind", "state": "state", "ranges": "ranges", "sentence": "why"}
 
 
@@ -51,6 +61,7 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(records)
     app.command()(quarantine)
+    app.command()(replays)
 
 
 def status(
@@ -99,6 +110,17 @@ def quarantine(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
         show_json(rows)
     else:
         show_table(f"{pipeline}: quarantine", rows, _QUARANTINE)
+
+
+def replays(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
+    """List the newest replays: who asked for what, and how far that is."""
+    with session(pipeline) as ctx:
+        found = ctx.ledger.replays(pipeline)
+    if as_json:
+        show_json([one.as_json() for one in found])
+    else:
+        rows = [one.as_json() | {"what": str(one.selection)} for one in found]
+        show_table(f"{pipeline}: replays", rows, _REPLAYS)
 
 
 def _status_of(name: str) -> Status:

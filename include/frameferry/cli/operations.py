@@ -17,7 +17,8 @@ from frameferry.config.person import person
 from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError, FrameferryError, encodable
 from frameferry.operations.check import check_pipeline, spark_advice
-from frameferry.operations.replay import plan_replay
+from frameferry.operations.replay import ReplayPlan, plan_replay
+from frameferry.operations.selecting import selected
 from frameferry.operations.unblock import unblock as unblock_pipeline
 from frameferry.pipeline import family
 from frameferry.pipeline.context import Context, open_context
@@ -101,39 +102,61 @@ def _carried_once(ctx: Context) -> Carried:
 
 def replay(
     pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
-    partition: Annotated[int, typer.Option(help="The partition.")],
-    from_offset: Annotated[int, typer.Option("--from", help="First offset, inclusive.")],
-    to_offset: Annotated[int, typer.Option("--to", help="Last offset, exclusive.")],
+    *,
+    partition: Annotated[int | None, typer.Option(help="The partition of one range.")] = None,
+    from_offset: Annotated[
+        int | None, typer.Option("--from", help="Its first offset, inclusive.")
+    ] = None,
+    to_offset: Annotated[int | None, typer.Option("--to", help="Its end, exclusive.")] = None,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option("--range", help="A range as PARTITION:FROM-TO; may be given several times."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Records from this moment by their own timestamps, in ISO 8601."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="The window's end, exclusive.")] = None,
+    batch: Annotated[int | None, typer.Option(help="A batch, by its number.")] = None,
+    record: Annotated[str | None, typer.Option(help="One record as PARTITION:OFFSET.")] = None,
+    quarantined: Annotated[
+        str | None, typer.Option(help="All that are in quarantine for this reason.")
+    ] = None,
     mode: Annotated[
         Mode, typer.Option(help="Keep the predictions, or judge again.")
     ] = Mode.redeliver,
-    *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Run the steps again over a range that is committed already."""
+    """Run the steps again over what is committed already: ranges, a window, a batch, a record."""
+    selection = selected(
+        partition=partition,
+        start=from_offset,
+        end=to_offset,
+        ranges=ranges or (),
+        since=since,
+        until=until,
+        batch=batch,
+        record=record,
+        quarantined=quarantined,
+    )
     with session(pipeline) as ctx:
-        plan = plan_replay(
-            ctx,
-            partition=partition,
-            start=from_offset,
-            end=to_offset,
-            mode=mode.value,
-            dry_run=dry_run,
-            who=person(),
-        )
-        for batch_id in plan.batch_ids:
-            family.carry(ctx, batch_id)
-        if plan.batch_ids:
-            publish(ctx)
+        plan = plan_replay(ctx, selection, mode=mode.value, dry_run=dry_run, who=person())
+        _carry(ctx, plan)
     if as_json:
-        show_json(plan)
+        show_json(plan.as_json())
     else:
-        out.print(
-            f"{pipeline}: {'dry run: ' if dry_run else 'done: '}{plan.sentence}", highlight=False
-        )
+        done = "dry run: " if dry_run else "done: "
+        out.print(f"{pipeline}: {done}{plan.sentence}", highlight=False, markup=False)
+
+
+def _carry(ctx: Context, plan: ReplayPlan) -> None:
+    for batch_id in plan.batch_ids:
+        family.carry(ctx, batch_id)
+    if plan.batch_ids:
+        publish(ctx)
 
 
 def unblock(

@@ -101,18 +101,3 @@ class BatchCost:
     def warm_seconds(self) -> float:
         """Seconds in all, had the workers been warm."""
         return self.judging_seconds + self.deliver_seconds
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayLeaf:
-    """
-    A leaf of a replay, over one range; open until it is committed.
-
-    `asked_at` is the same moment for all batches of one replay, and tells it from others.
-    """
-
-    id: int
-    mode: ReplayMode
-    asked_at: datetime
-    wanted: OffsetRange
-    is_open: bool

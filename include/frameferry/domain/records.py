@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from frameferry.domain.columns import Met, Said
+
 UNJUDGED = "unjudged"
 """The label of a picture that is delivered although it could not be judged."""
 LOST_PART = ".lost-"
@@ -35,26 +37,16 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Said, Met):
     """
     What the judge says of one image: a label and score, or why there are none.
 
-    `score` is in [0, 1]. `outputs` is the model's whole answer as JSON text. `reason` is set
-    exactly when the image could not be judged (`detail` then says more); `label` is None then.
-    Beside a label `detail` is a remark on the picture, which is kept where most of a batch have it.
-    `timestamp_ms` is Kafka's, -1 where the record has none. `headers` are those that a name is
-    made of; they are not stored, since the name is.
+    `reason` is set exactly when the image could not be judged (`detail` then says more); `label`
+    is None then. Beside a label `detail` is a remark on the picture, which is kept where most of a
+    batch have it. `headers` are those that a name is made of; they are not stored, since the name
+    is.
     """
 
-    partition: int
-    offset: int
-    timestamp_ms: int
-    source_name: str | None
-    size_bytes: int
-    sha256: str
-    label: str | None = None
-    score: float | None = None
-    outputs: str | None = None
     reason: str | None = None
     detail: str | None = None
     headers: tuple[tuple[str, str], ...] = ()

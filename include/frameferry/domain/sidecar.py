@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from posixpath import basename
 from typing import Any
 
+from frameferry.domain.columns import said_of
 from frameferry.domain.records import StoredPrediction
 
 
@@ -29,8 +30,7 @@ def sidecar_json(pipeline: str, topic: str, stored: StoredPrediction) -> bytes:
         "source_name": said.source_name,
         "size_bytes": said.size_bytes,
         "sha256": said.sha256,
-        "label": said.label,
-        "score": said.score,
+        **said_of(said),
         "outputs": _outputs(said.outputs),
         "judge_digest": stored.judge_digest,
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from frameferry.domain.batch import BatchCost, BatchKind
+from frameferry.domain.columns import Said
 from frameferry.domain.offsets import OffsetRange, Progress
 
 
@@ -85,8 +86,8 @@ class Counts:
     reasons: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow(Said):
     """One line of `frameferry records`."""
 
     partition: int
@@ -95,8 +96,6 @@ class RecordRow:
     name: str | None
     size_bytes: int
     sha256: str
-    label: str | None
-    score: float | None
     model_digest: str | None
     remote_path: str
     batch: int

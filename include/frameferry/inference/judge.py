@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from frameferry.config.settings import ModelSettings
+from frameferry.domain.columns import Said
 from frameferry.errors import ModelMismatch
 from frameferry.inference.answer import Answer, NoAnswer, answers
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
@@ -35,18 +36,15 @@ Stamps = dict[Path, tuple[int, int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Said):
     """
     What the judge says of one picture: a label and score, or a reason why not.
 
-    `score` is in [0, 1]; `outputs` is JSON text, label → share, shorter than 300 bytes. `reason`
-    (one of `decode.Reason`) is set exactly when these three are None, and `detail` says more then;
-    beside a label it is a remark on the picture, which is None mostly.
+    `outputs` is label → share, shorter than 300 bytes. `reason` (one of `decode.Reason`) is set
+    exactly when nothing is said, and `detail` says more then; beside a label it is a remark on the
+    picture, which is None mostly.
     """
 
-    label: str | None = None
-    score: float | None = None
-    outputs: str | None = None
     reason: str | None = None
     detail: str | None = None
 
@@ -232,6 +230,4 @@ def _keras_input(path: Path) -> list[int | None] | None:
 def _verdict(answer: Answer | NoAnswer, remark: str) -> Verdict:
     if isinstance(answer, NoAnswer):
         return Verdict(reason=Reason.NO_ANSWER.value, detail=answer.why)
-    return Verdict(
-        label=answer.label, score=answer.score, outputs=answer.outputs, detail=remark or None
-    )
+    return Verdict(**answer._asdict(), detail=remark or None)

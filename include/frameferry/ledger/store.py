@@ -27,6 +27,7 @@ from frameferry.ledger.records import (
     receipts,
     replays,
     searching,
+    selecting,
     withdrawals,
 )
 from frameferry.ledger.upkeep import recoveries
@@ -159,7 +160,10 @@ class Ledger:
     # Replay and recovery; what a person does is recorded with a name
     add_replay = writes(replays.add_replay)
     standing_elsewhere = reads(replays.standing_elsewhere)
-    replays_over = reads(replays.replays_over)
+    open_replay = reads(replays.open_replay)
+    replays = reads(replays.list_replays)
+    quarantined_ranges = reads(selecting.quarantined_ranges)
+    window_ranges = reads(selecting.window_ranges)
     renew_epoch = writes(recoveries.renew_epoch)
     record_confirmation = writes(recoveries.record_confirmation)
     record_recovery = takes_names(recoveries.record_recovery)

@@ -1,24 +1,31 @@
-"""Replay: run the steps again over ranges that are committed already."""
+"""Replay: run the steps again over what is committed already, as a person selects it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import structlog
 
 from frameferry.config.person import person
-from frameferry.domain.batch import ReplayLeaf, ReplayMode
+from frameferry.domain.batch import ReplayMode
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import ConfigError, OffsetsLost, Where
-from frameferry.ledger.records.replays import under_replay
+from frameferry.domain.replay import Replay
+from frameferry.domain.selection import Quarantined, Selection, Window, to_json
+from frameferry.domain.wording import counted
+from frameferry.errors import ConfigError, OffsetsLost
+from frameferry.operations.selecting import offsets_of
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.deliver.login import PUT_BACK, misplaced, told_elsewhere
 from frameferry.pipeline.world import world
 
 MAX_BATCHES = 1024
 """Airflow expands a mapped group to at most this many."""
+MAX_RANGES_OF_BATCH = 64
+"""Each is read by a consumer of its own, which takes some tenths of a second to begin."""
+Piece = tuple[OffsetRange, ...]
 
 log = structlog.get_logger()
 
@@ -26,189 +33,194 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
     """
-    What a replay will do: its pieces, and the records that the ledger holds for its range.
+    What a replay will do: its pieces, a batch each, and what the ledger holds for their offsets.
 
-    `taken_up` are batches of a replay that was interrupted; `batch_ids` begins with them.
+    `gone` offsets of the selection are not among them: Kafka no longer holds them. `taken_up` are
+    the open batches of this very replay, which was interrupted; then there are no pieces.
     """
 
-    wanted: OffsetRange
+    selection: Selection
     mode: ReplayMode
-    pieces: tuple[OffsetRange, ...]
+    pieces: tuple[Piece, ...]
     records: int
     quarantined: int
-    batch_ids: tuple[int, ...]
+    batch_ids: tuple[int, ...] = ()
     taken_up: tuple[int, ...] = ()
+    gone: int = 0
 
     @property
     def sentence(self) -> str:
         """Say it to a person."""
         told = (
-            f"{self.mode} {self.wanted}: {self.records:,} records delivered before, "
-            f"{self.quarantined:,} quarantined, in {len(self.pieces)} batches"
+            f"{self.mode} {self.selection}: {counted(self.records, 'record')} delivered before, "
+            f"{self.quarantined:,} quarantined"
         )
-        if not self.taken_up:
-            return told
-        return f"{told}, after {len(self.taken_up)} of a replay that did not end"
+        if self.taken_up:
+            left = counted(len(self.taken_up), "batch", "batches")
+            return f"{told}, in what is left of a replay that did not end: {left}"
+        told = f"{told}, in {counted(len(self.pieces), 'batch', 'batches')}"
+        if self.gone:
+            return f"{told}; {counted(self.gone, 'offset')} of it Kafka no longer holds"
+        return told
+
+    def as_json(self) -> dict[str, Any]:
+        """Say it to a program."""
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**told, "selection": json.loads(to_json(self.selection)), "sentence": self.sentence}
 
 
 def plan_replay(
-    ctx: Context,
-    *,
-    partition: int,
-    start: int,
-    end: int,
-    mode: ReplayMode,
-    dry_run: bool,
-    who: str = "",
+    ctx: Context, selection: Selection, *, mode: ReplayMode, dry_run: bool, who: str = ""
 ) -> ReplayPlan:
     """
-    Freeze the batches of a replay, or only say what they would be.
+    Freeze all batches of a replay in one transaction, or only say what they would be.
 
-    Where a replay of this range and mode was interrupted, its open batches are taken up, and what
-    it had finished is not done again.
+    Where the same selection was asked for in the same mode and has not ended, its open batches are
+    taken up, and what it had finished is not done again.
 
     Args:
         ctx: The pipeline.
-        partition: The partition to replay.
-        start: First offset, inclusive.
-        end: Last offset, exclusive; at most the committed offset.
+        selection: What to replay; all of it must be committed.
         mode: `redeliver` keeps the predictions, `reinfer` makes new ones.
         dry_run: Write nothing.
         who: The person who asked, for the record.
 
     Raises:
-        ConfigError: The range is empty, unknown, not committed yet, or under another replay; or
+        ConfigError: The selection is empty, unknown, not committed yet, or under another replay; or
             the rows to be kept belong to another server or base.
-        OffsetsLost: Kafka no longer holds its beginning.
+        OffsetsLost: Kafka no longer holds a range that was named, or anything that was selected.
         TopicChanged: The topic is another by now: its offsets mean other images.
         KafkaUnavailable, TopicMissing: Nobody can say what Kafka holds.
     """
-    wanted = _checked_range(ctx, partition, start, end)
-    known = ctx.ledger.replays_over(ctx.pipeline, wanted)
-    taken_up = _interrupted(ctx, wanted, mode, known)
-    left = wanted.without(_covered(mode, known))
-    pieces = tuple(
-        piece for part in left for piece in _pieces(part, ctx.settings.batch.max_records)
-    )
-    _refuse_many(ctx, partition, len(taken_up) + len(pieces))
-    if pieces:
-        _refuse_lost(ctx, partition, pieces[0].start, end)
-    _refuse_elsewhere(ctx, mode, pieces, taken_up)
-    standing = _standing(ctx, wanted)
-    plan = ReplayPlan(wanted, mode, pieces, *standing, batch_ids=(), taken_up=taken_up)
+    world.state(ctx)
+    interrupted = ctx.ledger.open_replay(ctx.pipeline, selection, mode)
+    if interrupted is not None:
+        plan = _taken_up(ctx, interrupted)
+        return plan if dry_run else replace(plan, batch_ids=plan.taken_up)
+    plan = _new(ctx, selection, mode)
     if dry_run:
         return plan
-    ids = (*taken_up, *_add(ctx, plan, who or person(), _moment(known)))
+    ids = ctx.ledger.add_replay(
+        ctx.pipeline,
+        selection=selection,
+        mode=mode,
+        pieces=plan.pieces,
+        sentence=plan.sentence,
+        config_digest=ctx.settings.digest,
+        who=who or person(),
+    )
     log.info("replay.planned", pipeline=ctx.pipeline, batches=ids, sentence=plan.sentence)
     return replace(plan, batch_ids=ids)
 
 
-def _interrupted(
-    ctx: Context, wanted: OffsetRange, mode: ReplayMode, known: Sequence[ReplayLeaf]
-) -> tuple[int, ...]:
-    """
-    Find the open batches of this very replay.
-
-    Raises:
-        ConfigError: One belongs to another replay, which has to end first.
-    """
-    found = [one for one in known if one.is_open]
-    for one in found:
-        if one.mode != mode or one.wanted.without([wanted]):
-            raise under_replay(ctx.pipeline, one)
-    return tuple(one.id for one in found)
-
-
-def _covered(mode: ReplayMode, known: Sequence[ReplayLeaf]) -> list[OffsetRange]:
-    """Name what needs no new batch: what is open, and what the same replay has finished."""
-    asked = {one.asked_at for one in known if one.is_open}
-    return [one.wanted for one in known if one.mode == mode and one.asked_at in asked]
-
-
-def _moment(known: Sequence[ReplayLeaf]) -> datetime:
-    """Name the moment that tells a replay from others: that of the one it takes up, or now."""
-    return max((one.asked_at for one in known if one.is_open), default=datetime.now(UTC))
-
-
-def _refuse_many(ctx: Context, partition: int, count: int) -> None:
-    if count > MAX_BATCHES:
-        msg = (
-            f"the range makes {count} batches of {ctx.settings.batch.max_records} offsets; "
-            f"at most {MAX_BATCHES} fit in one replay"
-        )
-        raise ConfigError(
-            msg, remedy="Replay it in several ranges", pipeline=ctx.pipeline, partition=partition
-        )
-
-
-def _refuse_lost(ctx: Context, partition: int, start: int, end: int) -> None:
-    """Refuse to send what cannot be read any more: it would end well, and send nothing."""
-    with ctx.cluster() as cluster:
-        view = cluster.view(ctx.settings.kafka.topic, (partition,))
-    world.refuse_other_topic(ctx, view)
-    low = view.watermarks[partition].low
-    if start >= low:
-        return
-    msg = f"from {start} is below the low watermark {low}: Kafka holds nothing below that any more"
-    remedy = f"Choose from >= {low}" if low < end else "Nothing of it can be replayed"
-    raise OffsetsLost(msg, remedy=remedy, pipeline=ctx.pipeline, partition=partition)
-
-
-def _refuse_elsewhere(
-    ctx: Context, mode: ReplayMode, pieces: Sequence[OffsetRange], taken_up: Sequence[int]
-) -> None:
-    """Refuse what could not be delivered where its rows say, before anything is frozen."""
-    for batch_id in taken_up:
+def _taken_up(ctx: Context, interrupted: Replay) -> ReplayPlan:
+    left = interrupted.open_batches
+    for batch_id in left:
         if (place := misplaced(ctx, batch_id)) is not None:
             raise ConfigError(told_elsewhere(ctx, place), remedy=PUT_BACK, batch=batch_id)
-    here, base = ctx.ftp.destination, ctx.settings.deliver.base
-    for piece in pieces if mode == "redeliver" else ():
-        place = ctx.ledger.standing_elsewhere(ctx.pipeline, piece, destination=here, base=base)
-        if place is not None:
-            remedy = (
-                "To have the pictures judged for the new place, replay them with --mode reinfer; "
-                "to send them to the old one, put server and base back first"
-            )
-            raise ConfigError(told_elsewhere(ctx, place), remedy=remedy, pipeline=ctx.pipeline)
+    ranges = [one for batch_id in left for one in ctx.ledger.batch(batch_id).ranges]
+    standing = ctx.ledger.count_standing(ctx.pipeline, ranges)
+    return ReplayPlan(interrupted.selection, interrupted.mode, (), *standing, taken_up=left)
 
 
-def _add(ctx: Context, plan: ReplayPlan, who: str, asked_at: datetime) -> tuple[int, ...]:
-    return tuple(
-        ctx.ledger.add_replay(
-            ctx.pipeline,
-            ranges=[piece],
-            mode=plan.mode,
-            sentence=plan.sentence,
-            config_digest=ctx.settings.digest,
-            who=who,
-            asked_at=asked_at,
+def _new(ctx: Context, selection: Selection, mode: ReplayMode) -> ReplayPlan:
+    _refuse_idle(ctx, selection, mode)
+    wanted = offsets_of(ctx, selection)
+    held = _held(ctx, selection, wanted)
+    pieces = tuple(_pieces(held, ctx.settings.batch.max_records))
+    _refuse_many(ctx, pieces)
+    if mode == "redeliver":
+        _refuse_elsewhere(ctx, held)
+    standing = ctx.ledger.count_standing(ctx.pipeline, held)
+    gone = _length(wanted) - _length(held)
+    return ReplayPlan(selection, mode, pieces, *standing, gone=gone)
+
+
+def _refuse_idle(ctx: Context, selection: Selection, mode: ReplayMode) -> None:
+    """Refuse what would end well and send nothing: what is quarantined has no file to send."""
+    if isinstance(selection, Quarantined) and mode == "redeliver":
+        msg = "redeliver leaves in quarantine what is there: nothing would be sent"
+        remedy = "To have them judged again, replay them with --mode reinfer"
+        raise ConfigError(msg, remedy=remedy, pipeline=ctx.pipeline)
+
+
+def _refuse_many(ctx: Context, pieces: Sequence[Piece]) -> None:
+    if len(pieces) > MAX_BATCHES:
+        msg = (
+            f"this makes {len(pieces):,} batches of up to {ctx.settings.batch.max_records:,} "
+            f"offsets and {MAX_RANGES_OF_BATCH} ranges; at most {MAX_BATCHES:,} fit in one replay"
         )
-        for piece in plan.pieces
+        raise ConfigError(msg, remedy="Replay it in several ranges", pipeline=ctx.pipeline)
+
+
+def _held(ctx: Context, selection: Selection, wanted: Sequence[OffsetRange]) -> Piece:
+    """
+    Find what Kafka still holds: what is read no more would end well, and send nothing.
+
+    A range that was named is held as a whole, or refused; of a selection by what is known of the
+    records the rest is replayed.
+    """
+    partitions = tuple(sorted({one.partition for one in wanted}))
+    with ctx.cluster() as cluster:
+        view = cluster.view(ctx.settings.kafka.topic, partitions)
+    world.refuse_other_topic(ctx, view)
+    lows = {partition: view.watermarks[partition].low for partition in partitions}
+    if not isinstance(selection, Quarantined | Window):
+        _refuse_lost(ctx, wanted, lows)
+        return tuple(wanted)
+    held = tuple(
+        replace(one, start=max(one.start, lows[one.partition]))
+        for one in wanted
+        if one.end > lows[one.partition]
     )
+    if not held:
+        msg = f"Kafka holds nothing any more of {selection}"
+        raise OffsetsLost(msg, remedy="Nothing of it can be replayed", pipeline=ctx.pipeline)
+    return held
 
 
-def _checked_range(ctx: Context, partition: int, start: int, end: int) -> OffsetRange:
-    where: Where = {"pipeline": ctx.pipeline, "partition": partition}
-    known = world.state(ctx).progress
-    if partition not in known:
-        has = ", ".join(map(str, sorted(known)))
-        msg = f"this pipeline has no partition {partition}; it has: {has}"
-        raise ConfigError(msg, remedy="Name one of these", pipeline=ctx.pipeline)
-    if not 0 <= start < end:
-        msg = f"not an offset range: from {start} to {end} (to is exclusive)"
-        raise ConfigError(msg, remedy="Give 0 <= from < to", **where)
-    committed = known[partition].committed
-    if end > committed:
-        msg = f"to {end} is beyond the committed offset {committed}"
-        remedy = f"Choose to <= {committed}; only what is committed can be replayed"
-        raise ConfigError(msg, remedy=remedy, **where)
-    return OffsetRange(partition, start, end)
+def _refuse_lost(ctx: Context, wanted: Sequence[OffsetRange], lows: dict[int, int]) -> None:
+    for one in wanted:
+        low = lows[one.partition]
+        if one.start < low:
+            msg = (
+                f"from {one.start} is below the low watermark {low}: Kafka holds nothing below "
+                "that any more"
+            )
+            is_left = low < one.end
+            remedy = f"Choose from >= {low}" if is_left else "Nothing of it can be replayed"
+            raise OffsetsLost(msg, remedy=remedy, pipeline=ctx.pipeline, partition=one.partition)
 
 
-def _pieces(wanted: OffsetRange, max_offsets: int) -> Iterator[OffsetRange]:
+def _refuse_elsewhere(ctx: Context, ranges: Sequence[OffsetRange]) -> None:
+    """Refuse what could not be delivered where its rows say, before anything is frozen."""
+    here, base = ctx.ftp.destination, ctx.settings.deliver.base
+    place = ctx.ledger.standing_elsewhere(ctx.pipeline, ranges, destination=here, base=base)
+    if place is not None:
+        remedy = (
+            "To have the pictures judged for the new place, replay them with --mode reinfer; "
+            "to send them to the old one, put server and base back first"
+        )
+        raise ConfigError(told_elsewhere(ctx, place), remedy=remedy, pipeline=ctx.pipeline)
+
+
+def _pieces(ranges: Iterable[OffsetRange], max_offsets: int) -> Iterator[Piece]:
+    """Cut long ranges, and let short ones share a batch, in order."""
+    piece: list[OffsetRange] = []
+    for part in (cut for one in ranges for cut in _cuts(one, max_offsets)):
+        is_full = _length(piece) + part.length > max_offsets or len(piece) == MAX_RANGES_OF_BATCH
+        if piece and is_full:
+            yield tuple(piece)
+            piece = []
+        piece.append(part)
+    if piece:
+        yield tuple(piece)
+
+
+def _cuts(wanted: OffsetRange, max_offsets: int) -> Iterator[OffsetRange]:
     for start in range(wanted.start, wanted.end, max_offsets):
-        yield OffsetRange(wanted.partition, start, min(start + max_offsets, wanted.end))
+        yield replace(wanted, start=start, end=min(start + max_offsets, wanted.end))
 
 
-def _standing(ctx: Context, wanted: OffsetRange) -> tuple[int, int]:
-    return ctx.ledger.count_standing(ctx.pipeline, wanted)
+def _length(ranges: Iterable[OffsetRange]) -> int:
+    return sum(one.length for one in ranges)

@@ -1,4 +1,4 @@
-"""The DAG behind the replay form: a person gives a range, the same steps run over it again."""
+"""The DAG behind the replay form: a person selects, the same steps run over it again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from frameferry.config.folder import find_pipeline, load_all
 from frameferry.config.home import pipelines_folder
 from frameferry.config.settings import PipelineSettings
 from frameferry.domain.records import sha256_hex
+from frameferry.domain.selection import Selection
 from frameferry.errors import ConfigError
 from frameferry.operations.replay import ReplayPlan, plan_replay
+from frameferry.operations.selecting import selected
 from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, batch_steps, publish, verdict
 from frameferry.orchestration.person import person
 from frameferry.orchestration.tasks import airflow_errors, call_step
@@ -21,10 +23,23 @@ from frameferry.orchestration.tasks import airflow_errors, call_step
 log = logging.getLogger("airflow.task")
 
 DAG_ID = "replay"
-_FIELDS = {"pipeline", "partition", "from_offset", "to_offset", "mode", "dry_run"}
+_SELECTS = {
+    "partition": "partition",
+    "from_offset": "start",
+    "to_offset": "end",
+    "ranges": "ranges",
+    "since": "since",
+    "until": "until",
+    "batch": "batch",
+    "record": "record",
+    "quarantined": "quarantined",
+}
+"""Fields that select, by the names that `selected` gives them; one that is empty is not given."""
+_FIELDS = {"pipeline", "mode", "dry_run", *_SELECTS}
 _NOT_IN_KEYS = re.compile(r"[^\w-]", re.ASCII)
 _KEY_CHARACTERS = 100
 _NO_PIPELINE = "(no pipeline)"
+_EMPTY = (None, "")
 
 
 def replay_dag() -> DAG | None:
@@ -62,7 +77,17 @@ def prepare() -> list[int]:
     form = context["params"]
     with airflow_errors():
         _refuse_unknown(context["dag_run"].conf or {})
-    plan = call_step(form["pipeline"], lambda ctx: plan_replay(ctx, **_arguments(form)))
+        selection = _selection(form)
+    plan = call_step(
+        form["pipeline"],
+        lambda ctx: plan_replay(
+            ctx,
+            selection,
+            mode=form["mode"],
+            dry_run=bool(form["dry_run"]),
+            who=person(),
+        ),
+    )
     _log_plan(plan)
     return list(plan.batch_ids)
 
@@ -76,15 +101,11 @@ def choose(batch_ids: list[int], connection: str) -> list[int]:
     return batch_ids if mine else []
 
 
-def _arguments(form: Any) -> dict[str, Any]:  # noqa: ANN401 - Airflow's params are untyped
-    return {
-        "partition": int(form["partition"]),
-        "start": int(form["from_offset"]),
-        "end": int(form["to_offset"]),
-        "mode": form["mode"],
-        "dry_run": bool(form["dry_run"]),
-        "who": person(),
-    }
+def _selection(form: Any) -> Selection:  # noqa: ANN401 - Airflow's params are untyped
+    given = {name: form[field] for field, name in _SELECTS.items() if form[field] not in _EMPTY}
+    if "ranges" in given:
+        given["ranges"] = given["ranges"].replace(",", " ").split()
+    return selected(**given)
 
 
 def _refuse_unknown(conf: dict[str, Any]) -> None:
@@ -130,15 +151,7 @@ def _form(names: list[str]) -> dict[str, Param]:
             enum=names or [_NO_PIPELINE],
             title="Pipeline",
         ),
-        "partition": Param(0, type="integer", minimum=0, title="Partition"),
-        "from_offset": Param(0, type="integer", minimum=0, title="From offset"),
-        "to_offset": Param(
-            1,
-            type="integer",
-            minimum=1,
-            title="To offset",
-            description="Exclusive; at most the committed offset.",
-        ),
+        **_selecting(),
         "mode": Param(
             "redeliver",
             type="string",
@@ -158,12 +171,60 @@ def _form(names: list[str]) -> dict[str, Param]:
     }
 
 
+def _selecting() -> dict[str, Param]:
+    """Make the fields of which a person fills in those of one way to select."""
+    number, words = ["null", "integer"], ["null", "string"]
+    one = {"section": "One range"}
+    time = {"section": "A window of time"}
+    other = {"section": "Or else"}
+    return {
+        "partition": Param(None, type=number, minimum=0, title="Partition", **one),
+        "from_offset": Param(None, type=number, minimum=0, title="From offset", **one),
+        "to_offset": Param(
+            None,
+            type=number,
+            minimum=1,
+            title="To offset",
+            description="Exclusive; at most the committed offset.",
+            **one,
+        ),
+        "since": Param(
+            None,
+            type=words,
+            title="Since",
+            description="By the records' own timestamps; for instance 2026-05-01T06:00:00Z.",
+            **time,
+        ),
+        "until": Param(None, type=words, title="Until", description="Exclusive.", **time),
+        "ranges": Param(
+            None,
+            type=words,
+            title="Ranges",
+            description="Of several partitions, for instance: 0:120-480, 1:0-90.",
+            **other,
+        ),
+        "batch": Param(None, type=number, minimum=1, title="Batch", **other),
+        "record": Param(
+            None, type=words, title="Record", description="For instance 0:120.", **other
+        ),
+        "quarantined": Param(
+            None,
+            type=words,
+            title="Quarantined as",
+            description="A reason: all that are in quarantine for it; to be judged again.",
+            **other,
+        ),
+    }
+
+
 _DOCUMENTATION = """
-Run the steps again over offsets that are committed already.
+Run the steps again over what is committed already.
 
 *redeliver* sends the pictures again by the predictions that stand; *reinfer* judges them again.
-The range is `[from, to)`. Nothing beyond the committed offset can be replayed, and the committed
-offset does not move. With *dry run* the first task's log says what would be done.
+Select in one way: one range `[from, to)`, a window of time, ranges of several partitions, a batch,
+a record, or what is in quarantine for a reason. Nothing beyond the committed offset can be
+replayed, and the committed offset does not move. With *dry run* the first task's log says what
+would be done.
 
 A replay that was interrupted is taken up by the same form: what it had finished is not done again.
 """

@@ -6,17 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from frameferry.spark.job import ControlJob, JudgeJob
+from frameferry.spark.rows import ROW_KINDS
 from frameferry.spark.shares import shares
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_SCHEMA = (
-    "partition bigint, offset bigint, timestamp_ms bigint, source_name string, size_bytes bigint, "
-    "sha256 string, label string, score double, outputs string, reason string, detail string, "
-    "headers map<string,string>, judge_digest string, loading_seconds double, "
-    "ready_seconds double, throttled_seconds double"
-)
+_SPARK = {str: "string", int: "bigint", float: "double", dict: "map<string,string>"}
+ROW_SCHEMA = ", ".join(f"{name} {_SPARK[kind]}" for name, kind in ROW_KINDS.items())
 CONTROL_SCHEMA = "as_expected boolean, said string"
 _FEWEST_CORES = 2
 _SPLITS = re.compile(r"splits=(?:Some\()?(\d+)")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ class JudgeJob:
     """
     One batch's judging: which offsets, judged by what.
 
-    `ranges` holds at most one range a partition. The options of `kafka` may hold secrets: they
+    `ranges` holds no offset twice. The options of `kafka` may hold secrets: they
     never show in a repr, a command line, a log or an error. A task that has read `max_bytes` stops
     the job before its next record; None for no bound. `name_headers` travel with the rows, since
     names are made of them. `seconds_per_offset` is the pace of the last batches, None without
@@ -47,12 +47,11 @@ class JudgeJob:
     deadline_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        counts = Counter(wanted.partition for wanted in self.ranges)
-        twice = sorted(partition for partition, count in counts.items() if count > 1)
+        twice = [pair for pair in pairwise(sorted(self.ranges)) if pair[0].overlaps(pair[1])]
         if twice or not self.ranges:
-            msg = (
-                f"a judge job takes one range a partition; more in {twice}" if twice else "no range"
-            )
+            msg = "no range"
+            if twice:
+                msg = f"a judge job takes no offset twice, as in {twice[0][0]} and {twice[0][1]}"
             raise ValueError(msg)
 
     @property

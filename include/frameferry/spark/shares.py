@@ -27,7 +27,7 @@ def shares(
     fewer than FEWEST_OFFSETS if it can be helped. Lengths differ by at most one offset.
 
     Args:
-        ranges: What to read; a partition may occur once.
+        ranges: What to read; no offset lies in two of them.
         cores: How many tasks run at once.
         seconds_per_offset: What the last batches took, all cores together; None if unknown.
     """

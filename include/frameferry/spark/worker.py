@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from frameferry.domain.columns import SAID
 from frameferry.domain.records import ImageRecord, sha256_hex
 from frameferry.errors import BatchTooBig, FrameferryError, KafkaThrottled
 from frameferry.inference.control import control_pictures
@@ -20,6 +21,7 @@ from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.throttling import Throttling
 from frameferry.spark.crossing import WorkerError
 from frameferry.spark.job import ControlJob, JudgeJob
+from frameferry.spark.rows import ROW_KINDS
 from frameferry.spark.shares import FEWEST_OFFSETS, Share
 
 GROUP_IMAGES = 32
@@ -28,26 +30,13 @@ GROUP_BYTES = 16 * 1024**2
 """No further image joins a group that has so many bytes."""
 READING = {"queued.max.messages.kbytes": 4 * 1024}
 """A task reads on beyond its share until it has noticed its end: little is fetched ahead."""
-ROWS = pa.schema(
-    [
-        ("partition", pa.int64()),
-        ("offset", pa.int64()),
-        ("timestamp_ms", pa.int64()),
-        ("source_name", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("sha256", pa.string()),
-        ("label", pa.string()),
-        ("score", pa.float64()),
-        ("outputs", pa.string()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-        ("headers", pa.map_(pa.string(), pa.string())),
-        ("judge_digest", pa.string()),
-        ("loading_seconds", pa.float64()),
-        ("ready_seconds", pa.float64()),
-        ("throttled_seconds", pa.float64()),
-    ]
-)
+_ARROW = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    dict: pa.map_(pa.string(), pa.string()),
+}
+ROWS = pa.schema([(name, _ARROW[kind]) for name, kind in ROW_KINDS.items()])
 CONTROL_ROWS = pa.schema([("as_expected", pa.bool_()), ("said", pa.string())])
 _READING_SHARE = 0.8
 """Of a job's deadline: what is still held back then is given up, while the words can arrive."""
@@ -210,9 +199,7 @@ def _judged(judge: Judge, images: Sequence[ImageRecord], waits: _Waits) -> pa.Re
         "source_name": [image.source_name for image in images],
         "size_bytes": [len(image.value) for image in images],
         "sha256": [sha256_hex(image.value) for image in images],
-        "label": [verdict.label for verdict in verdicts],
-        "score": [verdict.score for verdict in verdicts],
-        "outputs": [verdict.outputs for verdict in verdicts],
+        **{name: [getattr(verdict, name) for verdict in verdicts] for name in SAID},
         "reason": [verdict.reason for verdict in verdicts],
         "detail": [verdict.detail for verdict in verdicts],
         "headers": [list(image.headers) for image in images],

@@ -11,8 +11,10 @@ from frameferry.errors import LedgerConflict
 from frameferry.ledger.database.engines import SCHEMA
 from frameferry.ledger.database.transactions import Transactions
 
-HEAD: Final = "0006"
+HEAD: Final = "0101"
 """The newest migration; a test compares it with the scripts."""
+_NEVER_RELEASED: Final = frozenset({"0001", "0002", "0003", "0004", "0005", "0006"})
+"""Schemas from before the first one of all; no script leads from them to it."""
 VERSION_TABLE: Final = "frameferry_alembic_version"
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 7_072_616_165_746_665
@@ -24,7 +26,7 @@ def migrate(transactions: Transactions) -> None:
     Create the tables, or upgrade them; processes that open the ledger at once wait for one.
 
     Raises:
-        LedgerConflict: A newer Frameferry made this ledger.
+        LedgerConflict: A newer Frameferry made this ledger, or one that was never released.
         LedgerUnavailable: The database is down or stays locked.
     """
     with transactions.read() as connection:
@@ -40,12 +42,12 @@ def migrate_within(connection: Connection) -> None:
     Create the tables, or upgrade them, in a transaction of the caller's.
 
     Raises:
-        LedgerConflict: A newer Frameferry made this ledger.
+        LedgerConflict: A newer Frameferry made this ledger, or one that was never released.
     """
     _lock(connection)
     version = version_of(connection)
     if version != HEAD:
-        _refuse_newer(version)
+        _refuse_unknown(version)
         _upgrade(connection)
 
 
@@ -70,9 +72,17 @@ def _lock(connection: Connection) -> None:
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
 
 
-def _refuse_newer(version: str | None) -> None:
+def _refuse_unknown(version: str | None) -> None:
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - costs 0.2 s, and is seldom needed
 
+    if version in _NEVER_RELEASED:
+        msg = f"the ledger's schema is version {version}, from before the first release"
+        remedy = (
+            "Keep it, and begin a new ledger: move it away, or name another database in "
+            "FRAMEFERRY_LEDGER_URL; frameferry ledger recover PIPELINE then finds by their names "
+            "the files that were delivered"
+        )
+        raise LedgerConflict(msg, remedy=remedy)
     known = {script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
     if version is not None and version not in known:
         msg = f"the ledger's schema is version {version}, this Frameferry knows up to {HEAD}"

@@ -12,10 +12,26 @@ from sqlalchemy import ColumnElement, Connection, Table, exists, func, select, t
 from frameferry.errors import LedgerOutdated
 from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.database.dialects import AnyRow
-from frameferry.ledger.database.tables import action, batch, gap, ledger, metadata, pipeline, record
+from frameferry.ledger.database.tables import (
+    action,
+    batch,
+    gap,
+    ledger,
+    metadata,
+    pipeline,
+    record,
+    replay,
+)
 
 EPOCH_BYTES: Final = 16
-_A_SECOND: Final[Mapping[Table, int]] = {pipeline: 1, batch: 1, gap: 1, action: 1, record: 10_000}
+_A_SECOND: Final[Mapping[Table, int]] = {
+    pipeline: 1,
+    replay: 1,
+    batch: 1,
+    gap: 1,
+    action: 1,
+    record: 10_000,
+}
 """Tables that count their ids, and how many ids a second of the calendar stands for."""
 
 

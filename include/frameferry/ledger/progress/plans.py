@@ -61,7 +61,7 @@ def move_planned(
 
 def insert_batch(connection: Connection, known: Known, **columns: Any) -> int:  # noqa: ANN401 - columns of batch
     """Insert a batch that nobody has claimed yet, and return its id."""
-    defaults = {"attempt": 0, "charges": 0, "mode": None, "planned_at": from_now()}
+    defaults = {"attempt": 0, "charges": 0, "planned_at": from_now()}
     sentence = storable(columns.pop("sentence"))
     statement = (
         insert(batch)

@@ -95,7 +95,7 @@ def add_piece(
         connection,
         known,
         kind=parent.kind,
-        mode=parent.mode,
+        replay_id=parent.replay_id,
         parent_id=parent.id,
         root_id=parent.root_id or parent.id,
         sentence=f"part of batch {parent.id}, which was split: {why}",

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, text, update
 
 from frameferry.ledger.database.bulk import as_set
-from frameferry.ledger.database.tables import batch, current, record
-from frameferry.ledger.database.upkeep_tables import tally
+from frameferry.ledger.database.tables import batch, current, record, tally
 from frameferry.ledger.progress.pipelines import Known
 
 Total = tuple[str | None, str | None, int]

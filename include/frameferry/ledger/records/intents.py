@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from frameferry.domain.batch import Token
+from frameferry.domain.columns import MET, SAID
 from frameferry.domain.records import Consignment, Intent, Prediction, Refusal, StoredPrediction
 from frameferry.errors import LedgerConflict
 from frameferry.ledger.database.bulk import among, as_pairs, as_set
@@ -19,10 +20,7 @@ from frameferry.ledger.records.quarantine import trip
 from frameferry.ledger.records.renaming import name_the_nameless
 
 _BY_POSITION = (record.c.partition, record.c.offset)
-_SAID = (
-    *("partition", "offset", "timestamp_ms", "source_name", "size_bytes", "sha256"),
-    *("label", "score", "outputs"),
-)
+_SAID = (*MET, *SAID)
 
 
 def consignments(connection: Connection, token: Token) -> list[Consignment]:

@@ -71,20 +71,23 @@ def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
     return [QuarantineRow(*row) for row in connection.execute(query)]
 
 
-def count_standing(connection: Connection, name: str, wanted: OffsetRange) -> tuple[int, int]:
-    """Count a range's standing rows: (delivered, quarantined)."""
+def count_standing(
+    connection: Connection, name: str, ranges: Sequence[OffsetRange]
+) -> tuple[int, int]:
+    """Count the standing rows of ranges: (delivered, quarantined)."""
     known = find_pipeline(connection, name)
     if known is None:
         return 0, 0
-    inside = (
-        (current.c.generation == known.generation)
-        & (current.c.partition == wanted.partition)
-        & (current.c.offset >= wanted.start)
-        & (current.c.offset < wanted.end)
-    )
     outcomes: Counter[str | None] = Counter()
-    for outcome, _, number in connection.execute(_by_outcome_and_label(known).where(inside)):
-        outcomes[outcome] += number
+    for wanted in ranges:
+        inside = (
+            (current.c.generation == known.generation)
+            & (current.c.partition == wanted.partition)
+            & (current.c.offset >= wanted.start)
+            & (current.c.offset < wanted.end)
+        )
+        for outcome, _, number in connection.execute(_by_outcome_and_label(known).where(inside)):
+            outcomes[outcome] += number
     return outcomes["delivered"], outcomes["quarantined"]
 
 

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, Table, null, select
 
 from frameferry.ledger.database.bulk import as_text_set
-from frameferry.ledger.database.tables import pipeline, record
-from frameferry.ledger.database.upkeep_tables import kept_name
+from frameferry.ledger.database.tables import kept_name, pipeline, record
 
 
 class Position(NamedTuple):

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, case, select
 
 from frameferry.domain.state import PartFates
 from frameferry.ledger.database.bulk import as_set
-from frameferry.ledger.database.tables import batch, record
+from frameferry.ledger.database.tables import batch, record, replay
 from frameferry.ledger.progress.pipelines import find_pipeline
 from frameferry.ledger.records.names import find_holders, name_key
 
@@ -91,5 +91,6 @@ def _was_retried() -> ColumnElement[bool]:
     """Hold where an attempt may have died: at the batch, or at the judged one it is a piece of."""
     parent = batch.alias()
     judged_parent = select(parent.c.inferred_at).where(parent.c.id == batch.c.parent_id)
-    usual = case((batch.c.mode == "redeliver", 1), else_=_ATTEMPTS_OF_A_LIVE_BATCH)
+    redelivers = select(replay.c.id).where(replay.c.mode == "redeliver")
+    usual = case((batch.c.replay_id.in_(redelivers), 1), else_=_ATTEMPTS_OF_A_LIVE_BATCH)
     return (batch.c.attempt > usual) | judged_parent.scalar_subquery().is_not(None)

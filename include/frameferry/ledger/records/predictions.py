@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, insert, select
 
 from frameferry.domain.batch import Token
+from frameferry.domain.columns import MET, SAID
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import NamedPrediction
 from frameferry.errors import PredictionsIncomplete
@@ -155,17 +156,9 @@ def _draft(
     said = named.prediction
     row = {
         **base,
-        "partition": said.partition,
-        "offset": said.offset,
-        "timestamp_ms": said.timestamp_ms,
-        "source_name": storable(said.source_name),
+        **{name: _storable(getattr(said, name)) for name in (*MET, *SAID)},
         "remote_path": named.remote_path,
         "name_key": None,
-        "size_bytes": said.size_bytes,
-        "sha256": said.sha256,
-        "label": storable(said.label),
-        "score": said.score,
-        "outputs": storable(said.outputs),
     }
     position = Position(base["pipeline_id"], base["generation"], said.partition, said.offset)
     if named.quarantine is not None:
@@ -180,6 +173,10 @@ def _draft(
     if holder.sha256 == said.sha256:
         return _Draft({**row, "outcome": "duplicate"}, duplicate_of=holder)
     return _quarantined(row, NAME_TAKEN, f"{named.remote_path} is held by {holder}")
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401 - a value of any column
+    return storable(value) if isinstance(value, str) else value
 
 
 def _quarantined(row: Row, reason: str, detail: str) -> _Draft:

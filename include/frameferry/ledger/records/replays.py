@@ -1,21 +1,49 @@
-"""Replays: batches over ranges that are committed already. They never touch progress."""
+"""
+Replays: batches over ranges that are committed already. They never touch progress.
+
+A replay and all its batches are frozen in one transaction. It is open while one of its leaves, the
+batches that were not split, is not committed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, insert, literal, null, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+)
 
-from frameferry.domain.batch import ReplayLeaf, ReplayMode
+from frameferry.domain.batch import ReplayMode
+from frameferry.domain.columns import MET, SAID
 from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.replay import Replay
+from frameferry.domain.selection import Selection, as_options, parse, to_json
 from frameferry.errors import ConfigError
 from frameferry.ledger.database.clock import from_now
-from frameferry.ledger.database.tables import batch, batch_range, current, quarantine, record
+from frameferry.ledger.database.dialects import AnyRow
+from frameferry.ledger.database.tables import (
+    batch,
+    batch_range,
+    current,
+    quarantine,
+    record,
+    replay,
+)
+from frameferry.ledger.database.text import storable
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import lock_progress
-from frameferry.ledger.progress.pipelines import Known, need_pipeline
+from frameferry.ledger.progress.pipelines import Known, find_pipeline, need_pipeline
 from frameferry.ledger.progress.plans import insert_batch, insert_ranges
 from frameferry.ledger.records.intents import is_elsewhere
 from frameferry.ledger.records.receipts import same_position
@@ -25,46 +53,74 @@ def add_replay(
     connection: Connection,
     name: str,
     *,
-    ranges: Sequence[OffsetRange],
+    selection: Selection,
     mode: ReplayMode,
+    pieces: Sequence[Sequence[OffsetRange]],
     sentence: str,
     config_digest: str,
     who: str,
-    asked_at: datetime | None = None,
-) -> int:
+) -> tuple[int, ...]:
     """
-    Plan a batch over committed offsets, and return its id; the action is recorded.
-
-    *asked_at* is one moment for all batches of one replay; now, where there is only one.
+    Freeze a replay with all its batches, in one transaction; the action is recorded.
 
     `redeliver` begins judged: it copies the standing rows, path and label and all; those
     that are quarantined stay so. `reinfer` begins with none.
+
+    Args:
+        connection: The transaction that it is part of.
+        name: The pipeline.
+        selection: What was asked for, for the record.
+        mode: Whether the predictions are kept.
+        pieces: The ranges of each batch.
+        sentence: What is said of each batch.
+        config_digest: The settings that it was asked under.
+        who: The person, for the record.
+
+    Returns:
+        The ids of the batches, in order of the pieces.
 
     Raises:
         ConfigError: A range is not committed yet, or overlaps one of an open replay.
     """
     known = need_pipeline(connection, name)
     committed = lock_progress(connection, known)
+    ranges = sorted(one for piece in pieces for one in piece)
     _refuse_bad(name, ranges, committed)
-    _refuse_overlap(connection, name, ranges)
+    _refuse_overlap(connection, known, name, ranges)
     _refuse_pruned(connection, known, name, ranges)
-    batch_id = insert_batch(
-        connection,
-        known,
-        kind="replay",
-        mode=mode,
-        sentence=sentence,
-        config_digest=config_digest,
-        inferred_at=from_now() if mode == "redeliver" else None,
-        planned_at=asked_at or from_now(),
-    )
-    insert_ranges(connection, known, batch_id, ranges, is_live_root=False)
+    asked = {"selection": to_json(selection), "mode": mode, "who": storable(who)}
+    replay_id = _insert(connection, known, asked)
+    columns = {"replay_id": replay_id, "sentence": sentence, "config_digest": config_digest}
     if mode == "redeliver":
+        columns["inferred_at"] = from_now()
+    ids = tuple(_add_piece(connection, known, piece, columns) for piece in pieces)
+    write_action(
+        connection,
+        who=who,
+        what="replay",
+        pipeline_id=known.id,
+        detail=f"replay {replay_id}, {mode} {selection}",
+    )
+    return ids
+
+
+def _insert(connection: Connection, known: Known, asked: dict[str, Any]) -> int:
+    statement = insert(replay).values(
+        pipeline_id=known.id, generation=known.generation, asked_at=from_now(), **asked
+    )
+    return int(connection.execute(statement.returning(replay.c.id)).scalar_one())
+
+
+def _add_piece(
+    connection: Connection, known: Known, ranges: Sequence[OffsetRange], columns: dict[str, Any]
+) -> int:
+    """Insert a batch of a replay; one that begins judged has its rows from what stands."""
+    batch_id = insert_batch(connection, known, kind="replay", **columns)
+    insert_ranges(connection, known, batch_id, ranges, is_live_root=False)
+    if "inferred_at" in columns:
         for wanted in ranges:
             _copy(connection, known, batch_id, wanted)
         _copy_quarantines(connection, batch_id)
-    detail = f"batch {batch_id}, {mode} {', '.join(map(str, sorted(ranges)))}"
-    write_action(connection, who=who, what="replay", pipeline_id=known.id, detail=detail)
     return batch_id
 
 
@@ -80,86 +136,130 @@ def _refuse_bad(name: str, ranges: Sequence[OffsetRange], committed: dict[int, i
                 "Only committed offsets can be replayed; the others are delivered by the next runs"
             )
             raise ConfigError(msg, remedy=remedy, pipeline=name, partition=wanted.partition)
-    for first, second in zip(sorted(ranges), sorted(ranges)[1:], strict=False):
+    for first, second in pairwise(ranges):
         if first.overlaps(second):
             msg = f"the ranges {first} and {second} overlap"
             raise ConfigError(msg, remedy="Name each offset once", pipeline=name)
 
 
-def replays_over(connection: Connection, name: str, wanted: OffsetRange) -> list[ReplayLeaf]:
-    """List the replays that lie over a range of the newest generation, oldest first."""
-    known = need_pipeline(connection, name)
-    root = batch.alias()
+def open_replay(
+    connection: Connection, name: str, selection: Selection, mode: ReplayMode
+) -> Replay | None:
+    """Find the open replay of this very selection and mode, of the newest generation."""
+    known = find_pipeline(connection, name)
+    if known is None:
+        return None
+    is_same = (replay.c.selection == to_json(selection)) & (replay.c.mode == mode)
+    found = _replays(connection, known, is_same & _is_open(), limit=1)
+    return found[0] if found else None
+
+
+def list_replays(connection: Connection, name: str, limit: int = 20) -> list[Replay]:
+    """List the newest replays first, of the newest generation."""
+    known = find_pipeline(connection, name)
+    return [] if known is None else _replays(connection, known, replay.c.id > 0, limit=limit)
+
+
+def _is_open() -> ColumnElement[bool]:
+    return exists().where(batch.c.replay_id == replay.c.id, *_OPEN_LEAF)
+
+
+_OPEN_LEAF = (batch.c.committed_at.is_(None), batch.c.split_at.is_(None))
+
+
+def _replays(
+    connection: Connection, known: Known, only: ColumnElement[bool], *, limit: int
+) -> list[Replay]:
+    query = select(replay).where(
+        replay.c.pipeline_id == known.id, replay.c.generation == known.generation, only
+    )
+    rows = connection.execute(query.order_by(replay.c.id.desc()).limit(limit)).all()
+    return [_as_replay(connection, row) for row in rows]
+
+
+def _as_replay(connection: Connection, row: AnyRow) -> Replay:
+    query = select(batch.c.id, batch.c.committed_at.is_(None)).where(
+        batch.c.replay_id == row.id, batch.c.split_at.is_(None)
+    )
+    leaves = connection.execute(query.order_by(batch.c.id)).all()
+    return Replay(
+        id=row.id,
+        mode=row.mode,
+        selection=parse(row.selection),
+        who=row.who,
+        asked_at=row.asked_at,
+        batches=len(leaves),
+        open_batches=tuple(batch_id for batch_id, is_open in leaves if is_open),
+    )
+
+
+def _refuse_overlap(
+    connection: Connection, known: Known, name: str, ranges: Sequence[OffsetRange]
+) -> None:
+    """Let at most one open replay hold an offset; the locked progress rows keep rivals out."""
     query = (
         select(
-            batch.c.id,
-            batch.c.mode,
-            root.c.planned_at,
+            batch_range.c.partition,
             batch_range.c.start_offset,
             batch_range.c.end_offset,
-            batch.c.committed_at,
+            batch.c.replay_id,
         )
-        .join(batch_range, batch_range.c.batch_id == batch.c.id)
-        .join(root, root.c.id == func.coalesce(batch.c.root_id, batch.c.id))
+        .join(batch, batch.c.id == batch_range.c.batch_id)
         .where(
             batch.c.pipeline_id == known.id,
             batch.c.generation == known.generation,
             batch.c.kind == "replay",
-            batch.c.split_at.is_(None),
-            batch_range.c.partition == wanted.partition,
-            batch_range.c.start_offset < wanted.end,
-            batch_range.c.end_offset > wanted.start,
+            *_OPEN_LEAF,
         )
-        .order_by(batch.c.id)
     )
-    return [
-        ReplayLeaf(
-            id=row.id,
-            mode=row.mode,
-            asked_at=row.planned_at,
-            wanted=OffsetRange(wanted.partition, row.start_offset, row.end_offset),
-            is_open=row.committed_at is None,
-        )
-        for row in connection.execute(query)
-    ]
+    held = [(OffsetRange(*place), of) for *place, of in connection.execute(query)]
+    # Neither side overlaps itself: what overlaps at all has a neighbour that it overlaps.
+    both = sorted([*held, *((wanted, 0) for wanted in ranges)])
+    for (first, one), (second, other) in pairwise(both):
+        if first.overlaps(second) and (holder := one or other):
+            mine = second if one else first
+            raise _under_replay(connection, name, mine, holder)
 
 
-def _refuse_overlap(connection: Connection, name: str, ranges: Sequence[OffsetRange]) -> None:
-    """Let at most one open replay hold an offset; the locked progress rows keep rivals out."""
-    for wanted in ranges:
-        for other in replays_over(connection, name, wanted):
-            if other.is_open:
-                raise under_replay(name, other)
-
-
-def under_replay(name: str, other: ReplayLeaf) -> ConfigError:
-    """Make the error for a range that a replay which did not end holds."""
-    msg = f"replay batch {other.id} ({other.mode}) is open over {other.wanted}"
+def _under_replay(
+    connection: Connection, name: str, wanted: OffsetRange, replay_id: int
+) -> ConfigError:
+    row = connection.execute(select(replay).where(replay.c.id == replay_id)).one()
+    other = _as_replay(connection, row)
+    msg = f"{wanted} is under {other} of {other.who}, which is open"
     remedy = (
         "Let it end; where nothing runs it any more, this takes it up: frameferry replay "
-        f"{name} --partition {other.wanted.partition} --from {other.wanted.start} "
-        f"--to {other.wanted.end} --mode {other.mode}"
+        f"{name} {as_options(other.selection)} --mode {other.mode}"
     )
-    return ConfigError(msg, remedy=remedy, pipeline=name)
+    return ConfigError(msg, remedy=remedy, pipeline=name, partition=wanted.partition)
 
 
 def standing_elsewhere(
-    connection: Connection, name: str, wanted: OffsetRange, *, destination: str, base: str
+    connection: Connection,
+    name: str,
+    ranges: Sequence[OffsetRange],
+    *,
+    destination: str,
+    base: str,
 ) -> tuple[str, str] | None:
-    """Find a range's standing file on another server or below another base; as `misplaced`."""
-    query = (
-        select(record.c.destination, record.c.remote_path)
-        .join(current, current.c.record_id == record.c.id)
-        .where(
-            *_within(need_pipeline(connection, name), wanted),
-            record.c.outcome == "delivered",
-            is_elsewhere(destination, base),
+    """Find a standing file of the ranges on another server or below another base; or None."""
+    known = need_pipeline(connection, name)
+    for wanted in ranges:
+        query = (
+            select(record.c.destination, record.c.remote_path)
+            .join(current, current.c.record_id == record.c.id)
+            .where(
+                *_within(known, wanted),
+                record.c.outcome == "delivered",
+                is_elsewhere(destination, base),
+            )
+            .order_by(current.c.offset)
+            .limit(1)
         )
-        .order_by(current.c.offset)
-        .limit(1)
-    )
-    row = connection.execute(query).one_or_none()
-    return None if row is None else (row.destination, row.remote_path)
+        row = connection.execute(query).one_or_none()
+        if row is not None:
+            return row.destination, row.remote_path
+    return None
 
 
 def _within(known: Known, wanted: OffsetRange) -> tuple[ColumnElement[bool], ...]:
@@ -220,22 +320,10 @@ def _pruned_over(known: Known, wanted: OffsetRange) -> Select[*tuple[Any, ...]]:
 
 
 _COPIED = (
-    "pipeline_id",
-    "generation",
-    "partition",
-    "offset",
-    "timestamp_ms",
-    "source_name",
-    "destination",
-    "remote_path",
-    "size_bytes",
-    "sha256",
-    "label",
-    "score",
-    "outputs",
-    "judge_digest",
-    "duplicate_of",
-    "gap_id",
+    *("pipeline_id", "generation", "destination", "remote_path", "judge_digest"),
+    *MET,
+    *SAID,
+    *("duplicate_of", "gap_id"),
 )
 
 

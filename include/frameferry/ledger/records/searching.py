@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, or_, select
 
+from frameferry.domain.columns import said_of
 from frameferry.domain.state import RecordRow
 from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.tables import NAME_HEAD_CHARACTERS, current, name_head, record
@@ -162,8 +163,7 @@ def _record_row(row: AnyRow) -> RecordRow:
         name=row.source_name,
         size_bytes=row.size_bytes,
         sha256=row.sha256,
-        label=row.label,
-        score=row.score,
+        **said_of(row),
         model_digest=row.judge_digest,
         remote_path=row.remote_path,
         batch=row.batch_id,

@@ -22,8 +22,7 @@ from frameferry.domain.sightings import Sighting
 from frameferry.ledger.database.bulk import as_pairs
 from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.database.dialects import AnyRow
-from frameferry.ledger.database.tables import batch, batch_range, progress, record
-from frameferry.ledger.database.upkeep_tables import sighting
+from frameferry.ledger.database.tables import batch, batch_range, progress, record, sighting
 from frameferry.ledger.guards.fence import Held
 from frameferry.ledger.progress.pipelines import Known
 from frameferry.ledger.records.names import find_holders, name_key

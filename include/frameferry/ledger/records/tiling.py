@@ -19,7 +19,7 @@ def part(
     """
     Cut a batch into pieces whose rows stand, and pieces that are judged again.
 
-    Together they tile it. Each holds at most one range of a partition, as a judge reads it. An
+    Together they tile it. Each holds at most one stretch of each of the batch's ranges. An
     offset without a row goes with the row before it, the first ones with the row behind them; a
     range without any row is judged again.
 

@@ -11,8 +11,7 @@ from frameferry.ledger.database.bulk import insert_values
 from frameferry.ledger.database.clock import UtcTime
 from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.schema import VERSION_TABLE, migrate_within, schema_of
-from frameferry.ledger.database.tables import record
-from frameferry.ledger.database.upkeep_tables import tally
+from frameferry.ledger.database.tables import metadata, record
 from frameferry.ledger.guards.epochs import last_ids, set_last_id
 
 CHUNK_ROWS: Final = 5_000
@@ -21,7 +20,7 @@ _ACTION_FUNCTION: Final = "action_refuse_change"
 
 def tables() -> list[Table]:
     """List the ledger's tables, each after those that it refers to."""
-    return list(tally.metadata.sorted_tables)
+    return list(metadata.sorted_tables)
 
 
 def copy_rows(source: Connection, target: Connection) -> dict[str, int]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 from pyarrow import parquet
 
+from frameferry.domain.columns import SAID, Kind
 from frameferry.errors import ConfigError
 from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.records.searching import moment
 from frameferry.ledger.upkeep.files import give_name
 from frameferry.ledger.upkeep.pruning import Export
 
+_ARROW: Final[Mapping[Kind, pa.DataType]] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+}
 SCHEMA: Final = pa.schema(
     [
         ("pipeline", pa.string()),
@@ -26,8 +32,7 @@ SCHEMA: Final = pa.schema(
         ("name", pa.string()),
         ("size_bytes", pa.int64()),
         ("sha256", pa.string()),
-        ("label", pa.string()),
-        ("score", pa.float64()),
+        *((name, _ARROW[kind]) for name, kind in SAID.items()),
         ("model_digest", pa.string()),
         ("remote_path", pa.string()),
         ("outcome", pa.string()),

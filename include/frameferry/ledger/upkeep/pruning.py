@@ -19,12 +19,12 @@ from frameferry.ledger.database.tables import (
     batch,
     batch_range,
     current,
+    kept_name,
     pipeline,
     quarantine,
     record,
 )
 from frameferry.ledger.database.transactions import Transactions
-from frameferry.ledger.database.upkeep_tables import kept_name
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import lock_progress
 from frameferry.ledger.progress.pipelines import Known

@@ -5,28 +5,40 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+revision = "0101"
 down_revision = None
 branch_labels = None
 depends_on = None
 
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
+_LAST_MOMENT_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999: later timestamps are no moments."""
+_MOMENT = {
+    "sqlite": "strftime('%Y-%m-%dT%H:%M:%fZ', record.timestamp_ms / 1000.0, 'unixepoch')",
+    "postgresql": "to_timestamp(record.timestamp_ms / 1000.0)",
+}
 
 
 def upgrade() -> None:
-    """Create the tables."""
+    """Create the tables, the view for those who analyse, and the rule that actions stay."""
     _create_ledger()
     _create_login()
     _create_pipeline()
     _create_action()
-    _create_batch()
     _create_gap()
+    _create_kept_name()
     _create_progress()
+    _create_replay()
+    _create_sighting()
+    _create_batch()
     _create_batch_range()
+    _create_judging()
     _create_record()
+    _create_tally()
     _create_current()
     _create_quarantine()
+    _create_view(op.get_bind().dialect.name)
     _make_append_only()
 
 
@@ -53,6 +65,7 @@ def _create_login() -> None:
         sa.Column("owner", sa.Text(), nullable=True),
         sa.Column("until", TIME, nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("asks_alone", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.CheckConstraint(
             "(state = 'refused') = (reason IS NOT NULL)", name=op.f("ck_login_refused_has_reason")
         ),
@@ -80,6 +93,8 @@ def _create_pipeline() -> None:
         sa.Column("blocked_reason", sa.Text(), nullable=True),
         sa.Column("blocked_digest", sa.Text(), nullable=True),
         sa.Column("blocked_at", TIME, nullable=True),
+        sa.Column("quarantine_counts_from", TIME, nullable=True),
+        sa.Column("restored_at", TIME, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.CheckConstraint(
             "(blocked_reason IS NULL) = (blocked_at IS NULL)",
@@ -109,79 +124,6 @@ def _create_action() -> None:
         comment="What people did by hand. Append-only, by trigger.",
         sqlite_autoincrement=True,
     )
-
-
-def _create_batch() -> None:
-    op.create_table(
-        "batch",
-        sa.Column("id", ID, nullable=False),
-        sa.Column("pipeline_id", ID, nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("mode", sa.Text(), nullable=True),
-        sa.Column("parent_id", ID, nullable=True),
-        sa.Column("root_id", ID, nullable=True),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=True),
-        sa.Column("leased_until", TIME, nullable=True),
-        sa.Column("config_digest", sa.Text(), nullable=False),
-        sa.Column("judge_digest", sa.Text(), nullable=True),
-        sa.Column("sentence", sa.Text(), nullable=False),
-        sa.Column("planned_at", TIME, nullable=False),
-        sa.Column("inferred_at", TIME, nullable=True),
-        sa.Column("delivered_at", TIME, nullable=True),
-        sa.Column("committed_at", TIME, nullable=True),
-        sa.Column("split_at", TIME, nullable=True),
-        sa.Column("infer_seconds", sa.Double(), nullable=True),
-        sa.Column("deliver_seconds", sa.Double(), nullable=True),
-        sa.Column("record_count", sa.BigInteger(), nullable=True),
-        sa.Column("byte_count", sa.BigInteger(), nullable=True),
-        sa.Column("charges", sa.Integer(), nullable=False),
-        sa.Column("last_error", sa.Text(), nullable=True),
-        sa.Column("retry_at", TIME, nullable=True),
-        sa.CheckConstraint(
-            "(kind = 'live' AND mode IS NULL) OR (kind = 'replay' AND mode IS NOT NULL AND mode IN ('redeliver', 'reinfer'))",
-            name=op.f("ck_batch_kind_and_mode_known"),
-        ),
-        sa.CheckConstraint(
-            "(owner IS NULL) = (leased_until IS NULL)", name=op.f("ck_batch_lease_whole")
-        ),
-        sa.CheckConstraint(
-            "attempt >= 0 AND charges >= 0", name=op.f("ck_batch_counters_not_negative")
-        ),
-        sa.CheckConstraint(
-            "committed_at IS NULL OR delivered_at IS NOT NULL",
-            name=op.f("ck_batch_delivered_before_committed"),
-        ),
-        sa.CheckConstraint(
-            "delivered_at IS NULL OR inferred_at IS NOT NULL",
-            name=op.f("ck_batch_inferred_before_delivered"),
-        ),
-        sa.CheckConstraint(
-            "split_at IS NULL OR (delivered_at IS NULL AND committed_at IS NULL)",
-            name=op.f("ck_batch_split_is_final"),
-        ),
-        sa.ForeignKeyConstraint(["parent_id"], ["batch.id"], name=op.f("fk_batch_parent_id")),
-        sa.ForeignKeyConstraint(
-            ["pipeline_id"], ["pipeline.id"], name=op.f("fk_batch_pipeline_id")
-        ),
-        sa.ForeignKeyConstraint(["root_id"], ["batch.id"], name=op.f("fk_batch_root_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_batch")),
-        sa.UniqueConstraint(
-            "id", "pipeline_id", "generation", name=op.f("uq_batch_id_pipeline_id_generation")
-        ),
-        sqlite_autoincrement=True,
-    )
-    op.create_index(
-        "ix_batch_open",
-        "batch",
-        ["pipeline_id", "generation", "id"],
-        unique=False,
-        sqlite_where=sa.text("committed_at IS NULL AND split_at IS NULL"),
-        postgresql_where=sa.text("committed_at IS NULL AND split_at IS NULL"),
-    )
-    op.create_index("ix_batch_parent", "batch", ["parent_id"], unique=False)
-    op.create_index("ix_batch_pipeline", "batch", ["pipeline_id", "id"], unique=False)
 
 
 def _create_gap() -> None:
@@ -223,6 +165,26 @@ def _create_gap() -> None:
     )
 
 
+def _create_kept_name() -> None:
+    op.create_table(
+        "kept_name",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("pipeline_id", ID, nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.CheckConstraint("length(sha256) = 64", name=op.f("ck_kept_name_sha256_hex")),
+        sa.ForeignKeyConstraint(
+            ["pipeline_id"], ["pipeline.id"], name=op.f("fk_kept_name_pipeline_id")
+        ),
+        sa.PrimaryKeyConstraint("destination", "name_key", name=op.f("pk_kept_name")),
+        comment="The name of a record that was pruned: no other record may take it.",
+        sqlite_with_rowid=False,
+    )
+
+
 def _create_progress() -> None:
     op.create_table(
         "progress",
@@ -237,6 +199,10 @@ def _create_progress() -> None:
         sa.Column("last_offset", sa.BigInteger(), nullable=True),
         sa.Column("last_sha256", sa.Text(), nullable=True),
         sa.Column("retired_at", TIME, nullable=True),
+        sa.Column("start_offset", sa.BigInteger(), nullable=True),
+        sa.Column("recovered_to", sa.BigInteger(), nullable=True),
+        sa.Column("taken_to", sa.BigInteger(), nullable=True),
+        sa.Column("looked_to", sa.BigInteger(), nullable=True),
         sa.CheckConstraint('"partition" >= 0', name=op.f("ck_progress_partition_valid")),
         sa.CheckConstraint(
             "(last_offset IS NULL) = (last_sha256 IS NULL)", name=op.f("ck_progress_last_whole")
@@ -261,6 +227,160 @@ def _create_progress() -> None:
     )
 
 
+def _create_replay() -> None:
+    op.create_table(
+        "replay",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("pipeline_id", ID, nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("selection", sa.Text(), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("asked_at", TIME, nullable=False),
+        sa.CheckConstraint("mode IN ('redeliver', 'reinfer')", name=op.f("ck_replay_mode_known")),
+        sa.CheckConstraint("selection <> ''", name=op.f("ck_replay_selection_not_empty")),
+        sa.CheckConstraint("who <> ''", name=op.f("ck_replay_signed_by_name")),
+        sa.ForeignKeyConstraint(
+            ["pipeline_id"], ["pipeline.id"], name=op.f("fk_replay_pipeline_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_replay")),
+        sa.UniqueConstraint(
+            "id", "pipeline_id", "generation", name=op.f("uq_replay_id_pipeline_id_generation")
+        ),
+        comment="What a person asked to be run again; open while a leaf of it is not committed.",
+        sqlite_autoincrement=True,
+    )
+
+
+def _create_sighting() -> None:
+    op.create_table(
+        "sighting",
+        sa.Column("pipeline_id", ID, nullable=False),
+        sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("offset", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("remote_path", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=True),
+        sa.Column("seen_at", TIME, nullable=False),
+        sa.CheckConstraint(
+            "sha256 IS NULL OR length(sha256) = 64", name=op.f("ck_sighting_sha256_hex")
+        ),
+        sa.ForeignKeyConstraint(
+            ["pipeline_id"], ["pipeline.id"], name=op.f("fk_sighting_pipeline_id")
+        ),
+        sa.PrimaryKeyConstraint(
+            "pipeline_id", "generation", "partition", "offset", name=op.f("pk_sighting")
+        ),
+        comment="A file under a final name that a recovery saw, of a record that the ledger forgot.",
+        sqlite_with_rowid=False,
+    )
+
+
+def _create_batch() -> None:
+    op.create_table(
+        "batch",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("pipeline_id", ID, nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("replay_id", ID, nullable=True),
+        sa.Column("parent_id", ID, nullable=True),
+        sa.Column("root_id", ID, nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("leased_until", TIME, nullable=True),
+        sa.Column("config_digest", sa.Text(), nullable=False),
+        sa.Column("judge_digest", sa.Text(), nullable=True),
+        sa.Column("sentence", sa.Text(), nullable=False),
+        sa.Column("planned_at", TIME, nullable=False),
+        sa.Column("inferred_at", TIME, nullable=True),
+        sa.Column("delivered_at", TIME, nullable=True),
+        sa.Column("committed_at", TIME, nullable=True),
+        sa.Column("split_at", TIME, nullable=True),
+        sa.Column("infer_seconds", sa.Double(), nullable=True),
+        sa.Column("loading_seconds", sa.Double(), nullable=True),
+        sa.Column("deliver_seconds", sa.Double(), nullable=True),
+        sa.Column("record_count", sa.BigInteger(), nullable=True),
+        sa.Column("byte_count", sa.BigInteger(), nullable=True),
+        sa.Column("charges", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("proofs", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("is_suspect", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("last_failure", sa.Text(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("remark", sa.Text(), nullable=True),
+        sa.Column("retry_at", TIME, nullable=True),
+        sa.Column("is_tallied", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("pruned_at", TIME, nullable=True),
+        sa.CheckConstraint(
+            "(kind = 'live' AND replay_id IS NULL) OR (kind = 'replay' AND replay_id IS NOT NULL)",
+            name=op.f("ck_batch_kind_known"),
+        ),
+        sa.CheckConstraint(
+            "(owner IS NULL) = (leased_until IS NULL)", name=op.f("ck_batch_lease_whole")
+        ),
+        sa.CheckConstraint(
+            "attempt >= 0 AND charges >= 0", name=op.f("ck_batch_counters_not_negative")
+        ),
+        sa.CheckConstraint(
+            "committed_at IS NULL OR delivered_at IS NOT NULL",
+            name=op.f("ck_batch_delivered_before_committed"),
+        ),
+        sa.CheckConstraint(
+            "delivered_at IS NULL OR inferred_at IS NOT NULL",
+            name=op.f("ck_batch_inferred_before_delivered"),
+        ),
+        sa.CheckConstraint(
+            "split_at IS NULL OR (delivered_at IS NULL AND committed_at IS NULL)",
+            name=op.f("ck_batch_split_is_final"),
+        ),
+        sa.ForeignKeyConstraint(["parent_id"], ["batch.id"], name=op.f("fk_batch_parent_id")),
+        sa.ForeignKeyConstraint(
+            ["pipeline_id"], ["pipeline.id"], name=op.f("fk_batch_pipeline_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["replay_id", "pipeline_id", "generation"],
+            ["replay.id", "replay.pipeline_id", "replay.generation"],
+            name=op.f("fk_batch_replay_id_pipeline_id_generation"),
+        ),
+        sa.ForeignKeyConstraint(["root_id"], ["batch.id"], name=op.f("fk_batch_root_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_batch")),
+        sa.UniqueConstraint(
+            "id", "pipeline_id", "generation", name=op.f("uq_batch_id_pipeline_id_generation")
+        ),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_batch_open",
+        "batch",
+        ["pipeline_id", "generation", "id"],
+        unique=False,
+        sqlite_where=sa.text("committed_at IS NULL AND split_at IS NULL"),
+        postgresql_where=sa.text("committed_at IS NULL AND split_at IS NULL"),
+    )
+    op.create_index("ix_batch_parent", "batch", ["parent_id"], unique=False)
+    op.create_index("ix_batch_pipeline", "batch", ["pipeline_id", "id"], unique=False)
+    op.create_index(
+        "ix_batch_replay",
+        "batch",
+        ["replay_id"],
+        unique=False,
+        sqlite_where=sa.text("replay_id IS NOT NULL"),
+        postgresql_where=sa.text("replay_id IS NOT NULL"),
+    )
+    op.create_index("ix_batch_root", "batch", ["root_id"], unique=False)
+    op.create_index(
+        "ix_batch_untallied",
+        "batch",
+        ["pipeline_id"],
+        unique=False,
+        sqlite_where=sa.text("NOT is_tallied"),
+        postgresql_where=sa.text("NOT is_tallied"),
+    )
+
+
 def _create_batch_range() -> None:
     op.create_table(
         "batch_range",
@@ -272,6 +392,7 @@ def _create_batch_range() -> None:
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("is_live_root", sa.Boolean(), nullable=False),
         sa.Column("seen_to", sa.BigInteger(), nullable=True),
+        sa.Column("seen_from", sa.BigInteger(), nullable=True),
         sa.Column("record_count", sa.BigInteger(), nullable=True),
         sa.Column("offsets_digest", sa.Text(), nullable=True),
         sa.CheckConstraint('"partition" >= 0', name=op.f("ck_batch_range_partition_valid")),
@@ -300,6 +421,23 @@ def _create_batch_range() -> None:
         sqlite_where=sa.text("is_live_root"),
         postgresql_where=sa.text("is_live_root"),
     )
+
+
+def _create_judging() -> None:
+    op.create_table(
+        "judging",
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("server", sa.Text(), nullable=False),
+        sa.Column("is_alone", sa.Boolean(), nullable=False),
+        sa.Column("has_begun", sa.Boolean(), nullable=False),
+        sa.Column("had_company", sa.Boolean(), nullable=False),
+        sa.Column("until", TIME, nullable=False),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name=op.f("fk_judging_batch_id")),
+        sa.PrimaryKeyConstraint("batch_id", name=op.f("pk_judging")),
+        comment="Judge jobs on a shared Spark server, under leases: who had company, who must not.",
+    )
+    op.create_index("ix_judging_server", "judging", ["server"], unique=False)
 
 
 def _create_record() -> None:
@@ -396,12 +534,36 @@ def _create_record() -> None:
         postgresql_where=sa.text("duplicate_of IS NOT NULL"),
     )
     op.create_index(
+        "ix_record_label",
+        "record",
+        ["pipeline_id", "label", "generation", "partition", "offset"],
+        unique=False,
+        sqlite_where=sa.text("label IS NOT NULL"),
+        postgresql_where=sa.text("label IS NOT NULL"),
+    )
+    _index_source_names()
+    op.create_index(
         "uq_record_name",
         "record",
         ["destination", "name_key"],
         unique=True,
         sqlite_where=sa.text("name_key IS NOT NULL"),
         postgresql_where=sa.text("name_key IS NOT NULL"),
+    )
+
+
+def _create_tally() -> None:
+    op.create_table(
+        "tally",
+        sa.Column("batch_id", ID, nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("number > 0", name=op.f("ck_tally_number_positive")),
+        sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name=op.f("fk_tally_batch_id")),
+        sa.PrimaryKeyConstraint("batch_id", "outcome", "label", name=op.f("pk_tally")),
+        comment="Standing rows of a committed batch, counted once; '' is no label. Outlives pruning.",
+        sqlite_with_rowid=False,
     )
 
 
@@ -445,6 +607,53 @@ def _create_quarantine() -> None:
         sa.ForeignKeyConstraint(["record_id"], ["record.id"], name=op.f("fk_quarantine_record_id")),
         sa.PrimaryKeyConstraint("record_id", name=op.f("pk_quarantine")),
         comment="Why a record is not delivered; until when Kafka holds its bytes; how it was resolved.",
+    )
+    op.create_index(
+        "ix_quarantine_open",
+        "quarantine",
+        ["record_id"],
+        unique=False,
+        sqlite_where=sa.text("resolved_at IS NULL"),
+        postgresql_where=sa.text("resolved_at IS NULL"),
+    )
+
+
+def _index_source_names() -> None:
+    """An entry of PostgreSQL's index has a longest length, which a name may pass."""
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    name = "source_name" if is_sqlite else sa.text('(substr(source_name, 1, 64) COLLATE "C")')
+    op.create_index("ix_record_source_name", "record", ["pipeline_id", name])
+
+
+def _create_view(dialect: str) -> None:
+    op.execute(
+        f"""
+        CREATE VIEW predictions AS
+        SELECT pipeline.name AS pipeline,
+               pipeline.topic AS topic,
+               current."partition" AS "partition",
+               current."offset" AS "offset",
+               CASE WHEN record.timestamp_ms BETWEEN 0 AND {_LAST_MOMENT_MS}
+                    THEN {_MOMENT[dialect]} END AS "timestamp",
+               record.source_name AS name,
+               record.size_bytes AS size_bytes,
+               record.sha256 AS sha256,
+               record.label AS label,
+               record.score AS score,
+               record.outputs AS outputs,
+               record.judge_digest AS model_digest,
+               record.remote_path AS remote_path,
+               record.outcome AS outcome,
+               quarantine.reason AS reason,
+               record.delivered_at AS delivered_at,
+               record.batch_id AS batch,
+               current.generation AS generation
+        FROM current
+        JOIN record ON record.id = current.record_id
+        JOIN pipeline ON pipeline.id = current.pipeline_id
+        LEFT JOIN quarantine
+               ON quarantine.record_id = record.id AND quarantine.resolved_at IS NULL
+        """  # noqa: S608 - our own constants
     )
 
 
