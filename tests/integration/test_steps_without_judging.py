@@ -187,9 +187,9 @@ def test_another_replay_of_the_range_says_how_the_open_one_is_ended(ferry, kafka
     with ferry.context() as ctx:
         run_until_caught_up(ctx)
 
-        def ask(start, end, mode):
+        def ask(start, end, mode, *, dry_run=False):
             span = selected(partition=0, start=start, end=end)
-            return plan_replay(ctx, span, mode=mode, dry_run=False)
+            return plan_replay(ctx, span, mode=mode, dry_run=dry_run)
 
         (open_one,) = ask(2, 6, "redeliver").batch_ids
         says = (
@@ -202,8 +202,9 @@ def test_another_replay_of_the_range_says_how_the_open_one_is_ended(ferry, kafka
             (0, 4, "redeliver"),
             (2, 8, "reinfer"),
         ):
-            with pytest.raises(ConfigError, match=says):
-                ask(*asked)
+            for dry_run in (True, False):
+                with pytest.raises(ConfigError, match=says):
+                    ask(*asked, dry_run=dry_run)
         assert (open_one,) == ask(2, 6, "redeliver").batch_ids
 
 

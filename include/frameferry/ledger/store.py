@@ -160,6 +160,7 @@ class Ledger:
     # Replay and recovery; what a person does is recorded with a name
     add_replay = writes(replays.add_replay)
     standing_elsewhere = reads(replays.standing_elsewhere)
+    check_replay = reads(replays.check_replay)
     open_replay = reads(replays.open_replay)
     replays = reads(replays.list_replays)
     quarantined_ranges = reads(selecting.quarantined_ranges)

@@ -99,6 +99,7 @@ def plan_replay(
         return plan if dry_run else replace(plan, batch_ids=plan.taken_up)
     plan = _new(ctx, selection, mode)
     if dry_run:
+        ctx.ledger.check_replay(ctx.pipeline, [one for piece in plan.pieces for one in piece])
         return plan
     ids = ctx.ledger.add_replay(
         ctx.pipeline,

@@ -42,7 +42,7 @@ from frameferry.ledger.database.tables import (
 )
 from frameferry.ledger.database.text import storable
 from frameferry.ledger.progress.actions import write_action
-from frameferry.ledger.progress.commits import lock_progress
+from frameferry.ledger.progress.commits import committed_offsets, lock_progress
 from frameferry.ledger.progress.pipelines import Known, find_pipeline, need_pipeline
 from frameferry.ledger.progress.plans import insert_batch, insert_ranges
 from frameferry.ledger.records.intents import is_elsewhere
@@ -84,10 +84,7 @@ def add_replay(
     """
     known = need_pipeline(connection, name)
     committed = lock_progress(connection, known)
-    ranges = sorted(one for piece in pieces for one in piece)
-    _refuse_bad(name, ranges, committed)
-    _refuse_overlap(connection, known, name, ranges)
-    _refuse_pruned(connection, known, name, ranges)
+    _refuse(connection, known, name, [one for piece in pieces for one in piece], committed)
     asked = {"selection": to_json(selection), "mode": mode, "who": storable(who)}
     replay_id = _insert(connection, known, asked)
     columns = {"replay_id": replay_id, "sentence": sentence, "config_digest": config_digest}
@@ -102,6 +99,30 @@ def add_replay(
         detail=f"replay {replay_id}, {mode} {selection}",
     )
     return ids
+
+
+def check_replay(connection: Connection, name: str, ranges: Sequence[OffsetRange]) -> None:
+    """
+    Refuse what `add_replay` would, as a dry run has to; a rival may still come in between.
+
+    Raises:
+        ConfigError: As `add_replay`.
+    """
+    known = need_pipeline(connection, name)
+    _refuse(connection, known, name, ranges, committed_offsets(connection, name))
+
+
+def _refuse(
+    connection: Connection,
+    known: Known,
+    name: str,
+    ranges: Sequence[OffsetRange],
+    committed: dict[int, int],
+) -> None:
+    ordered = sorted(ranges)
+    _refuse_bad(name, ordered, committed)
+    _refuse_overlap(connection, known, name, ordered)
+    _refuse_pruned(connection, known, name, ordered)
 
 
 def _insert(connection: Connection, known: Known, asked: dict[str, Any]) -> int:
