@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = [
     "fixtures.kafka",
@@ -36,6 +37,11 @@ SPARK_FILES = {
 WHOLE_FOLDERS = {"dags", "browser", "endtoend"}
 SAID = "said"
 """The property under which a test tells what it covered, for whoever reads the run."""
+
+
+# How long one example takes is the machine's matter, which may have much else to do.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser):

@@ -113,8 +113,8 @@ MUTANTS = (
         f"{PROCESSES}::test_a_record_that_neither_judge_nor_reader_shows_is_missed[Hasty]",
         (
             "ledger/records/census.py",
-            "if part.seen_to < part.end:",
-            "if part.seen_to < part.start:",
+            "if span.seen_to < span.end:",
+            "if span.seen_to < span.start:",
         ),
     ),
     mutant(

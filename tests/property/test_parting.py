@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.ledger.records.tiling import part
+from frameferry.ledger.records.tiling import tile
 
 ROWS = st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 19)), st.booleans(), max_size=40)
 RANGES = st.dictionaries(
@@ -26,7 +26,7 @@ def parted(
     for (partition, offset), stands in sorted(rows.items()):
         offsets[stands][partition].append(offset)
     ranges = [OffsetRange(partition, *ends) for partition, ends in sorted(bounds.items())]
-    return part(ranges, offsets[True], offsets[False])
+    return tile(ranges, offsets[True], offsets[False])
 
 
 @given(RANGES, ROWS)

@@ -70,7 +70,7 @@ def remote_name(
     """
     spelling = _SPELLINGS[illegal]
     raw = _rendered(template, fields, zone, spelling.text)
-    return "/".join(_component(part, spelling) for part in raw.split("/") if part)
+    return "/".join(_component(component, spelling) for component in raw.split("/") if component)
 
 
 def name_flaw(template: str, fields: NameFields, zone: ZoneInfo) -> str | None:
@@ -79,10 +79,12 @@ def name_flaw(template: str, fields: NameFields, zone: ZoneInfo) -> str | None:
         if _encoded(text) != unicodedata.normalize("NFC", text):
             return f"the {what} {text[:200]!r} holds a character that cannot stand in a file's name"
     wanted = _rendered(template, fields, zone, lambda text: unicodedata.normalize("NFC", text))
-    for part in wanted.split("/"):
-        if part and _component(part, _SPELLINGS["reject"]) != unicodedata.normalize("NFC", part):
+    for component in wanted.split("/"):
+        if component and _component(component, _SPELLINGS["reject"]) != unicodedata.normalize(
+            "NFC", component
+        ):
             return (
-                f"{part[:200]!r} is over {COMPONENT_BYTES} bytes, a word that Windows reserves, "
+                f"{component[:200]!r} is over {COMPONENT_BYTES} bytes, a word that Windows reserves, "
                 "begins or ends with a character that it must not, or ends in .part"
             )
     return None
@@ -90,7 +92,7 @@ def name_flaw(template: str, fields: NameFields, zone: ZoneInfo) -> str | None:
 
 def join_base(base: str, name: str) -> str:
     """Put a relative name under its base: one absolute path with single slashes."""
-    return "/".join(["", *(part for part in f"{base}/{name}".split("/") if part)])
+    return "/".join(["", *(component for component in f"{base}/{name}".split("/") if component)])
 
 
 def _rendered(
@@ -230,27 +232,29 @@ _SPELLINGS: dict[Illegal, _Spelling] = {
 }
 
 
-def _component(part: str, spelling: _Spelling) -> str:
+def _component(component: str, spelling: _Spelling) -> str:
     """
     Make one component harmless: no dots or spaces at its edges, no reserved word, 255 bytes.
 
     None ends as a part does: consumers would pass it over, and a sweep could take it for one.
     """
-    if part.startswith((".", "-", " ")):
-        part = spelling.edge(part[0]) + part[1:]
-    if part.endswith((".", " ")):
-        part = part[:-1] + spelling.edge(part[-1])
-    if part.lower().endswith(_PART_END):
-        part = part[: -len(_PART_END)] + spelling.edge(".") + part[1 - len(_PART_END) :]
-    if part.split(".", 1)[0].rstrip(" ").lower() in _RESERVED:
-        part = spelling.edge(part[0]) + part[1:]
-    return _shortened(unicodedata.normalize("NFC", part))
+    if component.startswith((".", "-", " ")):
+        component = spelling.edge(component[0]) + component[1:]
+    if component.endswith((".", " ")):
+        component = component[:-1] + spelling.edge(component[-1])
+    if component.lower().endswith(_PART_END):
+        component = (
+            component[: -len(_PART_END)] + spelling.edge(".") + component[1 - len(_PART_END) :]
+        )
+    if component.split(".", 1)[0].rstrip(" ").lower() in _RESERVED:
+        component = spelling.edge(component[0]) + component[1:]
+    return _shortened(unicodedata.normalize("NFC", component))
 
 
-def _shortened(part: str) -> str:
-    whole = part.encode()
+def _shortened(component: str) -> str:
+    whole = component.encode()
     if len(whole) <= COMPONENT_BYTES:
-        return part
+        return component
     digest = hashlib.sha256(whole).hexdigest()[:_HASH_CHARACTERS]
     end = whole[-_KEPT_END_BYTES:].decode(errors="ignore")
     room = COMPONENT_BYTES - len(f"~{digest}~{end}".encode())

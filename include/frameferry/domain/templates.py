@@ -56,7 +56,7 @@ def check_template(template: str) -> None:
         raise _wrong(template, f"must hold {held}, else two records share a name")
     if len(template_headers(template)) > MAX_HEADERS:
         raise _wrong(template, f"names more than {MAX_HEADERS} headers")
-    readable = {number for part in _components(tokens) for number in _readable_in(part)}
+    readable = {number for component in _components(tokens) for number in _readable_in(component)}
     if blurred := [number for number in _NUMBERS if number not in readable]:
         raise _wrong(
             template,
@@ -126,8 +126,8 @@ def _refuse_literals(template: str, tokens: Sequence[Token]) -> None:
     for char in shape:
         if char in FORBIDDEN or unicodedata.category(char)[0] == "C":
             raise _wrong(template, f"the character {char!r} cannot stand in a file's name")
-    components = [part for part in shape.split("/") if part]
-    if any(part in {".", ".."} for part in components):
+    components = [component for component in shape.split("/") if component]
+    if any(component in {".", ".."} for component in components):
         raise _wrong(template, "must not hold the folders '.' or '..'")
     if len(components) > MAX_COMPONENTS:
         what = f"has {len(components)} levels of folders and file; {MAX_COMPONENTS} are allowed"
@@ -149,9 +149,11 @@ def _components(tokens: Sequence[Token]) -> list[list[Token]]:
         first, *others = token.text.split("/")
         parts[-1].append(Token(text=first))
         parts += [[Token(text=text)] for text in others]
-    parts = [[token for token in part if token.text or token.field] for part in parts]
-    can_be_empty = any(part and all(t.field == "suffix" for t in part) for part in parts)
-    return [list(tokens)] if can_be_empty else [part for part in parts if part]
+    parts = [[token for token in component if token.text or token.field] for component in parts]
+    can_be_empty = any(
+        component and all(t.field == "suffix" for t in component) for component in parts
+    )
+    return [list(tokens)] if can_be_empty else [component for component in parts if component]
 
 
 def _readable_in(tokens: Sequence[Token]) -> set[str]:

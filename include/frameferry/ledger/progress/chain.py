@@ -30,19 +30,19 @@ def read_links(connection: Connection, known: Known) -> list[OffsetRange]:
     ).where(gap.c.pipeline_id == known.id, gap.c.generation == known.generation)
     lost = [(OffsetRange(*place), accepted) for *place, accepted in connection.execute(gaps)]
     whole = [OffsetRange(*row) for row in connection.execute(finished)]
-    links = [link for part in whole for link in _around(part, [place for place, _ in lost])]
+    links = [link for span in whole for link in _around(span, [place for place, _ in lost])]
     return [*links, *(place for place, accepted in lost if accepted)]
 
 
-def _around(part: OffsetRange, gaps: Iterable[OffsetRange]) -> Iterator[OffsetRange]:
+def _around(span: OffsetRange, gaps: Iterable[OffsetRange]) -> Iterator[OffsetRange]:
     """Cut a finished range at the gaps within it: what Kafka lost after the range was judged."""
-    start = part.start
-    for lost in sorted(one for one in gaps if part.overlaps(one)):
+    start = span.start
+    for lost in sorted(one for one in gaps if span.overlaps(one)):
         if start < lost.start:
-            yield OffsetRange(part.partition, start, lost.start)
+            yield OffsetRange(span.partition, start, lost.start)
         start = max(start, lost.end)
-    if start < part.end:
-        yield OffsetRange(part.partition, start, part.end)
+    if start < span.end:
+        yield OffsetRange(span.partition, start, span.end)
 
 
 def follow(committed: Mapping[int, int], links: Iterable[OffsetRange]) -> dict[int, int]:

@@ -56,7 +56,7 @@ def register_pipeline(
     Make a pipeline known, and those of its partitions that are not yet; may be repeated.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         name: The pipeline.
         cluster_id: Its Kafka cluster, by Kafka's own id.
         topic: Its topic's name, for people.

@@ -93,11 +93,11 @@ def insert_ranges(
                 "batch_id": batch_id,
                 "pipeline_id": known.id,
                 "generation": known.generation,
-                "partition": part.partition,
-                "start_offset": part.start,
-                "end_offset": part.end,
+                "partition": span.partition,
+                "start_offset": span.start,
+                "end_offset": span.end,
                 "is_live_root": is_live_root,
             }
-            for part in sorted(ranges)
+            for span in sorted(ranges)
         ],
     )

@@ -36,7 +36,7 @@ def split_batch(
     End a batch without predictions in favour of its pieces, in one transaction.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         token: The attempt that judges; it is fenced afterwards, like all others.
         pieces: The ranges of each batch that goes on.
         lost: Ranges that Kafka no longer holds, each with its cause: they become gaps.
@@ -67,8 +67,8 @@ def split_batch(
     row = connection.execute(select(batch).where(batch.c.id == held.id)).one()
     known = Known(held.pipeline_id, held.generation)
     if held.kind == "live":
-        for part, cause in lost:
-            insert_gap(connection, known, part, cause)
+        for span, cause in lost:
+            insert_gap(connection, known, span, cause)
     return tuple(add_piece(connection, known, row, piece, why) for piece in pieces if piece)
 
 
@@ -116,7 +116,7 @@ def _refuse_holes(
     lost: Sequence[tuple[OffsetRange, str]],
 ) -> None:
     """Let no offset fall between the pieces, nor into two of them."""
-    parts = sorted([*(part for piece in pieces for part in piece), *(part for part, _ in lost)])
+    parts = sorted([*(span for piece in pieces for span in piece), *(span for span, _ in lost)])
     if _joined(parts) == _joined(ranges_of(connection, [token.batch_id])[token.batch_id]):
         return
     msg = "the pieces of a split do not tile their batch"
@@ -126,10 +126,10 @@ def _refuse_holes(
 def _joined(ranges: Sequence[OffsetRange]) -> list[OffsetRange]:
     """Join ranges that follow each other; overlaps stay, and so differ from any batch's ranges."""
     joined: list[OffsetRange] = []
-    for part in ranges:
+    for span in ranges:
         last = joined[-1] if joined else None
-        if last and last.partition == part.partition and last.end == part.start:
-            joined[-1] = OffsetRange(part.partition, last.start, part.end)
+        if last and last.partition == span.partition and last.end == span.start:
+            joined[-1] = OffsetRange(span.partition, last.start, span.end)
         else:
-            joined.append(part)
+            joined.append(span)
     return joined

@@ -131,7 +131,7 @@ def _open_batch(
         finished=finished,
         held_by_gap=finished
         and leaf.kind == "live"
-        and any(part.end > reached.get(part.partition, 0) for part in ranges),
+        and any(span.end > reached.get(span.partition, 0) for span in ranges),
         retry_at=leaf.retry_at,
         leased_until=leaf.leased_until,
         last_error=leaf.last_error,

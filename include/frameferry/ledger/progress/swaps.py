@@ -33,7 +33,7 @@ def swap_planned(connection: Connection, known: Known, ranges: Sequence[OffsetRa
     Returns:
         How many were moved.
     """
-    swaps = [(part.partition, part.start, part.end) for part in ranges]
+    swaps = [(span.partition, span.start, span.end) for span in ranges]
     if connection.dialect.name == "sqlite":
         names = ("of_partition", "from_offset", "to_offset")
         each = _swap(known, *(bindparam(name) for name in names))

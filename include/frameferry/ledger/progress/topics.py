@@ -34,7 +34,7 @@ def accept_topic(
     generation go on, as far as the log still holds what they were planned from.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         name: The pipeline.
         generation: The one that is left; another call may have left it already.
         cluster_id: Of the topic as it is now.

@@ -26,7 +26,7 @@ def record_census(
     Finish the batch: what deliver met is what was judged, and each has its outcome.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         token: The attempt that delivered.
         census: One a range, each read to its end.
         seconds: How long delivery took.
@@ -62,17 +62,17 @@ def offsets_digest(offsets: Iterable[int]) -> str:
 
 def _refuse_partial(connection: Connection, token: Token, census: Sequence[Census]) -> None:
     wanted = {
-        (part.partition, part.start, part.end)
-        for part in ranges_of(connection, [token.batch_id])[token.batch_id]
+        (span.partition, span.start, span.end)
+        for span in ranges_of(connection, [token.batch_id])[token.batch_id]
     }
-    read = sorted((part.partition, part.start, part.end) for part in census)
+    read = sorted((span.partition, span.start, span.end) for span in census)
     if read != sorted(wanted):
         msg = "the census is not one of the batch's ranges, each once"
         raise BatchUnfinished(msg, batch=token.batch_id)
-    for part in census:
-        if part.seen_to < part.end:
-            msg = f"the read stopped at {part.seen_to}, before the range's end {part.end}"
-            raise BatchUnfinished(msg, batch=token.batch_id, partition=part.partition)
+    for span in census:
+        if span.seen_to < span.end:
+            msg = f"the read stopped at {span.seen_to}, before the range's end {span.end}"
+            raise BatchUnfinished(msg, batch=token.batch_id, partition=span.partition)
 
 
 def _refuse_mismatch(connection: Connection, token: Token, census: Sequence[Census]) -> None:
@@ -84,14 +84,14 @@ def _refuse_mismatch(connection: Connection, token: Token, census: Sequence[Cens
     offsets: defaultdict[int, list[int]] = defaultdict(list)
     for partition, offset in connection.execute(query):
         offsets[partition].append(offset)
-    for part in census:
-        all_mine = offsets[part.partition]
-        begin = part.start if part.seen_from is None else part.seen_from
-        end = part.end if part.held_to is None else part.held_to
+    for span in census:
+        all_mine = offsets[span.partition]
+        begin = span.start if span.seen_from is None else span.seen_from
+        end = span.end if span.held_to is None else span.held_to
         mine = all_mine[bisect_left(all_mine, begin) : bisect_left(all_mine, end)]
-        if (len(mine), offsets_digest(mine)) != (part.count, part.digest):
-            msg = f"the judge's {len(mine)} rows are not the {part.count} records that Kafka holds"
-            raise PredictionsIncomplete(msg, batch=token.batch_id, partition=part.partition)
+        if (len(mine), offsets_digest(mine)) != (span.count, span.digest):
+            msg = f"the judge's {len(mine)} rows are not the {span.count} records that Kafka holds"
+            raise PredictionsIncomplete(msg, batch=token.batch_id, partition=span.partition)
 
 
 def _refuse_pending(connection: Connection, token: Token) -> None:
@@ -130,14 +130,14 @@ def _write(connection: Connection, token: Token, census: Sequence[Census]) -> No
         ),
         [
             {
-                "of_partition": part.partition,
-                "from_offset": part.start,
-                "to": part.seen_to,
-                "begin": part.seen_from,
-                "count": part.count,
-                "digest": part.digest,
+                "of_partition": span.partition,
+                "from_offset": span.start,
+                "to": span.seen_to,
+                "begin": span.seen_from,
+                "count": span.count,
+                "digest": span.digest,
             }
-            for part in census
+            for span in census
         ],
     )
 

@@ -136,7 +136,7 @@ def record_intents(connection: Connection, token: Token, parts: Sequence[tuple[i
     Write down which part will be renamed to which record's name, before it is.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         token: The attempt that holds the intents from now on.
         parts: (record id, full path of the part) each.
 
@@ -191,7 +191,7 @@ def record_refusals(
     Quarantine records that the server refuses for good; open intents are withdrawn before.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         token: The attempt that delivers.
         refusals: The server's words, one a record.
         max_quarantine: As for `record_predictions`.

@@ -26,7 +26,7 @@ def record_losses(
     dropped: what they would have sent again stands as it is.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         token: The attempt that delivers; it has settled all intents.
         lost: Offsets of the batch that Kafka no longer holds, each with its cause.
 
@@ -40,35 +40,35 @@ def record_losses(
         otherwise="only a batch that is judged and not delivered can lose images",
     )
     count = 0
-    for part, cause in lost:
-        for hole, rows in _holes(_rows(connection, held, part), part):
+    for span, cause in lost:
+        for hole, rows in _holes(_rows(connection, held, span), span):
             _end(connection, held, hole, rows, cause)
             count += len(rows)
     return count
 
 
-def _rows(connection: Connection, held: Held, part: OffsetRange) -> Sequence[AnyRow]:
+def _rows(connection: Connection, held: Held, span: OffsetRange) -> Sequence[AnyRow]:
     is_undone = record.c.outcome.is_(None) & record.c.part_path.is_(None)
     query = select(record.c.id, record.c.offset, is_undone.label("is_undone")).where(
         record.c.batch_id == held.id,
-        record.c.partition == part.partition,
-        record.c.offset >= part.start,
-        record.c.offset < part.end,
+        record.c.partition == span.partition,
+        record.c.offset >= span.start,
+        record.c.offset < span.end,
     )
     return connection.execute(query.order_by(record.c.offset)).all()
 
 
-def _holes(rows: Sequence[AnyRow], part: OffsetRange) -> Iterator[tuple[OffsetRange, list[AnyRow]]]:
+def _holes(rows: Sequence[AnyRow], span: OffsetRange) -> Iterator[tuple[OffsetRange, list[AnyRow]]]:
     """Find what is lost between rows that have their answer: no offset may have two."""
     undone: list[AnyRow] = []
     for row in rows:
         if row.is_undone:
             undone.append(row)
         elif undone:
-            yield OffsetRange(part.partition, undone[0].offset, row.offset), undone
+            yield OffsetRange(span.partition, undone[0].offset, row.offset), undone
             undone = []
     if undone:
-        yield OffsetRange(part.partition, undone[0].offset, part.end), undone
+        yield OffsetRange(span.partition, undone[0].offset, span.end), undone
 
 
 def _end(

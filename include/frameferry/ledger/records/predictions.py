@@ -56,7 +56,7 @@ def record_predictions(
     replay's row takes the name over with its receipt.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         token: The attempt that judged.
         rows: One for each record of the batch's ranges, in any order.
         destination: The server and account that the paths are on.

@@ -67,7 +67,7 @@ def add_replay(
     that are quarantined stay so. `reinfer` begins with none.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         name: The pipeline.
         selection: What was asked for, for the record.
         mode: Whether the predictions are kept.
@@ -304,10 +304,10 @@ def _refuse_pruned(
             continue
         for row in connection.execute(_pruned_over(known, wanted)).all():
             start, end = max(wanted.start, row.start_offset), min(wanted.end, row.end_offset)
-            part = OffsetRange(wanted.partition, start, end)
-            if rowless := _rowless(connection, known, part):
+            span = OffsetRange(wanted.partition, start, end)
+            if rowless := _rowless(connection, known, span):
                 msg = (
-                    f"{rowless} offsets of {part} have no row: records of batch {row.id} were "
+                    f"{rowless} offsets of {span} have no row: records of batch {row.id} were "
                     f"pruned on {row.pruned_at:%Y-%m-%d}"
                 )
                 remedy = (

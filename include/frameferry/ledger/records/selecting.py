@@ -64,7 +64,7 @@ def window_ranges(
     no record of another time lies in a range; offsets without a row, such as markers, may.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         name: The pipeline.
         start_ms: The window's begin, in milliseconds since 1970.
         end_ms: Its end, exclusive.

@@ -11,7 +11,7 @@ from frameferry.domain.offsets import OffsetRange
 Ranges = tuple[OffsetRange, ...]
 
 
-def part(
+def tile(
     ranges: Sequence[OffsetRange],
     sure: Mapping[int, Sequence[int]],
     doubtful: Mapping[int, Sequence[int]],
@@ -30,11 +30,11 @@ def part(
     """
     stretches = [list(_stretches(one, sure, doubtful)) for one in ranges]
     pieces = [
-        zip_longest(*([part for part, stands in found if stands is kind] for found in stretches))
+        zip_longest(*([span for span, stands in found if stands is kind] for found in stretches))
         for kind in (True, False)
     ]
     whole, again = (
-        [tuple(part for part in piece if part is not None) for piece in kind] for kind in pieces
+        [tuple(span for span in piece if span is not None) for piece in kind] for kind in pieces
     )
     return whole, again
 

@@ -30,7 +30,7 @@ from frameferry.ledger.guards.fence import Held, check, fence
 from frameferry.ledger.progress.pipelines import Known
 from frameferry.ledger.progress.splits import add_piece
 from frameferry.ledger.records.intents import is_elsewhere
-from frameferry.ledger.records.tiling import part
+from frameferry.ledger.records.tiling import tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def withdraw_predictions(
     compared before, go to judged pieces, and the rest is judged again.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         token: The attempt that found out.
         partition: Where the rows and the records part.
         offset: The first one in doubt; what lies before was compared.
@@ -118,7 +118,7 @@ def judge_again(
     to look there again.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         token: Whose batch it is.
         destination: The server and account that are delivered to now.
         base: The folder.
@@ -187,7 +187,7 @@ def _take_back(
     _delete(connection, held.id, rest)
     _set(connection, held.id, split_at=from_now(), owner=None, leased_until=None, retry_at=None)
     known = Known(held.pipeline_id, held.generation)
-    stand, again = part(ranges_of(connection, [held.id])[held.id], sure, doubtful)
+    stand, again = tile(ranges_of(connection, [held.id])[held.id], sure, doubtful)
     for ranges in stand:
         _hand_over(connection, known, row, ranges, why)
     for ranges in again:

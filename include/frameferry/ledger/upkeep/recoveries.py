@@ -55,7 +55,7 @@ def record_recovery(
     Write down what the world holds beyond the ledger, and let the pipeline go on.
 
     Args:
-        connection: The transaction that it is part of.
+        connection: Its transaction.
         name: The pipeline.
         recovered_to: Per partition, the mirrored offset that was looked into.
         taken_to: Per partition, the offset below which a file that is not there was taken.
