@@ -84,8 +84,8 @@ def name_flaw(template: str, fields: NameFields, zone: ZoneInfo) -> str | None:
             "NFC", component
         ):
             return (
-                f"{component[:200]!r} is over {COMPONENT_BYTES} bytes, a word that Windows reserves, "
-                "begins or ends with a character that it must not, or ends in .part"
+                f"{component[:200]!r} is over {COMPONENT_BYTES} bytes, a word that Windows "
+                "reserves, begins or ends with a character that it must not, or ends in .part"
             )
     return None
 
