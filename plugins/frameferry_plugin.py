@@ -1,10 +1,10 @@
 """
 The page in Airflow's own navigation, behind Airflow's own authorisation.
 
-Whoever may see the website may open the page, and sees those pipelines whose DAG runs they may
-read. The page is read-only: it has no route that changes anything.
+Everyone who may see the website may open the page. They see only the pipelines whose DAG runs they
+may read. The page is read-only: it has no route that changes anything.
 
-Every task process loads this file, so what only the api-server needs is imported when it asks.
+Every task process loads this file, so functions import what only the api-server needs.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def make_page() -> "FastAPI":
 
 
 def readable_pipelines() -> Callable[..., Callable[[str], bool]]:
-    """Make the dependency by which Airflow says whose runs a user may read."""
+    """Make the dependency that asks Airflow which pipelines' runs a user may read."""
     from airflow.api_fastapi.auth.managers.models.resource_details import (  # noqa: PLC0415
         DagAccessEntity,
     )

@@ -67,7 +67,7 @@ _LONGEST_WORDS: Final = 400
 
 
 def encodable(text: str) -> str:
-    """Escape what no UTF-8 can carry, such as the odd bytes of a file's name."""
+    """Escape what UTF-8 cannot carry, such as odd bytes of a file's name."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -86,9 +86,9 @@ class Where(TypedDict, total=False):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coordinates:
     """
-    What an error happened to, as far as it is known, in the order in which a message names it.
+    What an error happened to, as far as it is known, in the order of the message.
 
-    They are for people. What a program decides by is a field of the error's own class.
+    They are for people. A program decides by the fields of the error's own class.
     """
 
     pipeline: str | None = None
@@ -110,7 +110,7 @@ class Coordinates:
 
 
 class Content(TypedDict):
-    """An error as it leaves its process, in what JSON can hold; `revived` reads it."""
+    """An error on its way out of the process, as JSON can hold it; `revived` reads it."""
 
     kind: str
     what: str
@@ -123,12 +123,12 @@ class FrameferryError(Exception):
     """
     Say what happened, to which pipeline, batch and offset, and what to do next.
 
-    A subclass may have fields of its own, by which a program decides. Each is a keyword of its
-    `__init__` and an attribute of the same name, and crosses into other processes with the rest.
+    A program decides by fields that a subclass may have. Each is a keyword of its `__init__` and an
+    attribute of the same name, and crosses into other processes with the rest.
 
     Args:
-        what: One sentence, without a full stop where a remedy follows.
-        remedy: What the reader should do next; empty where only waiting helps.
+        what: One sentence, without a full stop if a remedy follows.
+        remedy: What the reader should do next; empty if only waiting helps.
         where: The coordinates, which the message names.
     """
 
@@ -154,7 +154,7 @@ class FrameferryError(Exception):
         return self
 
     def advise(self, remedy: str) -> Self:
-        """Put a remedy in the place of the raiser's, who knew less."""
+        """Replace the remedy of the raiser, who knew less."""
         self._remedy = remedy
         return self
 
@@ -190,11 +190,11 @@ def own_fields(kind: type[FrameferryError]) -> dict[str, Any]:
 
 def revived(content: object) -> FrameferryError:
     """
-    Make the error that a content was written of.
+    Make the error that *content* describes.
 
     Returns:
-        A ConfigError that says so if another version of Frameferry wrote what this one does not
-        know: nobody may decide by half of it.
+        A ConfigError if another version of Frameferry wrote what this one does not know: nobody
+        may decide by half of it.
     """
     match content:
         case {
@@ -296,7 +296,7 @@ class BatchTooBig(TransientError):
     """
     A batch holds more bytes than it may: it is split.
 
-    Its place is where the first record stands that is too much: the batch is cut before it.
+    Its place is that of the first record that is too much: the batch is cut before it.
     """
 
     def __init__(self, what: str, *, partition: int, offset: int, remedy: str = "") -> None:
@@ -317,7 +317,7 @@ class FtpUnavailable(TransientError):
     """
     The FTP server dropped us, timed out, or refused for now (4yz).
 
-    By its `phase` the pool tells whether to try again, and what is in the way.
+    The pool decides by `phase` whether to try again, and what is in the way.
     """
 
     def __init__(
@@ -424,7 +424,7 @@ class DeliveryRefused(TerminalError):
     """
     The FTP server refuses the job as a whole.
 
-    It has a `phase` where every try ended in that one.
+    It has a `phase` if every try ended in that one.
     """
 
     def __init__(
@@ -447,7 +447,7 @@ class LoginRefused(DeliveryRefused):
     """
     The FTP server refuses the user or password.
 
-    `is_plain` where its words leave no doubt that it is these, and not one connection too many.
+    `is_plain` if its words clearly blame these, and not one connection too many.
     """
 
     def __init__(

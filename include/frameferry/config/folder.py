@@ -41,8 +41,8 @@ def load_all(folder: Path) -> tuple[dict[Path, PipelineSettings], dict[Path, Con
     """
     Read every pipeline's file: the whole ones, and why the others are broken.
 
-    Two files with one pipeline name, or with one destination and base, break the later one. Files
-    are read again only once one of them has changed: whoever waits asks every few seconds.
+    If two files have one pipeline name, or one destination and base, the later one is broken. Files
+    are read again only once one of them has changed: `wait` asks every few seconds.
     """
     whole, broken = _loaded(tuple((path, _stamp(path)) for path in pipeline_files(folder)))
     return dict(whole), dict(broken)
@@ -52,12 +52,12 @@ Stamp = tuple[int, ...] | None
 
 
 def _stamp(path: Path) -> Stamp:
-    """What changes with a file's content, as far as its folder tells; None of one that is gone."""
+    """Return what changes with a file's content, as far as its folder tells; None if it is gone."""
     try:
         found = path.stat()
     except OSError:
         return None
-    # The time of a file's last change of any kind can be set by nobody.
+    # Nobody can set the time of a file's last change of any kind.
     return found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino
 
 
@@ -82,9 +82,9 @@ def broken_names(
     whole: Mapping[Path, PipelineSettings], broken: Mapping[Path, ConfigError]
 ) -> dict[str, ConfigError]:
     """
-    Name the broken files, each apart from all others, as a DAG's id may be written.
+    Name the broken files, each uniquely, as a DAG's id may be written.
 
-    A file goes by the pipeline it speaks of, if that can still be read, else by its own name.
+    A file goes by the pipeline it speaks of, if that can still be read, otherwise by its own name.
     """
     taken = {settings.pipeline for settings in whole.values()}
     named: dict[str, ConfigError] = {}
@@ -115,7 +115,7 @@ def _in_letters_of_ids(name: str) -> str:
 
 def find_pipeline(folder: Path, name: str) -> PipelineSettings:
     """
-    Read the file of the pipeline of this name.
+    Read the file of the pipeline with this name.
 
     Raises:
         ConfigError: No file has that name, or the one that should is broken.
@@ -125,10 +125,10 @@ def find_pipeline(folder: Path, name: str) -> PipelineSettings:
 
 def find_again(folder: Path, name: str) -> PipelineSettings:
     """
-    Read the file of a pipeline for whoever asks every few seconds: again only if it has changed.
+    Read a pipeline's file again only if it has changed, for those who ask every few seconds.
 
-    Looks at the folder and at this one file. That another file was changed so that the two clash
-    now is found by `find_pipeline`, before anything is done.
+    Looks at the folder and at this one file. If another file was changed so that the two clash now,
+    `find_pipeline` finds it before anything is done.
 
     Raises:
         ConfigError: As `find_pipeline`.
@@ -169,7 +169,7 @@ def shared_places(
     whole: Mapping[Path, PipelineSettings], resolve: ConnectionResolver
 ) -> dict[Path, ConfigError]:
     """
-    Find the later files that clash on one server which goes by two connection ids.
+    Find the later files that clash on one server under two connection ids.
 
     `load_all` cannot see it, since it resolves no connection. One that cannot be resolved is left
     out: whoever opens it says so.
@@ -187,7 +187,7 @@ def shared_places(
 
 
 def _server(settings: PipelineSettings, resolve: ConnectionResolver) -> str | None:
-    """Name server and user; a host's name knows no case."""
+    """Name server and user; a host's name has no case."""
     try:
         connection = ftp_connection(resolve(settings.deliver.connection))
     except FrameferryError:
@@ -208,7 +208,7 @@ def _refuse_clash(path: Path, new: PipelineSettings, others: dict[Path, Pipeline
 def _clash(
     path: Path, new: PipelineSettings, other_path: Path, other: PipelineSettings
 ) -> ConfigError | None:
-    """Say what is wrong where both deliver to one server, and their files could meet."""
+    """Say what is wrong if both deliver to one server, and their files could meet."""
     base, other_base = _base(new), _base(other)
     if base == other_base:
         where = f"{new.deliver.base!r} on {new.deliver.connection}"
@@ -232,7 +232,7 @@ def _owner(path: Path, owner: PipelineSettings, new: PipelineSettings) -> str:
 
 
 def _base(settings: PipelineSettings) -> str:
-    """Tell bases apart as the ledger does: some servers know no case."""
+    """Tell bases apart as the ledger does: some servers ignore case."""
     return settings.deliver.base.casefold()
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """The state folder: `FRAMEFERRY_HOME`, default `.frameferry` in the working folder."""
+    """Return the state folder: `FRAMEFERRY_HOME`, default `.frameferry` in the working folder."""
     return Path(os.environ.get("FRAMEFERRY_HOME") or ".frameferry").absolute()
 
 
 def pipelines_folder() -> Path:
-    """The folder of pipeline files: `FRAMEFERRY_PIPELINES`, default `include/pipelines`."""
+    """Return the folder of pipeline files: `FRAMEFERRY_PIPELINES`, default `include/pipelines`."""
     return Path(os.environ.get("FRAMEFERRY_PIPELINES") or "include/pipelines").absolute()
 
 
 def ledger_url() -> str:
     """
-    The ledger's SQLAlchemy URL: `FRAMEFERRY_LEDGER_URL`, default SQLite in the home.
+    Return the ledger's SQLAlchemy URL: `FRAMEFERRY_LEDGER_URL`, default SQLite in the home.
 
     It may hold a password: show it through SQLAlchemy's masked form only.
     """

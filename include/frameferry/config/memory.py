@@ -11,11 +11,11 @@ _ARENAS = 2
 
 def bound_arenas() -> None:
     """
-    Let glibc's allocator keep two heaps, instead of eight a core.
+    Let glibc's allocator keep two heaps, instead of eight per core.
 
     Each thread gets one of its own by default, and keeps what large pictures left in it: a process
     that carried batches of 7 MB pictures grew from 200 to 570 MB, and stayed there. Call it before
-    the first thread; it does nothing where the C library is another. Source: mallopt(3).
+    the first thread; it does nothing if the C library is another. Source: mallopt(3).
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)

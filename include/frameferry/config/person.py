@@ -14,8 +14,8 @@ def person() -> str:
     """
     Name the user of this process by its uid, since anybody may set `$USER`.
 
-    Where sudo says that somebody else became that user, both are named: `root (sudo by ada)`. What
-    sudo says can be forged, so that it never stands alone.
+    If sudo says that somebody else became that user, both are named: `root (sudo by ada)`. What
+    sudo says can be forged, so it never stands alone.
     """
     uid, behind = os.getuid(), os.environ.get("SUDO_UID", "")
     if _UID.fullmatch(behind) is None or int(behind) == uid:
@@ -24,7 +24,7 @@ def person() -> str:
 
 
 def _named(uid: int) -> str:
-    """Name a user; by number where the system has no name, as in containers."""
+    """Name a user; by number if the system has no name, as in containers."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

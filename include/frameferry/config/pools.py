@@ -23,7 +23,8 @@ def pool_slots(pipelines: Iterable[PipelineSettings]) -> dict[str, int]:
     """
     List the pools that these pipelines' tasks need, with their slots.
 
-    An FTP pool is never smaller than one pipeline's connections: its tasks would wait for ever.
+    An FTP pool is never smaller than one pipeline's connections: otherwise its tasks would wait for
+    ever.
     """
     slots = {SPARK_POOL: SPARK_SLOTS}
     for settings in pipelines:

@@ -34,7 +34,7 @@ def from_json(conn_id: str, text: str) -> RawConnection:
     Read the JSON form.
 
     Raises:
-        ValueError, TypeError, AttributeError: It is none. The message may quote a secret.
+        ValueError, TypeError, AttributeError: It is not such JSON. The message may quote a secret.
     """
     fields = json.loads(text)
     if unknown := sorted(set(fields) - _JSON_KEYS):
@@ -59,7 +59,7 @@ def from_uri(conn_id: str, text: str) -> RawConnection:
     The host may have a protocol of its own, as in `spark-connect://sc://host:15002`.
 
     Raises:
-        ValueError: It is none. The message may quote a secret.
+        ValueError: It is not such a URI. The message may quote a secret.
     """
     scheme, separator, rest = text.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
@@ -91,7 +91,7 @@ def read_extra(given: object) -> dict[str, Any]:
     Read the extra, which may be JSON in a text. Airflow would drop what it cannot read.
 
     Raises:
-        ValueError, TypeError, RecursionError: It is no mapping. The message may quote a secret.
+        ValueError, TypeError, RecursionError: It is not a mapping. The message may quote a secret.
     """
     content = json.loads(given) if isinstance(given, str) and given else given or {}
     if not isinstance(content, dict):
@@ -101,7 +101,7 @@ def read_extra(given: object) -> dict[str, Any]:
 
 
 def _host(parts: SplitResult) -> str:
-    """Read the host in small letters, or as it stands where it holds a URL of its own."""
+    """Read the host in small letters, or as it stands if it holds a URL of its own."""
     host = unquote(parts.hostname or "")
     if "/" in host:
         return unquote(parts.netloc.rpartition("@")[2].partition(":")[0])

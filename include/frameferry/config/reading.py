@@ -17,7 +17,7 @@ _DOCS = "See docs/configuration.md"
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice, where YAML's own would keep the last."""
+    """A safe loader that refuses a key given twice; YAML's own would keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         keys = [key.value for key, _ in node.value]
@@ -35,7 +35,7 @@ def read_mapping(path: Path) -> dict[Any, Any]:
     Read a YAML file that must hold one mapping.
 
     Raises:
-        ConfigError: It cannot be read, is no YAML, names a key twice, or holds something else.
+        ConfigError: It cannot be read, is not YAML, names a key twice, or holds something else.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a safe loader

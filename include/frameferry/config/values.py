@@ -19,7 +19,7 @@ def _all_or_numbers(value: object) -> object:
 
 
 def _beginning(value: object) -> object:
-    """Take no bare number (an offset? seconds?) and no silent default of another tool."""
+    """Refuse a bare number (an offset? seconds?) and the silent default of another tool."""
     if isinstance(value, dict) and value:
         return value
     if isinstance(value, str) and value != "earliest":

@@ -1,4 +1,4 @@
-"""Take back what a server, or what stands before it, turns out not to bear. For several threads."""
+"""Stop doing what a server, or what stands before it, cannot bear. For several threads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from frameferry.errors import FtpUnavailable
 from frameferry.ftp.client import FerryFTP
 
 FAILURES: Final = 3
-"""So many uploads have to fail: one alone may be any trouble."""
+"""So many deep uploads have to fail: one alone may be any trouble."""
 _ONE_IN: Final = 4
-"""And so many of them, whether in a row or not: every second one may work, afresh each time."""
+"""One deep upload in so many has to fail, in a row or not: every second one may work."""
 _REMEMBERED: Final = 64
 
 
@@ -25,7 +25,7 @@ class Caution:
 
     @contextmanager
     def over(self, ftp: FerryFTP) -> Iterator[None]:
-        """Make one upload, on a connection that is deep only where that has not failed so far."""
+        """Make one upload, on a connection that is deep only if that has not failed so far."""
         if ftp.depth == "deep" and self._is_borne_badly():
             ftp.depth = "safe"
         is_deep = ftp.depth == "deep"

@@ -1,5 +1,5 @@
 """
-Names of parts: whose they are can be read from them, so that orphans can be told.
+Names of parts: they tell whose a part is, so that orphans can be recognised.
 
 A part whose picture has a sidecar says so. The sidecar's own part and final name follow from the
 picture's, so that an intent, which names the picture's part, names them too.
@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from frameferry.ftp.paths import COMPONENT_BYTES
 
 PartStyle = Literal["dot", "suffix"]
-"""Parts begin with a dot and end in `.part`, or only end so, where a server takes no dot."""
+"""Parts begin with a dot and end in `.part`, or only end so, if a server takes no dot."""
 PART_SUFFIX = ".part"
 SIDECAR_SUFFIX = ".json"
 _WITH_SIDECAR = "+json"
@@ -56,7 +56,7 @@ def part_path(
 
 
 def part_tag_of(name: str) -> PartTag | None:
-    """Read whose part a file is; None for a file that is no part, or no probe file, of ours."""
+    """Read whose part a file is; None if it is neither a part nor a probe file of ours."""
     found = _PART.fullmatch(name) or _PROBE.fullmatch(name)
     if found is None:
         return None
@@ -64,7 +64,7 @@ def part_tag_of(name: str) -> PartTag | None:
 
 
 def is_part(path: str) -> bool:
-    """Say whether a file is on its way and not yet under a final name, by whomever."""
+    """Say whether a file, whoever sends it, is not yet under a final name."""
     return path.endswith(PART_SUFFIX)
 
 

@@ -1,4 +1,4 @@
-"""A pool of connections, a thread each, that shrinks where the server has enough of them."""
+"""A pool of connections, a thread each; it shrinks if the server has enough of them."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Pool:
         return ftp
 
     def give_back(self, ftp: FerryFTP) -> None:
-        """Keep a connection for later if it is in step, else drop it."""
+        """Keep a connection for later if it is in step, otherwise drop it."""
         is_kept = ftp.is_in_step
         with self._lock:
             self._lent.discard(ftp)
@@ -134,8 +134,8 @@ class Pool:
 
         Args:
             job: What is done with each.
-            items: Drawn one by one, by any of the threads. Their number is to be expected by
-                `operator.length_hint`: 0 means none.
+            items: Drawn one by one, by any of the threads. `operator.length_hint` tells how many to
+                expect: 0 means none.
             weigh: The bytes of an item; what is held at a time is bounded, as `Round` says.
 
         Raises:
@@ -158,7 +158,7 @@ class Pool:
             executor.shutdown()
 
     def shrink(self) -> bool:
-        """Make do with one connection less; False where none is out at work."""
+        """Make do with one connection less; False if none is out at work."""
         with self._lock:
             if not self._lent:
                 return False
@@ -244,7 +244,7 @@ class _Worker(Generic[ItemT, ResultT]):
             self._let_go()
 
     def _do_next(self) -> bool:
-        """Do one item, which is let go of before the next is waited for: it may be large."""
+        """Do one item, and let go of it before waiting for the next: it may be large."""
         task = self._round.take()
         if task is None:
             return False

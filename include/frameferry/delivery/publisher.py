@@ -86,12 +86,12 @@ class Publisher:
     Args:
         open_connection: Opens one connection and logs in; called once per connection.
         base: The folder that no path leaves.
-        connections: At most so many at once; fewer where the server says so.
+        connections: At most so many at once; fewer if the server says so.
         part_tag: Names this attempt's parts; its own per attempt (`Batch.part_tag`).
         part_style: How parts are named.
         folders: Makes folders, or insists that they stand.
         after: What becomes of files: they are kept, or a consumer takes them at once.
-        replace: What to do where a rename may not replace a file: refuse, or delete it first.
+        replace: What to do if a rename may not replace a file: refuse, or delete it first.
         retry: How transient trouble is met; None for the standard.
         addresses: What data addresses led to here before; learns on.
     """
@@ -164,7 +164,7 @@ class Publisher:
         Upload every item to a part beside its final name, its sidecar too, and verify them there.
 
         Items are drawn while others are uploaded, by any thread; `operator.length_hint` tells how
-        many to expect. Of a stream only those on their way are held, as `rounds.HELD_BYTES` says.
+        many to expect. Only those on their way are held of a stream, as `rounds.HELD_BYTES` says.
 
         Raises:
             Exception: Whatever the items raise; what was uploaded is deleted at the end.
@@ -184,9 +184,9 @@ class Publisher:
         Sidecars are renamed first: whoever sees a picture finds its sidecar. A receipt is the
         picture's, and stands for both.
 
-        A rename whose reply was lost is settled by its part: gone means renamed where its file is
-        there, or a consumer may have taken it. Parts of refused records stay until `discard`,
-        since an intent names them.
+        A rename whose reply was lost is settled by its part: gone means renamed, if its file is
+        there or a consumer may have taken it. Parts of refused records stay until `discard`, since
+        an intent names them.
 
         Raises:
             FtpUnavailable: A group used up its tries; the next attempt settles its intents.
@@ -219,8 +219,8 @@ class Publisher:
         """
         Find out what a dead attempt's renames came to, by their parts.
 
-        A part that is whole is renamed: that is the delivery. A part that is gone was renamed;
-        where its final file is gone too, a consumer took it (`taken`, and the folder stands), or
+        A part that is whole is renamed: that is the delivery. A part that is gone was renamed. If
+        its final file is gone too, either a consumer took it (`taken`, and the folder stands), or
         it is sent again. A damaged part is sent again.
 
         Raises:
@@ -333,10 +333,10 @@ class Publisher:
 
     def _is_lasting(self, what: str, record_id: int, reply: Reply) -> bool:
         """
-        Count how often a server failed at one record: at each try means that it always will.
+        Count how often a server failed at one record: if at each try, it always will.
 
-        So do virus scanners say no, and servers whose file somebody holds open. Without an end to
-        it one picture would hold up all.
+        Virus scanners say no in this way, and servers when somebody holds the file open. Without an
+        end to it, one picture would hold up all.
         """
         self._local_errors[what, record_id] += reply.is_local_error
         return reply.is_local_error and self._local_errors[what, record_id] >= self._tries
@@ -344,7 +344,7 @@ class Publisher:
     def _upload(
         self, ftp: FerryFTP, part: str, data: bytes, *, ahead: bool
     ) -> tuple[Reply, list[str], list[Reply]]:
-        """Store a part; where the name is refused, make its folder again and try once more."""
+        """Store a part; if the name is refused, make its folder again and try once more."""
         folder = dirname(part)
         self._folders.ensure(ftp, folder)
         self._litter.add(part)

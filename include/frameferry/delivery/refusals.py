@@ -37,9 +37,9 @@ class Refusals:
         is_lasting: bool = False,
     ) -> Refusal:
         """
-        Take a no as the record's own only where a probe file goes through its folder.
+        Take a no as the record's own only if a probe file goes through its folder.
 
-        *is_lasting* takes a no for now as one: it was said to this record at each of its tries.
+        With *is_lasting*, a no for now counts as well: this record got it at each of its tries.
 
         Raises:
             DeliveryRefused: It is the folder, or the job as a whole.

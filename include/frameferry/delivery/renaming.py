@@ -49,7 +49,7 @@ class RenameGroup:
     """
     The renames of one burst: what is left of them, over all its tries.
 
-    *base* and *after* tell what a file that is nowhere means, as for `look`.
+    *base* and *after* tell what a file that is nowhere means, as for `outcome_of`.
     """
 
     todo: list[Staged]
@@ -83,7 +83,7 @@ class RenameGroup:
 
     def vanished(self, ftp: FerryFTP, item: Staged) -> None:
         """
-        Settle a part that is gone though we never heard of its rename: by its final file.
+        Settle a part that is gone without word of its rename, by its final file.
 
         Raises:
             FtpUnavailable: The final file is not there either. The next attempt settles it, from
@@ -139,7 +139,7 @@ def outcome_of(
     Find out what became of an open intent, by its part, never by the final file's length alone.
 
     Returns:
-        Staged where a whole part waits for its rename, a receipt where that has happened.
+        Staged if a whole part waits for its rename, a receipt if that has happened.
 
     Raises:
         FtpUnavailable: No clear answer; nothing is concluded from silence.
@@ -172,7 +172,7 @@ def _outcome_by_name(ftp: FerryFTP, intent: Intent) -> Receipt | Resend:
 
 def _was_taken(ftp: FerryFTP, item: Staged | Intent, *, base: str, after: After) -> bool:
     """
-    Say whether a file that is nowhere, nor its part, was delivered and then taken by a consumer.
+    Say whether a consumer took a file after delivery, if it and its part are nowhere.
 
     Whoever took its whole folder may have taken the part in it: better twice than never.
 
@@ -188,7 +188,7 @@ def _was_taken(ftp: FerryFTP, item: Staged | Intent, *, base: str, after: After)
 
 
 def _distrust(ftp: FerryFTP, item: Staged) -> None:
-    """Look once a burst whether 250 meant a rename: there are servers that do nothing."""
+    """Check once a burst that 250 meant a rename: there are servers that do nothing."""
     if measure(ftp, item.part_path) is not None:
         msg = f"the server said that it renamed {item.part_path}, but it is still there"
         raise DeliveryRefused(msg, remedy="Deliver to a server that can rename")
@@ -196,7 +196,7 @@ def _distrust(ftp: FerryFTP, item: Staged) -> None:
 
 def _take_away(ftp: FerryFTP, items: Sequence[Staged]) -> NoReturn:
     """
-    Stop where renames went through whose sources were refused: another file has their names.
+    Stop if renames went through although their sources were refused: other files have the names.
 
     A server that never got the second half of a rename may still hold its first half.
 

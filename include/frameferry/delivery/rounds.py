@@ -19,7 +19,7 @@ ResultT = TypeVar("ResultT")
 
 HELD_ITEMS = 2
 HELD_BYTES = 40 * 1024**2
-"""What is in memory at a time: so much, or so few of the largest, and the one that is drawn."""
+"""What is in memory at a time: so many bytes, or so few of the largest, and the one being drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Round(Generic[ItemT, ResultT]):
 
     @property
     def has_waiting(self) -> bool:
-        """Say whether items wait that nobody has in hand: a hint, old when it is read."""
+        """Say whether items wait for a thread to take them: a hint, old when it is read."""
         return bool(self._waiting) or (not self._is_drawn and self._drawn < self._expected)
 
     def take(self) -> Task[ItemT] | None:
@@ -126,7 +126,7 @@ class Round(Generic[ItemT, ResultT]):
             self._changed.notify_all()
 
     def try_again(self, task: Task[ItemT]) -> bool:
-        """Count a failure and put the item back for later; False where no try is left."""
+        """Count a failure and put the item back for later; False if no try is left."""
         task.failures += 1
         now = monotonic()
         is_over_budget = now > self._last_success + self._retry.budget_seconds

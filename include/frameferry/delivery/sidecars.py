@@ -27,8 +27,8 @@ def outcome_of_pair(
     """
     Find out what became of an open intent for a picture with a sidecar, by both parts.
 
-    Both are sent again where either has to be, and where the order was not ours: a picture that
-    was renamed while its sidecar still waits.
+    Both are sent again if either has to be, or if the order was not ours: a picture that was
+    renamed while its sidecar still waits.
 
     Raises:
         FtpUnavailable: No clear answer; nothing is concluded from silence.

@@ -44,7 +44,7 @@ def find_parts(ftp: FerryFTP, folder: str, *, base: str) -> Iterator[FoundPart]:
 
 def delete_parts(ftp: FerryFTP, paths: Sequence[str]) -> dict[str, str]:
     """
-    Delete parts, and return those that the server refuses to, each with its words.
+    Delete parts, and return those that the server refuses to delete, each with its words.
 
     Raises:
         FtpUnavailable: Cut off.

@@ -21,7 +21,7 @@ _NEXT = {
     BatchState.JUDGED: "deliver",
     BatchState.DELIVERED: "commit",
 }
-"""By a batch's state: the step that comes next."""
+"""The step that comes next, by a batch's state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Account:
     One pipeline's pictures: what came in, what became of them, and what does not add up.
 
     `pictures` and `counts` are of this round; `committed` and `ends` are offsets of the topic.
-    `late` says where pictures are that have no answer yet: nothing is wrong with those.
+    `late` says where the pictures without an answer are: nothing is wrong with those.
     """
 
     pipeline: str
@@ -52,7 +52,7 @@ def is_carried(ctx: Context, pictures: int) -> bool:
 
 
 def answered(counts: Counts) -> int:
-    """Count the pictures of which it is known what became of them."""
+    """Count the pictures whose outcome is known."""
     return counts.delivered + counts.duplicates + counts.quarantined
 
 
@@ -86,7 +86,7 @@ def account(
         ctx: The pipeline.
         pictures: Every picture ever produced for it, those of earlier rounds first.
         ftp_root: The FTP server's root folder on this machine.
-        began: When this command began; earlier ones have their receipts, too.
+        began: When this command began; older receipts belong to earlier ones.
         earlier: How many of the pictures are of earlier rounds.
         before: What the ledger held when this round began.
     """
@@ -114,7 +114,7 @@ def account(
 
 
 def _late(told: Status, waiting: int) -> tuple[str, ...]:
-    """Say where the pictures are that have no answer yet, and which step is next."""
+    """Say where the pictures without an answer are, and which step is next."""
     if waiting <= 0:
         return ()
     where = [
@@ -162,9 +162,9 @@ def _folder_problems(
     folder: Path,
 ) -> Iterator[str]:
     """
-    Compare contents as multisets: nothing missing, double or strange, and no part left.
+    Compare contents as multisets: nothing is missing, double or strange, and no part is left.
 
-    Missing is what has a receipt, or is in quarantine; what has no answer yet is only late.
+    A picture is missing if it has a receipt or is in quarantine; without an answer it is only late.
     """
     wanted = Counter(sha256_hex(picture.value) for picture in pictures if picture.deliverable)
     files = [path for path in folder.rglob("*") if path.is_file()]

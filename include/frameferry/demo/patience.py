@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 QUIET_SECONDS = 600.0
-"""So long nothing at all has moved: neither the ledger nor a task of Airflow's."""
+"""Give up after nothing moved for so long: neither the ledger nor a task of Airflow's."""
 FRUITLESS_SECONDS = 3600.0
-"""So long Airflow's tasks may come and go without anything new in the ledger."""
+"""Give up after Airflow's tasks came and went for so long without anything new in the ledger."""
 
 
 @dataclass

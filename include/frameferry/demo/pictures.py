@@ -57,7 +57,7 @@ def _good(pipeline: str, round_number: int, rng: random.Random) -> Iterator[Demo
 
 
 def _bad(pipeline: str, round_number: int) -> Iterator[DemoPicture]:
-    """At least six over both equipments: four that no model can judge, two with hostile names."""
+    """Make four pictures that no model can judge, and for one equipment two with hostile names."""
     seed = zlib.crc32(f"bad-{pipeline}-{round_number}".encode())
     whole = encode(picture(seed, "good", (320, 240)), "JPEG")
     wrong = {

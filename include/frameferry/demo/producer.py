@@ -29,7 +29,7 @@ def topic_of(pipeline: str) -> str:
 
 def create_topics(bootstrap_servers: str, pipelines: Iterable[str]) -> None:
     """
-    Create the equipments' topics where they do not exist.
+    Create the equipments' topics if they do not exist.
 
     Raises:
         KafkaUnavailable: The broker refuses or does not answer.
@@ -74,7 +74,7 @@ def _missing(pictures: Sequence[DemoPicture], held: Counter[Key]) -> Iterator[De
 
 
 def _held(bootstrap_servers: str, topics: Sequence[str]) -> Iterator[Key]:
-    """Read what committed transactions and plain sends have put there, to the end by position."""
+    """Read the keys of all records, without aborted ones, up to the end of each partition."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -114,7 +114,7 @@ def _send_plainly(bootstrap_servers: str, pictures: Sequence[DemoPicture]) -> No
 def _send_in_transactions(
     bootstrap_servers: str, pipeline: str, pictures: Sequence[DemoPicture]
 ) -> None:
-    """Send a megabyte or so a transaction; abort every fifth once, then send it again."""
+    """Send about a megabyte per transaction; abort every fifth once, then send it again."""
     if not pictures:
         return
     producer = Producer(

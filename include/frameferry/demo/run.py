@@ -42,8 +42,8 @@ class Clock:
     """
     Seconds since the command at which each thing happened; the first time counts.
 
-    `before` is what each pipeline's ledger held when the command began, `base` when its round did,
-    which an earlier command may have begun.
+    `before` is what each pipeline's ledger held when the command began. `base` is what it held when
+    the round began, perhaps by an earlier command.
     """
 
     started: float = field(default_factory=time.time)
@@ -116,7 +116,7 @@ def _carry(console: Console, clock: Clock) -> list[Account]:
 
 @contextmanager
 def _cancelling(cancelled: Event) -> Iterator[None]:
-    """Tell those who start servers when nobody wants them any more."""
+    """Set *cancelled* if the block fails: then nobody wants the starting servers any more."""
     try:
         yield
     except BaseException:
@@ -196,7 +196,7 @@ def _watch(
 
 
 def facts(ctx: Context) -> Hashable:
-    """Take from the ledger whatever changes when a picture comes nearer to its place."""
+    """Return what changes in the ledger when a picture comes nearer to its place."""
     counts, state = ctx.ledger.counts(ctx.pipeline), ctx.ledger.pipeline_state(ctx.pipeline)
     leaves = state.open_batches if state else ()
     return (
@@ -262,7 +262,7 @@ def _interrupt(_signum: int, _frame: FrameType | None) -> NoReturn:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Heed no impatient second Ctrl-C: it would leave behind what the first one asked to end."""
+    """Ignore an impatient second Ctrl-C: it would leave running what the first one asked to end."""
     endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(ending, signal.SIG_IGN) for ending in endings]
     try:
@@ -291,7 +291,7 @@ class _Pictures:
         return [picture for picture in self.drawn if picture.pipeline == pipeline]
 
     def fresh(self, pipeline: str) -> list[DemoPicture]:
-        """Take those of the current round: all rounds draw as many."""
+        """Return those of the current round: all rounds draw equally many."""
         mine = self.of(pipeline)
         return mine[len(mine) // self.current * (self.current - 1) :]
 
@@ -327,7 +327,7 @@ class _Round:
 
     @classmethod
     def base(cls, counted: Mapping[str, Counts]) -> dict[str, Counts]:
-        """Say what the ledger held when the round began: *counted*, if it is only beginning."""
+        """Say what the ledger held when the round began: *counted* if it begins now."""
         state = cls._read()
         if "base" not in state:
             state["base"] = {name: asdict(counts) for name, counts in counted.items()}

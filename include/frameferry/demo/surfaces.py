@@ -197,7 +197,7 @@ def _stain(rng: np.random.Generator, canvas: Floats) -> None:
 
 
 def _contrast(rng: np.random.Generator, canvas: Floats, least: float, most: float) -> float:
-    """Choose a change of grey that stays visible: dark on bright ground, else either way."""
+    """Choose a change of grey that stays visible: dark on bright ground, otherwise either way."""
     mean = float(canvas.mean())
     darker = mean - most > _DARK and (mean + most > _BRIGHT or rng.random() < 1 / 2)
     return rng.uniform(least, most) * (-1 if darker else 1)

@@ -1,9 +1,9 @@
 """
 Train the demo's model on made-up surfaces: `make model`.
 
-The model learns from pictures that went through JPEG or PNG and `decode`, as in service; it is
-tested on pictures of a fresh seed by the judge itself, and replaces another only if it is not
-worse on the same pictures.
+The model learns from pictures that went through JPEG or PNG and `decode`, as in service. The judge
+itself tests it on pictures of a fresh seed. It replaces another model only if it is not worse on
+the same pictures.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def train(folder: Path, recipe: Recipe, tell: Callable[[str], None]) -> Tested:
 
 def measure(path: Path, pictures: Sequence[tuple[Label, bytes]]) -> Tested:
     """
-    Let the judge label pictures that are known.
+    Measure how well the judge labels pictures with known answers.
 
     Raises:
         ModelMismatch: The model does not fit its card.

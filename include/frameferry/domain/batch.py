@@ -32,10 +32,10 @@ class Trouble:
     """
     What went wrong with judging a batch so far, as far as it counts.
 
-    `failures` were met since it was planned; `charges` say that it, or what it was split from,
-    failed where a control passed; `proofs`, of a batch of one offset, are failures between two
-    controls that passed. `is_suspect` says that it failed in company, and so is to be judged alone.
-    `last_failure` is what the last one of these said.
+    `failures` were met since it was planned. `charges` say that it, or what it was split from,
+    failed while a control passed. `proofs`, of a batch of one offset, are failures between two
+    controls that passed. `is_suspect` says that it failed in company, and so has to be judged
+    alone. `last_failure` is what the last of these said.
     """
 
     failures: int = 0
@@ -81,8 +81,8 @@ class BatchCost:
     """
     What one delivered batch held and took: the planner's only knowledge of the future.
 
-    Seconds are wall seconds of one stage. `loading_seconds` are those of `infer_seconds` that went
-    by before workers that were cold met their first picture; 0 where all were warm.
+    Seconds are wall seconds of one stage. `loading_seconds` is the part of `infer_seconds` before
+    cold workers met their first picture; 0 if all were warm.
     """
 
     offsets: int

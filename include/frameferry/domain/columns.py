@@ -32,7 +32,7 @@ class Met:
 @dataclass(frozen=True)
 class Said:
     """
-    What the judge says of a picture, each None where it says nothing.
+    What the judge says of a picture, each None if it says nothing.
 
     `score` is in [0, 1]. `outputs` is the model's whole answer as JSON text.
     """

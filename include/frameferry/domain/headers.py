@@ -1,4 +1,4 @@
-"""A record's headers as text: the same on every way by which a record is read."""
+"""A record's headers as text: the same however the record is read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _KEPT_END_BYTES = 120
 
 def header_text(value: bytes | str | None) -> str | None:
     """
-    Read a header's value as text; None where it is missing or null.
+    Read a header's value as text; None if it is missing or null.
 
-    Total: any bytes give a text that every database can hold. What is no UTF-8, and the NUL
-    character, becomes U+FFFD. A value over 512 bytes keeps its beginning and its end, with a
-    digest between them, so that different values stay different.
+    Total: any bytes give a text that every database can hold. What is not UTF-8, and the NUL
+    character, becomes U+FFFD. A value over 512 bytes keeps its beginning and its end, with a digest
+    between them, so that different values stay different.
     """
     if value is None:
         return None

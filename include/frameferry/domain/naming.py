@@ -55,9 +55,9 @@ def remote_name(
     """
     Name the file of one record, relative to the pipeline's base.
 
-    Characters that a file system, a server or the protocol could take amiss are written as
-    *illegal* says: as `%XX` of their UTF-8 bytes (`encode`), as `_` (`replace`), or the text that
-    holds one becomes its digest (`hash`); for a record that is rejected the encoded name is where
+    Characters that a file system, a server or the protocol could misread are written as *illegal*
+    says: as `%XX` of their UTF-8 bytes (`encode`), as `_` (`replace`), or the text that holds one
+    becomes its digest (`hash`). For a record that is rejected (`reject`), the encoded name is where
     it would lie. A name over 255 bytes keeps its beginning and end, with a digest between them.
     From generation 2 on the file's stem ends in `-g<generation>`.
 
@@ -74,7 +74,7 @@ def remote_name(
 
 
 def name_flaw(template: str, fields: NameFields, zone: ZoneInfo) -> str | None:
-    """Say why a record cannot have the name that it asks for; None where it can."""
+    """Say why a record cannot have the name that it asks for; None if it can."""
     for what, text in _outside(template, fields):
         if _encoded(text) != unicodedata.normalize("NFC", text):
             return f"the {what} {text[:200]!r} holds a character that cannot stand in a file's name"
@@ -180,7 +180,7 @@ def _moment(timestamp_ms: int, zone: ZoneInfo) -> datetime | None:
 
 
 def _encoded(text: str) -> str:
-    """Encode what is not plain, and every mark that would else settle on another text's end."""
+    """Encode what is not plain, and each mark that would otherwise settle on another text's end."""
     return _spelled(text, _percent)
 
 
@@ -189,7 +189,7 @@ def _replaced(text: str) -> str:
 
 
 def _hashed(text: str) -> str:
-    """Take a digest for a text that is not plain throughout."""
+    """Replace a text that is not plain throughout by its digest."""
     whole = unicodedata.normalize("NFC", text)
     if _encoded(text) == whole:
         return whole
@@ -236,7 +236,7 @@ def _component(component: str, spelling: _Spelling) -> str:
     """
     Make one component harmless: no dots or spaces at its edges, no reserved word, 255 bytes.
 
-    None ends as a part does: consumers would pass it over, and a sweep could take it for one.
+    It never ends like a part: consumers would pass it over, and a sweep could take it for one.
     """
     if component.startswith((".", "-", " ")):
         component = spelling.edge(component[0]) + component[1:]

@@ -36,7 +36,7 @@ class OffsetRange:
         return self.end - self.start
 
     def without(self, others: Iterable[OffsetRange]) -> tuple[OffsetRange, ...]:
-        """Return what is left of this range where the others lie in it, in order."""
+        """Return what the others leave of this range, in order."""
         left, start = [], self.start
         for other in sorted(other for other in others if self.overlaps(other)):
             if start < other.start:
@@ -58,10 +58,10 @@ class Watermarks:
     """
     One partition's log as a `read_committed` reader sees it.
 
-    `low` is the oldest offset still held; `end` the last stable offset (exclusive);
-    `high` the high watermark, beyond `end` while a transaction is open. `leader_epoch` counts the
-    leaders that the log has had, None where the broker does not say; it is no part of where the
-    log stands, and so not compared.
+    `low` is the oldest offset still held, `end` the last stable offset (exclusive). `high`, the
+    high watermark, is beyond `end` while a transaction is open. `leader_epoch` counts the leaders
+    that the log has had, None if the broker does not say; it does not tell where the log stands,
+    and so is not compared.
     """
 
     low: int
@@ -88,9 +88,9 @@ class Progress:
     """
     How far one partition is planned and committed: the *next* offset, in both.
 
-    `leader_epoch` is that of the log's leader when it was last found to be the same log; `last` the
-    offset and sha256 of the last committed record, by which it is recognised. `start` is where
-    planning began.
+    `leader_epoch` is that of the log's leader when the log was last found to be the same. `last` is
+    the offset and sha256 of the last committed record, by which the log is recognised. `start` is
+    where planning began.
     """
 
     partition: int

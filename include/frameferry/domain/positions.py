@@ -29,8 +29,8 @@ class PositionReader:
         generation: Names of other generations are not read.
 
     Raises:
-        ValueError: The file's own name holds partition and offset not both (a folder holds one),
-            so that a file alone does not say which record it is.
+        ValueError: The file's own name does not hold both partition and offset (a folder holds
+            one), so a file alone does not say which record it is.
     """
 
     def __init__(self, template: str, *, pipeline: str, generation: int) -> None:
@@ -69,7 +69,7 @@ class PositionReader:
         return "".join([*pieces, "" if has_suffix else re.escape(mark)]).lstrip("/")
 
     def _number(self, field: str, spec: str) -> str:
-        """Match a number; the same one again where the template holds it twice."""
+        """Match a number; capture it only once if the template holds it twice."""
         if field in self._specs:
             return r"\d+"
         self._specs[field] = spec
@@ -77,6 +77,6 @@ class PositionReader:
 
 
 def _fields_of_file(tokens: Sequence[Token]) -> set[str]:
-    """List the fields behind the last slash."""
+    """List the fields after the last slash."""
     last = max((place for place, token in enumerate(tokens) if "/" in token.text), default=-1)
     return {token.field for token in tokens[last + 1 :]}

@@ -10,9 +10,9 @@ from frameferry.domain.columns import Met, Said
 UNJUDGED = "unjudged"
 """The label of a picture that is delivered although it could not be judged."""
 LOST_PART = ".lost-"
-"""How the part begins of a record whose file a recovery saw, or that was taken before it."""
+"""How a part's name begins if a recovery saw the record's file, or it was taken before."""
 UNSEEN_PART = ".unseen-"
-"""As much, of a record whose file no list showed. Neither is ever uploaded."""
+"""The same for a record whose file no list showed. Neither part is ever uploaded."""
 
 
 def sha256_hex(value: bytes | memoryview) -> str:
@@ -41,10 +41,9 @@ class Prediction(Said, Met):
     """
     What the judge says of one image: a label and score, or why there are none.
 
-    `reason` is set exactly when the image could not be judged (`detail` then says more); `label`
-    is None then. Beside a label `detail` is a remark on the picture, which is kept where most of a
-    batch have it. `headers` are those that a name is made of; they are not stored, since the name
-    is.
+    `reason` is set exactly when the image could not be judged (`detail` then says more); `label` is
+    None then. Beside a label `detail` is a remark on the picture, which is kept if most of a batch
+    have it. `headers` are those that a name is made of; they are not stored, since the name is.
     """
 
     reason: str | None = None
@@ -57,9 +56,9 @@ class Judged:
     """
     All rows of one batch, with the digest of the model that the workers loaded.
 
-    `loading_seconds` is how long the batch waited for workers that were cold, before their first
-    picture; 0 where all were warm. `throttled_seconds` is how long a quota of Kafka's held back
-    the reader that it held back most.
+    `loading_seconds` is how long the batch waited for cold workers, before their first picture; 0
+    if all were warm. `throttled_seconds` is the longest time that a Kafka quota held back one
+    reader.
     """
 
     predictions: tuple[Prediction, ...]
@@ -113,7 +112,7 @@ class Intent:
     """
     A part that may be renamed, or may have been: what a settling attempt looks at.
 
-    `sidecar` is what the sidecar must hold that the part's name speaks of, None where it does not.
+    `sidecar` is what the sidecar must hold if the part's name speaks of one, None if it does not.
     """
 
     record_id: int
@@ -125,7 +124,7 @@ class Intent:
 
     @property
     def is_unseen(self) -> bool:
-        """Say whether nothing speaks for a delivery but that nobody could see all files."""
+        """Say whether a delivery is possible only because nobody could see all files."""
         return self.part_path.rpartition("/")[2].startswith(UNSEEN_PART)
 
 
@@ -139,7 +138,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A server's permanent no to one record, in its own words."""
+    """A server's permanent refusal of one record, in its own words."""
 
     record_id: int
     reason: str
@@ -151,11 +150,11 @@ class Census:
     """
     What deliver met in one range, read to its end by position.
 
-    `seen_to` is the position at the end of the read (equal to the range's end when whole);
-    `count` the records met; `digest` the sha256 over their offsets in ascending order, each as
-    decimal text followed by a newline. `seen_from` is where the read began: beyond the range's
-    start where Kafka no longer held what is below; None for its start. `held_to` is where it ended
-    for the same reason, before the range's end: above it the log holds other records; None: not.
+    `seen_to` is the position at the end of the read (equal to the range's end when whole); `count`
+    the records met; `digest` the sha256 over their offsets in ascending order, each as decimal text
+    followed by a newline. `seen_from` is where the read began: None for the range's start, or
+    beyond it if Kafka no longer held what is below. `held_to` is where it ended before the range's
+    end, since the log holds other records above; None if it did not.
     """
 
     partition: int

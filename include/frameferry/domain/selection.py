@@ -1,4 +1,4 @@
-"""What a person selects to be run again, as a value, as JSON and as the command line takes it."""
+"""What a person selects to be run again, as a value, as JSON and as options of the command line."""
 
 from __future__ import annotations
 
@@ -146,10 +146,10 @@ def as_options(selection: Selection) -> str:
 
 def range_of(partition: int, start: int, end: int) -> OffsetRange:
     """
-    Make a range of what a person gave.
+    Make a range from what a person gave.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is not a range.
     """
     if partition < 0 or not 0 <= start < end <= _LARGEST:
         msg = (
@@ -189,7 +189,7 @@ def read_record(text: str) -> OneRecord:
 
 def read_moment(text: str) -> int:
     """
-    Read a moment of ISO 8601 with its zone, as milliseconds since 1970.
+    Read an ISO 8601 moment with its zone, as milliseconds since 1970.
 
     Raises:
         ConfigError: It is something else, or has no zone.
@@ -246,7 +246,7 @@ def _read_batch(value: object) -> OfBatch:
 
 def batch_of(batch_id: int) -> OfBatch:
     """
-    Make a batch's selection of what a person gave.
+    Select a batch by the number that a person gave.
 
     Raises:
         ConfigError: No batch has such a number.
@@ -259,7 +259,7 @@ def batch_of(batch_id: int) -> OfBatch:
 
 def reason_of(reason: str) -> Quarantined:
     """
-    Make a selection of what lies in quarantine of the reason that a person gave.
+    Select what lies in quarantine for the reason that a person gave.
 
     Raises:
         ConfigError: It is empty.

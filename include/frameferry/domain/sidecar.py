@@ -39,7 +39,7 @@ def sidecar_json(pipeline: str, topic: str, stored: StoredPrediction) -> bytes:
 
 
 def _moment(timestamp_ms: int) -> str | None:
-    """Write Kafka's timestamp in ISO 8601, None where there is none that a calendar knows."""
+    """Write Kafka's timestamp in ISO 8601, None if no calendar knows it."""
     if timestamp_ms < 0:
         return None
     with suppress(ValueError, OverflowError, OSError):
@@ -49,7 +49,7 @@ def _moment(timestamp_ms: int) -> str | None:
 
 
 def _outputs(text: str | None) -> Any:  # noqa: ANN401 - a JSON value
-    """Take the model's answer as JSON; what is none stands as the text it is."""
+    """Take the model's answer as JSON; what is not JSON stays the text that it is."""
     if text is None:
         return None
     with suppress(ValueError, RecursionError):

@@ -10,7 +10,7 @@ class Sighting:
     """
     A file under a final name, by the position that its name says.
 
-    `sha256` is None where the file was not read back.
+    `sha256` is None if the file was not read back.
     """
 
     partition: int

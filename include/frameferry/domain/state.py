@@ -16,7 +16,7 @@ class Block:
     """
     Why nothing runs.
 
-    `digest` identifies what blocks, a connection as it is now; None where a person must act.
+    `digest` identifies what blocks, a connection as it is now; None if a person must act.
     """
 
     reason: str
@@ -30,8 +30,8 @@ class OpenBatch:
     A leaf that is not committed yet.
 
     `held_by_gap` says that it is finished and waits only for a gap to be accepted, or for an
-    earlier batch. `retry_at` and `leased_until` are None where nothing holds it back. `is_piece`
-    says that a split made it.
+    earlier batch. `retry_at` and `leased_until` are None if nothing holds it back. `is_piece` says
+    that a split made it.
     """
 
     id: int
@@ -56,7 +56,7 @@ class PipelineState:
     `costs` are of the last delivered batches, newest first; empty without history.
 
     `is_restored` holds from a restore of the ledger until the pipeline was recovered;
-    `recovered_to` says up to which offset of a partition the world was asked by then.
+    `recovered_to` is, per partition, the offset up to which the recovery asked the world.
     """
 
     name: str
@@ -152,8 +152,8 @@ class Overview:
 
     `state` and `last_batch` are None before the first plan. `owners` are the pipelines that own
     partitions of the topic that `state` names. `remark` is a batch, and what was remarked on most
-    of its pictures. `asked_alone` are the digests of connections whose data addresses turned out
-    to be had alone only.
+    of its pictures. `asked_alone` are the digests of connections whose data addresses must be asked
+    for alone.
     """
 
     state: PipelineState | None
@@ -170,9 +170,9 @@ class PartFates:
     """
     What the ledger knows of parts, in one snapshot.
 
-    `ended_through` is the last attempt of each batch that is over for good: overtaken, or its
-    batch delivered. `open_parts` are the pictures' parts that open intents name; `final_names`
-    those of the paths asked for that are no parts, but some record's final name.
+    `ended_through` is the last attempt of each batch that is over for good: overtaken, or its batch
+    delivered. `open_parts` are the pictures' parts that open intents name; `final_names` those of
+    the paths asked for that are not parts, but some record's final name.
     """
 
     ended_through: Mapping[int, int]
@@ -185,8 +185,8 @@ class Readiness:
     """
     Whether there is work now, why or why not, and when to ask again.
 
-    `retry_in_seconds` is None where only the outside world (new records, a person) can change
-    the answer; 0 where there is work now.
+    `retry_in_seconds` is None if only the outside world (new records, a person) can change the
+    answer; 0 if there is work now.
     """
 
     now: bool

@@ -13,7 +13,7 @@ from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.state import Counts
 
 SCHEMA_VERSION: Final = 1
-"""Of the JSON: raised where a key goes, or means something else; a new key does not raise it."""
+"""The JSON's version: raised if a key goes or changes its meaning, but not for a new key."""
 _DECIMALS: Final = 3
 
 
@@ -31,9 +31,9 @@ class PartitionStatus:
     """
     How far one partition is, in offsets.
 
-    `low`, `end`, `lag` and `held_back` are None where Kafka did not say; `planned` and
-    `committed` where the ledger does not know the partition yet. `held_back_since` is None where
-    no transaction is open, or nobody can tell since when.
+    `low`, `end`, `lag` and `held_back` are None if Kafka did not say; `planned` and `committed` if
+    the ledger does not know the partition yet. `held_back_since` is None if no transaction is open,
+    or nobody can tell since when.
     """
 
     partition: int
@@ -49,10 +49,10 @@ class PartitionStatus:
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """
-    How what waits stands, over all partitions; None where it is not known, or nothing waits.
+    The state of what waits, over all partitions; None if it is not known, or nothing waits.
 
-    Rates are in pictures a second. `retention_hours_left` is below 0 where Kafka may have
-    deleted the oldest picture by now.
+    Rates are in pictures a second. `retention_hours_left` is below 0 if Kafka may have deleted the
+    oldest picture by now.
     """
 
     oldest_at: datetime | None = None
@@ -64,7 +64,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class OpenBatchStatus:
-    """A batch that is not committed; `retry_at` is None where nothing holds it back."""
+    """A batch that is not committed; `retry_at` is None if nothing holds it back."""
 
     batch: int
     kind: BatchKind
@@ -89,9 +89,9 @@ class Status:
     """
     A pipeline that could be asked.
 
-    `advice` has one line a trouble, with what to do. `unowned_partitions` is None where Kafka did
-    not say which partitions there are, or nothing was planned yet. `last_batch` is None before
-    the first plan.
+    `advice` has one line per trouble, with what to do. `unowned_partitions` is None if Kafka did
+    not say which partitions there are, or nothing was planned yet. `last_batch` is None before the
+    first plan.
     """
 
     pipeline: str
@@ -125,17 +125,17 @@ class Unasked:
 
 
 _HEAD: Final = frozenset({"pipeline", "advice"})
-"""Fields that one which could not be asked has, too."""
+"""Fields that an `Unasked` has, too."""
 _FLAT: Final[Mapping[str, type]] = {"backlog": Backlog, "counts": Counts}
 """Fields of a status whose own fields stand beside the others in the JSON."""
 
 
 def to_json(answer: Status | Unasked) -> dict[str, Any]:
     """
-    Write an answer in what JSON has, by the keys of docs/status.md.
+    Write an answer in JSON's own types, with the keys of docs/status.md.
 
-    Times are ISO 8601 with their offset, ranges `partition:[start, end)`. A pipeline that could
-    not be asked has the same keys, null where nothing is known.
+    Times are ISO 8601 with their offset, ranges `partition:[start, end)`. A pipeline that could not
+    be asked has the same keys, with null for what is not known.
     """
     return {
         "schema_version": SCHEMA_VERSION,

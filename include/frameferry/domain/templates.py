@@ -17,7 +17,7 @@ MAX_COMPONENTS = 8
 MAX_HEADERS = 8
 """Different headers in one template: their values travel with every record."""
 FORBIDDEN = frozenset('<>:"\\|?*%') | frozenset("\u2028\u2029")
-"""Characters that a file system, a server or a person could take amiss."""
+"""Characters that a file system, a server or a person could misread."""
 _NUMBERS = ("partition", "offset")
 _FROM_OUTSIDE = frozenset({"stem", "label", HEADER})
 _NUMBER_FORMAT = re.compile(r"(0[1-9]\d?)?d?")
@@ -41,9 +41,9 @@ def check_template(template: str) -> None:
     """
     Refuse a template that could give two records one name, or a name that no server takes.
 
-    Partition and offset must both be there, and each must be readable back from the name: told
-    from its neighbours by literal text, and with no text that comes from outside (stem, label,
-    header) on at least one of its sides within its folder or file name.
+    Both partition and offset must be there, and each must be readable back from the name. So
+    literal text must separate it from its neighbours, and at least one of its sides, within its
+    folder or file name, must hold no text from outside (stem, label, header).
 
     Raises:
         ValueError: Says what is wrong with the template.
@@ -138,8 +138,8 @@ def _components(tokens: Sequence[Token]) -> list[list[Token]]:
     """
     Cut tokens at the slashes, which text from outside never holds.
 
-    Where a component may be empty, and so be left out, nobody could count them: then all of the
-    name is one piece.
+    If a component may be empty, and so be left out, nobody could count them: then the whole name is
+    one piece.
     """
     parts: list[list[Token]] = [[]]
     for token in tokens:
@@ -174,7 +174,7 @@ def _readable(tokens: Sequence[Token], *, backwards: bool = False) -> set[str]:
 
 
 def _stands_apart(before: Sequence[Token], after: Sequence[Token]) -> bool:
-    """Say whether a number's neighbours can be no part of it; a suffix such as `.7` may follow."""
+    """Say whether a number's neighbours cannot be part of it; a suffix such as `.7` may follow."""
     left = before[-1].text[-1:] if before else "/"
     right = next((token.text[:1] for token in after if token.field != "suffix"), "/")
     return bool(left and right) and not left.isalnum() and left != "." and not right.isalnum()

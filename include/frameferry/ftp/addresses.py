@@ -20,13 +20,13 @@ SLOW_SECONDS: Final = 0.9
 
 @dataclass(slots=True)
 class _Tried:
-    """Addresses that were asked for in one way: how many led nowhere, of how many."""
+    """Addresses asked for in one way: how many led nowhere, and how many there were."""
 
     missed: int = 0
     all: int = 0
 
     def note(self, *, is_missed: bool) -> None:
-        """Count one; of many, half are forgotten."""
+        """Count one; forget half once there are many."""
         if self.all >= _REMEMBERED:
             self.missed, self.all = self.missed // 2, self.all // 2
         self.missed += is_missed
@@ -37,7 +37,7 @@ class Addresses:
     """
     What data addresses led to, by the way they were asked for. For several threads.
 
-    `is_alone` once asking ahead turned out worse than asking alone: then it stays so.
+    `is_alone` is set once asking ahead turned out worse than asking alone, and stays so.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Addresses:
         ahead_is_bad = (
             self._ahead.missed >= MISSES and self._ahead.missed * _ONE_IN >= self._ahead.all
         )
-        # Where no address leads anywhere, it is the port, or the server.
+        # If no address leads anywhere, it is the port, or the server.
         if ahead_is_bad and self._share(self._ahead) > self._share(self._alone):
             self.is_alone = True
 

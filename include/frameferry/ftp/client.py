@@ -35,7 +35,7 @@ def connect(connection: FtpConnection) -> FerryFTP:
         FtpCrowded: The server has too many connections.
         LoginRefused: The server refuses the user or password. Never try again by itself.
         DeliveryRefused: Certificate or TLS settings do not fit.
-        ConnectionMissing: The host is no host name, or the CA file cannot be read.
+        ConnectionMissing: The host is not a host name, or the CA file cannot be read.
         UnsafePath: User or password hold a character that would break the protocol.
     """
     ftp = FerryFTP(connection)
@@ -65,7 +65,7 @@ class FerryFTP(Transfers):
 
     @property
     def size_verb(self) -> str:
-        """How the server is asked for a file's length; empty where it has no way."""
+        """How the server is asked for a file's length; empty if it has no way."""
         return self.learnt.size_verb
 
     def unlearn_size(self, verb: str) -> None:

@@ -36,7 +36,7 @@ class Folders:
 
 
 class StandingFolders:
-    """Folders that somebody else makes: none is made here, and one that is missing is said."""
+    """Folders that somebody else makes: none is made here, and a missing one is reported."""
 
     def __init__(self) -> None:
         self._known: set[str] = {"/"}
@@ -66,6 +66,6 @@ class StandingFolders:
 
 
 def levels(folder: str) -> list[str]:
-    """List a folder and all above it, from the top; the root is none."""
+    """List a folder and all above it, from the top, without the root."""
     parts = [part for part in folder.split("/") if part]
     return ["/" + "/".join(parts[: depth + 1]) for depth in range(len(parts))]

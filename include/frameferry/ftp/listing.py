@@ -1,8 +1,8 @@
 """
-List what lies below a folder, by MLSD, or by LIST where a server has only that.
+List what lies below a folder, by MLSD, or by LIST if the server has only that.
 
-A list may end early, say so or not, hide names, or hold lines that nobody can read: so nothing is
-concluded from a name that it does not show. `Listing.flaw` says what speaks against it.
+A list may end early, with or without a word, hide names, or hold lines that nobody can read. So
+nothing is concluded from a name that it does not show. `Listing.flaw` says what speaks against it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Listing:
     """
     What a server shows of one folder: names with sizes, None for a folder.
 
-    `flaw` says why there may be more; empty where nothing speaks for it, which proves nothing.
+    `flaw` says why there may be more; empty if nothing speaks for it, which proves nothing.
     """
 
     entries: list[tuple[str, int | None]]
@@ -64,8 +64,8 @@ def list_tree(
     """
     Yield every file at or below *base*, hidden ones too, folder by folder; links are not followed.
 
-    *on_flaw* is told each folder of which there may be more, and why: a list that ends early, or
-    none, below the base.
+    *on_flaw* is told each folder that may hold more, and why: its list ends early or, below the
+    base, there is none.
 
     Raises:
         FtpUnavailable: Cut off, or the base is not there: perhaps only its volume is not mounted.
@@ -80,7 +80,7 @@ def list_tree(
 
 def read_sha256(ftp: FerryFTP, path: str) -> str | None:
     """
-    Read a file back and digest it; None where it is gone meanwhile.
+    Read a file back and digest it; None if it is gone meanwhile.
 
     Raises:
         FtpUnavailable: Cut off.
@@ -132,7 +132,7 @@ def list_folder(ftp: FerryFTP, folder: str) -> list[tuple[str, int | None]]:
 
 def read_folder(ftp: FerryFTP, folder: str) -> Listing:
     """
-    List one folder, hidden names too, and say what speaks for there being more.
+    List one folder, hidden names too, and say why there may be more.
 
     Raises:
         FtpUnavailable: Cut off, or refused for now.
@@ -211,7 +211,7 @@ def _by_facts(line: str) -> tuple[str, int | None] | None:
 
 
 def _by_list(ftp: FerryFTP, folder: str) -> Listing:
-    """List by LIST, from within the folder: a name with a space or a dash is no option then."""
+    """List by LIST from within the folder, so that no space or dash in its name makes an option."""
     entered = ftp.ask("CWD", folder)
     if not entered.is_success:
         raise _unlisted(folder, entered)

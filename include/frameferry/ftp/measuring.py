@@ -1,4 +1,4 @@
-"""Ask a server what it stored: its length, and its hash where it offers one."""
+"""Ask a server what it stored: its length, and its hash if it offers one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _MLST_SIZE = re.compile(r"\bsize=(\d{1,18});", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a server says of a file it holds. `sha256` is None where it offers none."""
+    """What a server says of a file it holds. `sha256` is None if it offers none."""
 
     size_bytes: int
     sha256: str | None = None
 
     def flaw(self, size_bytes: int, sha256: str) -> str | None:
-        """Say what is wrong with the file, None where nothing is."""
+        """Say what is wrong with the file; None if nothing is."""
         if self.size_bytes != size_bytes:
             return f"the server holds {self.size_bytes} of {size_bytes} bytes"
         if self.sha256 is not None and self.sha256 != sha256.lower():
@@ -39,12 +39,12 @@ class Measured:
 
 def measure(ftp: FerryFTP, path: str) -> Measured | None:
     """
-    Measure a file: SIZE, in one round trip with a hash where the server offers one.
+    Measure a file: SIZE, in one round trip with a hash if the server offers one.
 
     A server without SIZE is asked by MLST; one without either has the file read back.
 
     Returns:
-        None where the server says that there is no such file.
+        None if the server says that there is no such file.
 
     Raises:
         FtpUnavailable: Cut off, or neither a size nor a clear no.
@@ -55,7 +55,7 @@ def measure(ftp: FerryFTP, path: str) -> Measured | None:
 
 
 def questions(ftp: FerryFTP, path: str) -> list[str]:
-    """Word the questions that measure a file: none where it has to be read back."""
+    """Word the questions that measure a file; none if it has to be read back."""
     if not ftp.size_verb:
         return []
     hash_question = [f"{ftp.hash_verb} {_hash_argument(ftp, path)}"] if ftp.hash_verb else []
@@ -66,7 +66,7 @@ def understand(
     ftp: FerryFTP, path: str, asked: Sequence[str], answers: Sequence[Reply]
 ) -> Measured | None:
     """
-    Understand the answers to what `questions` asked, and ask again where they were in vain.
+    Understand the answers to what `questions` asked, and ask again if they were in vain.
 
     Raises:
         As `measure`.
@@ -86,7 +86,7 @@ def understand(
 
 def is_gone(ftp: FerryFTP, path: str) -> bool:
     """
-    Say whether a file is gone: only where two different commands say so.
+    Say whether a file is gone: only if two different commands say so.
 
     Raises:
         FtpUnavailable: No clear answer.
@@ -117,7 +117,7 @@ def _size_of(reply: Reply) -> int:
 
 
 def _hash_of(ftp: FerryFTP, reply: Reply) -> str | None:
-    """Read a hash in any server's wording; one that will not say is not asked again."""
+    """Read a hash in any server's wording; a server that will not say is not asked again."""
     raise_if_transient(ftp.hash_verb, reply)
     found = _SHA256.search(reply.text) if reply.is_success else None
     if found is None:

@@ -40,7 +40,7 @@ _LATER_WORDS = re.compile(r"overloaded|try (again |back )?later", re.IGNORECASE)
 _WRONG_WORDS = re.compile(
     r"\b(incorrect|invalid|wrong|bad|denied|fail(ed|ure)|unknown)\b", re.IGNORECASE
 )
-"""These speak of user or password, though they be tried again later."""
+"""These speak of user or password, even if they are tried again later."""
 _TLS_WORDS = re.compile(r"\b(tls|ssl|encrypt\w*|cleartext)\b", re.IGNORECASE)
 _SPACE_WORDS = re.compile(r"no space|disk (is )?full|not enough space", re.IGNORECASE)
 _CUT_WORDS = re.compile(
@@ -117,7 +117,7 @@ class Reply(NamedTuple):
 
     @property
     def speaks_of_cut(self) -> bool:
-        """Say whether the server's words at the end of a list are that it is not all."""
+        """Say whether the server's words at the end of a list say that it is not all."""
         return _CUT_WORDS.search(self.text) is not None
 
     @property
@@ -143,7 +143,7 @@ class Reply(NamedTuple):
 
 def raise_for_login(reply: Reply) -> None:
     """
-    Raise for a refusal before or during the log-in that says nothing of the password.
+    Raise if a refusal before or during the log-in says nothing of the password.
 
     Raises:
         FtpCrowded: The server has too many connections.
@@ -170,7 +170,7 @@ def raise_if_transient(what: str, reply: Reply) -> None:
 
 def raise_unless_absent(what: str, reply: Reply) -> None:
     """
-    Raise for a no from which nobody may conclude that a file is not there.
+    Raise for a no that does not prove that a file is not there.
 
     Raises:
         FtpUnavailable: Not a no for good, or one that is about the command or the log-in.
@@ -181,10 +181,9 @@ def raise_unless_absent(what: str, reply: Reply) -> None:
 
 def raise_unless_record(what: str, reply: Reply) -> None:
     """
-    Raise for a refusal of an upload or a rename that is not the record's own.
+    Raise if the refusal of an upload or a rename is not the record's own.
 
-    Returns where the refusal may be the record's: a 5yz about this very name, or a folder that
-    has it.
+    Returns if the refusal may be the record's: a 5yz about this very name, or a folder that has it.
 
     Raises:
         FtpUnavailable: Transient, out of step, or no space left.

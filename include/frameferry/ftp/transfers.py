@@ -1,4 +1,4 @@
-"""The data connection: one file at a time, and why it broke where it did."""
+"""The data connection: one file at a time, and why it broke if it did."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from frameferry.ftp.wire import Wire
 CONNECT_SECONDS = 10.0
 QUIT_SECONDS = 3.0
 PIECE_BYTES = 1 << 20
-"""Bytes given to the kernel at once, which takes what it can: the time-out is one of progress."""
+"""Bytes given to the kernel at once. It takes what it can: the time-out is one of progress."""
 SEALED_PIECE_BYTES = 1 << 16
-"""As much, over TLS: it is sealed and sent as a whole within one time-out."""
+"""The same over TLS: it is sealed and sent as a whole within one time-out."""
 _READY_SECONDS = 2.0
 
 
@@ -36,7 +36,7 @@ class Transfers(Wire):
     A connection that stores and fetches whole files.
 
     `addresses` may be shared with other connections to the same server. `missed_address` says that
-    one that was asked for ahead led nowhere.
+    an address asked for ahead led nowhere.
     """
 
     def __init__(self, connection: FtpConnection) -> None:
@@ -66,7 +66,7 @@ class Transfers(Wire):
 
     def ask_all(self, lines: Sequence[str], *, ahead: bool) -> list[Reply]:
         """
-        Ask all lines in one burst and, where *ahead*, for the next transfer's address too.
+        Ask all lines in one burst and, if *ahead*, for the next transfer's address too.
 
         Raises:
             FtpUnavailable: As for `ask`.
@@ -95,9 +95,9 @@ class Transfers(Wire):
         self, path: str, data: bytes, questions: Sequence[str], *, ahead: bool
     ) -> tuple[Reply, list[Reply]]:
         """
-        Send one file, and ask about it once it is stored: all at once where the server is deep.
+        Send one file, and ask about it once it is stored: all at once if the server is deep.
 
-        The answers are none where the file was refused. *ahead* is as for `ask_all`.
+        There are no answers if the file was refused. *ahead* is as for `ask_all`.
 
         Raises:
             FtpUnavailable: Cut off or timed out, on either connection.
@@ -135,7 +135,7 @@ class Transfers(Wire):
 
     def _send(self, lines: Sequence[str], data: bytes) -> Reply:
         """
-        Do the transfer of the first line; the replies to those behind it are left owed.
+        Do the transfer of the first line; leave the replies to the lines after it owed.
 
         A deep server gets the data as soon as it takes the connection, before it says that it
         will: that saves a round trip.
@@ -265,7 +265,7 @@ class Transfers(Wire):
         return socket.create_server((self.sock.getsockname()[0], 0), family=self.af, backlog=1)
 
     def _offered(self, listener: socket.socket) -> Reply:
-        """Offer our address by EPRT, and by PORT where that is not understood, or not wanted."""
+        """Offer our address by EPRT, or by PORT if that is not understood, or not wanted."""
         host, port = listener.getsockname()[:2]
         if self.af == socket.AF_INET6:
             return self.ask("EPRT", f"|2|{host}|{port}|")
@@ -306,7 +306,7 @@ class Transfers(Wire):
         """
         Read why the server broke off a transfer.
 
-        The connection is in step only where the server never began: it refused the command.
+        The connection is in step only if the server never began: it refused the command.
 
         Raises:
             FtpUnavailable: It does not say: the error itself.

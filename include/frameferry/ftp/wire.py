@@ -25,7 +25,7 @@ from frameferry.ftp.pipelining import Depth
 from frameferry.ftp.replies import ADDRESS, EXTENDED_ADDRESS, Reply
 
 REPLY_BYTES = 65536
-"""A longer reply is no reply: an endless one must not fill the memory."""
+"""A longer reply is not a reply: an endless one must not fill the memory."""
 SEALED_BYTES = 2048
 """ProFTPD and Pure-FTPd read 4 KiB of a TLS record and forget the rest until more comes."""
 PORTS = 65536
@@ -104,7 +104,7 @@ class Wire(ftplib.FTP_TLS):
         self._base = base
 
     def translated(self, phase: Phase) -> _Translated:
-        """Map every way in which sockets, TLS and ftplib fail, within a `with`, to our errors."""
+        """Map all failures of sockets, TLS and ftplib, within a `with`, to our errors."""
         return _Translated(self, phase)
 
     def unavailable(self, what: str, phase: Phase) -> FtpUnavailable:
@@ -173,8 +173,8 @@ class Wire(ftplib.FTP_TLS):
         """
         Send all lines at once; return their replies in order, each as it comes.
 
-        Whoever stops reading early leaves the connection out of step. Where pipelining is off,
-        each line waits for the reply to the one before.
+        Whoever stops reading early leaves the connection out of step. If pipelining is off, each
+        line waits for the reply to the one before.
 
         Raises:
             FtpUnavailable: As for `ask`; the replies before were handed out.
@@ -206,7 +206,7 @@ class Wire(ftplib.FTP_TLS):
         return str(peer[0]), port
 
     def dressed(self, channel: socket.socket) -> socket.socket:
-        """Set a data connection's options and, where agreed, encrypt it in the same session."""
+        """Set a data connection's options and, if agreed, encrypt it in the same session."""
         channel.settimeout(self.seconds)
         channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self._prot_p:
@@ -256,7 +256,7 @@ class Wire(ftplib.FTP_TLS):
         return text
 
     def makepasv(self) -> tuple[str, int]:
-        """Ask for a data address by EPSV, and by PASV where that is not understood."""
+        """Ask for a data address by EPSV, or by PASV if that is not understood."""
         self.write_lines([self.passive_verb])
         reply = self.read_reply()
         if self._speaks_epsv and reply.code in _EPSV_REFUSALS:
@@ -287,7 +287,7 @@ class Wire(ftplib.FTP_TLS):
             yield self.reply(phase)
 
     def _checked(self, line: str) -> bytes:
-        """Encode a command line, with its end, that may be sent."""
+        """Check that a command line may be sent, and encode it with its end."""
         verb, _, argument = line.partition(" ")
         encoded = None if has_control_character(line) else _encoded(line, self.encoding)
         if encoded is None:
@@ -304,7 +304,7 @@ class _Translated:
     """
     The context of `Wire.translated`.
 
-    Every reply goes through one: a class costs a third of what a generator as context does.
+    Every reply goes through one, and a class costs a third of a generator as context.
     """
 
     __slots__ = ("_phase", "_wire")

@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
 
 class NoAnswer(NamedTuple):
-    """Why one picture's numbers are no answer."""
+    """Why one picture's numbers are not an answer."""
 
     why: str
 
@@ -36,7 +36,8 @@ def output_counts(spec: Spec) -> set[int]:
     """
     Say how many outputs the model may have.
 
-    One per label; or a single one where two labels share it (`labels[1]` is what it speaks of).
+    One per label. With two labels and the output `sigmoid` or `logits`, a single one for
+    `labels[1]` will do too.
     """
     shared = len(spec.labels) == 1 + 1 and spec.output in {"sigmoid", "logits"}
     return {len(spec.labels), 1} if shared else {len(spec.labels)}
@@ -46,15 +47,15 @@ def answers(raw: NDArray[np.floating], spec: Spec) -> list[Answer | NoAnswer]:
     """
     Read the outputs of a stack of pictures.
 
-    One picture's numbers can be odd where the model is right for all others: that is no answer to
-    this picture, and no more.
+    One picture's numbers can be odd although the model is right for all others. Then only this
+    picture has no answer.
 
     Args:
         raw: (pictures, outputs), as many outputs as `output_counts` allows.
         spec: What the numbers are, and the labels in their order.
 
     Returns:
-        One answer a picture, in order, or why there is none.
+        One answer per picture, in order, or why there is none.
     """
     rows = raw.astype(np.float64)
     flaws = [_flaw(row, spec) for row in rows]
@@ -109,7 +110,7 @@ def _answer(shares: Floats, spec: Spec) -> Answer:
 
 
 def _as_json(shares: Floats, labels: tuple[str, ...]) -> str:
-    """Write label → share; where all would be too long, only the largest, largest first."""
+    """Write label → share; if that is too long, only the largest shares, largest first."""
     rounded = {label: round(float(share), 4) for label, share in zip(labels, shares, strict=True)}
     text = _compact(rounded)
     if len(text.encode()) < OUTPUTS_BYTES:

@@ -1,8 +1,8 @@
 """
-A model's card: `card.yaml` beside the model, and what of it decides a verdict.
+A model's card: `card.yaml` beside the model, and those of its keys that decide a verdict.
 
-A pipeline's file names a folder, a SavedModel or a `.keras` file. What it leaves open comes from
-the card; a model without a card needs all of it in the pipeline's file.
+A pipeline's file names a folder, a SavedModel or a `.keras` file. What the pipeline's file leaves
+out comes from the card. Without a card, it must hold everything.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SETTING_OF: Final = {
     "height_pixels": "input_height_pixels",
     "width_pixels": "input_width_pixels",
 }
-"""How a pipeline's file calls what a Spec calls otherwise."""
+"""Names in a pipeline's file that differ from those of a Spec."""
 
 
 class _Frozen(BaseModel):
@@ -99,8 +99,8 @@ class Spec:
     """
     All that decides a verdict besides the model's own bytes.
 
-    A score under `threshold` is labelled `unsure`, where that is set; else the label stands. Of
-    16-bit grey the lowest `grey_bits` are used, and of these the upper 8 are seen.
+    A score under `threshold` is labelled `unsure` if that is set; otherwise the label stands.
+    16-bit grey uses its lowest `grey_bits`, and the model sees the upper 8 of these.
     """
 
     height_pixels: int
@@ -140,7 +140,7 @@ class FoundModel:
 
 
 def mismatch(path: Path | str, what: str, remedy: str) -> ModelMismatch:
-    """Make the error that names the model it speaks of."""
+    """Make the error, with the model's path in it."""
     return ModelMismatch(what, remedy=remedy, model=str(path))
 
 
@@ -249,7 +249,7 @@ def _checked_kind(path: Path) -> Kind:
 
 
 def _card_of(model: Path) -> tuple[Card, Path | None]:
-    """Find the card of a model that was named itself: inside its folder, or beside it."""
+    """Find the card of a model that was named directly: inside its folder, or beside it."""
     inside, beside = model / CARD_NAME, model.parent / CARD_NAME
     if inside.is_file():
         return read_card(inside), inside
@@ -261,7 +261,7 @@ def _card_of(model: Path) -> tuple[Card, Path | None]:
 
 
 def _only_model(folder: Path, card: Card) -> Path:
-    """Find the model in a folder: the one its card names, else the only one there."""
+    """Find the model in a folder: the one its card names, otherwise the only one there."""
     if card.model is not None or not folder.is_dir():
         return folder / (card.model or "")
     candidates = [path for path in sorted(folder.iterdir()) if _kind(path)]

@@ -12,10 +12,10 @@ from frameferry.inference.card import effective, find_model
 
 def control_pictures(settings: ModelSettings) -> list[tuple[str | None, bytes]]:
     """
-    Read the pictures of the model's card with what a sound model says of them.
+    Read the pictures of the model's card, each with the label that a sound model gives it.
 
-    A card without any, or no card, gives one grey picture of the model's own input size, of which
-    any label will do.
+    If there is no card, or it has none, return one grey picture of the model's own input size. Its
+    label is None: any will do.
 
     Raises:
         ModelMismatch: The model, its card or one of the pictures cannot be read.

@@ -2,15 +2,15 @@
 Turn a record's bytes into the model's input, or say why not. The bytes are not trusted.
 
 What is decided here, once:
-- JPEG, PNG and BMP only, told by their first bytes; the file name says nothing.
-- Size in bytes and pixels is looked at before anything is decoded.
-- A picture must be whole. libjpeg invents grey for what is missing, so the decoder never gets to
-  see the end marker of a JPEG: it then asks for more instead (see `jpeg.plain`).
-- What stands around the pixels (text, profiles, resolution, times, whole or broken) is not read,
-  and so condemns no picture: the decoder sees only what decides pixels. Of it, EXIF is read here.
+- JPEG, PNG and BMP only, told by their first bytes; the file name does not count.
+- Size in bytes and pixels is checked before anything is decoded.
+- A picture must be whole. libjpeg invents grey for what is missing, so the decoder never sees the
+  end marker of a JPEG: without the marker it asks for more (see `jpeg.plain`).
+- What is around the pixels (text, profiles, resolution, times, whole or broken) is not read, and so
+  condemns no picture: the decoder sees only what decides pixels. Only EXIF is read, here.
 - EXIF orientation is honoured; colour profiles are not; alpha is dropped, not blended.
-- 16-bit pixels keep their upper 8 bits; grey ones, with alpha or without, the upper 8 of those that
-  are used (`grey_bits`), and what is above is white. Greyscale, palette and CMYK become RGB.
+- 16-bit pixels keep their upper 8 bits. Grey ones, with or without alpha, keep the upper 8 of the
+  bits that are used (`grey_bits`); larger values are white. Greyscale, palette and CMYK become RGB.
 - The picture is stretched to the input size (bilinear, antialiased), not cropped nor padded.
 """
 
@@ -59,7 +59,7 @@ NEARLY_BLACK: Final = (
     "their 16-bit grey stays within its lower 12 bits, and is nearly black to the model: see "
     "model.grey_bits"
 )
-"""What is said of such pictures."""
+"""The remark on such pictures."""
 _DEEP_GREY: Final = frozenset({"I", "I;16", "I;16L", "I;16B"})
 _ALL_BITS, _EIGHT_BITS, _TWELVE_BITS = 16, 255, 4096
 _DETAIL_CHARACTERS = 200
@@ -90,20 +90,20 @@ _DECODER_ERRORS = (
 
 
 def decode(value: bytes, spec: Spec) -> Pixels | Undecodable:
-    """Decode one picture as `decode_and_remark` does, whatever is remarkable about it."""
+    """Decode one picture as `decode_and_remark` does, without the remark."""
     return decode_and_remark(value, spec)[0]
 
 
 def decode_and_remark(value: bytes, spec: Spec) -> tuple[Pixels | Undecodable, str]:
     """
-    Decode one picture to the model's input size, and say what a person should know of it.
+    Decode one picture to the model's input size, and say what a person should know about it.
 
-    Never raises on a picture's content. Not for two threads at once: it silences Pillow's
-    warnings, which is process-wide.
+    Never raises on a picture's content. Not for two threads at once: it silences Pillow's warnings
+    in the whole process.
 
     Returns:
-        (height, width, 3), RGB, 0 to 255, as in *spec*, or why there is none; and a remark, which
-        is mostly empty.
+        (height, width, 3), RGB, 0 to 255, as in *spec*, or why there is none; and a remark, mostly
+        empty.
     """
     if not value:
         return Undecodable(Reason.EMPTY, "0 bytes"), ""
@@ -167,13 +167,13 @@ def _refuse_by_header(image: ImageFile.ImageFile, frames: int, spec: Spec) -> No
 
 
 def _of_both_bytes(image: Image.Image) -> Image.Image:
-    """Put grey together again whose two bytes were decoded as red and green."""
+    """Join 16-bit grey again: its two bytes were decoded as red and green."""
     pixels = np.asarray(image).astype(np.uint16)
     return Image.fromarray(pixels[..., 0] << 8 | pixels[..., 1])
 
 
 def _remark(image: Image.Image, spec: Spec) -> str:
-    """Say where grey may use a part of its bits; black, or noise in the dark, says nothing."""
+    """Say if grey may use only a part of its bits; empty for black, or noise in the dark."""
     if image.mode not in _DEEP_GREY or spec.grey_bits < _ALL_BITS:
         return ""
     brightest = int(np.asarray(image).max())
@@ -196,7 +196,7 @@ def _eight_bits(image: Image.Image, grey_bits: int) -> Image.Image:
 
 def _orientation(exif: bytes) -> int:
     """
-    Read the EXIF orientation, 1 to 8; 1 where there is none or it makes no sense.
+    Read the EXIF orientation, 1 to 8; 1 if there is none or it makes no sense.
 
     Source: TIFF 6.0, image file header and IFD entry; Exif 2.32, tag 274.
     """

@@ -1,9 +1,9 @@
 """
 Digests of a model and of everything else that decides its verdicts. No TensorFlow needed.
 
-Two judges with one digest give the same verdicts: the digest covers the model's content, how
-pictures are decoded and fed, the labels and the threshold, and not where the model lies or what
-its card tells people.
+Two judges with the same digest give the same verdicts. The digest covers the model's content, how
+pictures are decoded and fed, the labels and the threshold. It does not cover where the model is, or
+what its card tells people.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from frameferry.config.settings import ModelSettings
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
 
 DECODER: Final = 2
-"""Raise by one when decode.py makes other pixels, or another reason, of the same bytes."""
+"""Raise by one when decode.py makes other pixels, or another reason, from the same bytes."""
 _SAVED_MODEL_PARTS: Final = (
     "saved_model.pb",
     "fingerprint.pb",
@@ -89,7 +89,7 @@ def model_files(found: FoundModel) -> dict[str, Path]:
 
 def refuse_other_content(found: FoundModel, content: str) -> None:
     """
-    Hold a model's content against the digest in its card, where the card states one.
+    Compare a model's content with the digest in its card, if the card states one.
 
     Raises:
         ModelMismatch: They differ.

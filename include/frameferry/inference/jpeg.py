@@ -1,4 +1,8 @@
-"""Is a JPEG whole, and what of it is the picture? libjpeg does not say. It is not trusted."""
+"""
+Check that a JPEG is whole, and find what decides its pixels.
+
+libjpeg tells neither. The bytes are not trusted.
+"""
 
 from __future__ import annotations
 
@@ -22,21 +26,21 @@ _END = b"\xff\xd9"
 _NOWHERE = int(np.iinfo(np.intp).max)
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _NO_DATA = b"\xff\x00" * 8
-"""Eight bytes of ones, which are no Huffman code: the decoder's look-ahead, and no more."""
+"""Eight bytes of ones, which are not a Huffman code: they only fill the decoder's look-ahead."""
 
 
 def plain(value: bytes) -> tuple[bytes, bytes]:
     """
-    Keep of a JPEG what decides its pixels, check that this is whole, and return its EXIF beside it.
+    Return what decides a JPEG's pixels, checked to be whole, and its EXIF.
 
-    Application segments and comments say nothing of the pixels, whole or broken, and so are left
-    out; but the two by which libjpeg tells how colours are stored.
+    Application segments and comments, whole or broken, are left out: they do not decide pixels. Two
+    are kept, since they tell libjpeg how colours are stored.
 
-    libjpeg fills up with grey when it meets the end too early, and Pillow tells nobody. Without
-    the marker it must ask for more, and Pillow reports the picture as truncated: so the end marker
-    is left out as well, where that is safe. A progressive picture is decoded after its last scan
-    only and needs the marker: there only a missing end is noticed. Restart markers must count on,
-    else a stretch between them is lost.
+    libjpeg fills up with grey if it meets the end marker too early, and Pillow does not tell.
+    Without the marker libjpeg must ask for more, and Pillow reports the picture as truncated. So
+    the end marker is left out as well if that is safe. A progressive picture needs it, since it is
+    decoded only after its last scan: there only a missing end is noticed. Restart markers must
+    count on, otherwise a stretch between them is lost.
 
     Raises:
         BadPictureError: It ends early, or a stretch is missing.
@@ -66,7 +70,7 @@ def plain(value: bytes) -> tuple[bytes, bytes]:
 
 
 def _exif(segment: bytes, *, goes_on: bool) -> bytes:
-    """Return what a segment holds of the EXIF, which may go on over several."""
+    """Return the EXIF in a segment; it may go on over several."""
     content = segment[4:]
     if not content.startswith(_EXIF):
         return b""
@@ -82,14 +86,14 @@ def _tells_colours(segment: bytes, code: int) -> bool:
 
 
 def _without_end(value: bytes, position: int) -> BadPictureError:
-    """Tell a picture that ends early from one that has its end, behind a length that is wrong."""
+    """Tell a picture that ends early from one that has its end but a wrong length before it."""
     if len(value) < position < _NOWHERE and value.endswith(_END):
         return BadPictureError(Reason.DAMAGED, "a segment longer than the picture")
     return BadPictureError(Reason.TRUNCATED, "no end-of-image marker")
 
 
 def _markers(value: bytes) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
-    """Find every marker of a JPEG, and what looks like one inside a segment: places and codes."""
+    """Find places and codes of a JPEG's markers, and of what looks like one inside a segment."""
     data = np.frombuffer(value, np.uint8)
     places = np.flatnonzero(data[:-1] == _MARKER)
     codes = data[places + 1]

@@ -41,8 +41,8 @@ class Verdict(Said):
     What the judge says of one picture: a label and score, or a reason why not.
 
     `outputs` is label → share, shorter than 300 bytes. `reason` (one of `decode.Reason`) is set
-    exactly when nothing is said, and `detail` says more then; beside a label it is a remark on the
-    picture, which is None mostly.
+    exactly when there is no label; `detail` then says more. Beside a label, `detail` is a remark on
+    the picture, mostly None.
     """
 
     reason: str | None = None
@@ -89,7 +89,7 @@ class _Loaded:
 
 
 MOST_MODELS = 4
-"""Models that a process keeps; of more, the one that was asked for least lately goes."""
+"""Models that a process keeps; if there are more, the least recently used one goes."""
 _LOADED: OrderedDict[tuple[str, ModelSettings], _Loaded] = OrderedDict()
 _LOCK = threading.Lock()
 _COPY_PREFIX = "frameferry-model-"
@@ -99,10 +99,10 @@ _COPY_SECONDS = 3600
 
 def load_judge(settings: ModelSettings, expected: str | None = None) -> Judge:
     """
-    Load the model, once a process: a second call with these settings only looks at the files.
+    Load the model, once per process: a second call with these settings only looks at the files.
 
-    The judge's digest is that of the bytes it was loaded from, which are copied while they are
-    digested: a file that changes meanwhile cannot come between. A changed model is loaded anew.
+    The judge's digest is that of the bytes it was loaded from. They are copied while they are
+    digested, so a file that changes meanwhile does no harm. A changed model is loaded anew.
 
     Args:
         settings: Which model.
@@ -207,10 +207,10 @@ def _is_current(stamps: Stamps) -> bool:
 
 def _keras_input(path: Path) -> list[int | None] | None:
     """
-    Read the input shape, batch first, from a `.keras` file; None where it does not say.
+    Read the input shape, batch first, from a `.keras` file; None if it does not say.
 
     Raises:
-        ModelMismatch: It is no such file.
+        ModelMismatch: It is not such a file.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,8 +1,7 @@
 """
 Load a model with TensorFlow, and refuse one that does not fit its card.
 
-TensorFlow is imported inside functions only: whoever needs digests, cards or decoding alone does
-not pay for it.
+TensorFlow is imported inside functions only, so digests, cards and decoding do not pay for it.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ def load_network(found: FoundModel, spec: Spec) -> Network:
 
 def refuse_shape(found: FoundModel, spec: Spec, shape: Shape) -> None:
     """
-    Hold a model's input shape, batch first, against the card's; None fits everything.
+    Compare a model's input shape, batch first, with the card's; None fits everything.
 
     Raises:
         ModelMismatch: They differ.
@@ -106,7 +105,7 @@ def refuse_shape(found: FoundModel, spec: Spec, shape: Shape) -> None:
 
 
 def preload() -> None:
-    """Import all that loading a model needs; nothing of it runs yet, so that a process may fork."""
+    """Import all that loading a model needs, but run nothing of it, so that a process may fork."""
     _import_tensorflow()
     import keras  # noqa: F401, PLC0415 - TensorFlow imports it at the first use of a .keras file only
 
@@ -124,8 +123,8 @@ def tensorflow() -> Any:  # noqa: ANN401
     """
     Import TensorFlow, with one thread on a CPU: Spark runs one worker on each core.
 
-    On a GPU nothing is restricted and memory grows as needed. In a process where TensorFlow is
-    already at work its settings stand.
+    On a GPU nothing is restricted and memory grows as needed. If TensorFlow is already at work in
+    this process, its settings stay.
     """
     tf = _import_tensorflow()
     gpus = tf.config.list_physical_devices("GPU")

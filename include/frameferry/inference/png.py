@@ -1,4 +1,4 @@
-"""Is a PNG whole, and what of it is the picture? The bytes are not trusted."""
+"""Check that a PNG is whole, and find what decides its pixels. The bytes are not trusted."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from frameferry.inference.undecodable import BadPictureError, Reason
 _SIGNATURE_BYTES: Final = 8
 _BLOCK_BYTES: Final = 1 << 20
 _MAX_CHUNKS: Final = 200_000
-"""More than any camera writes; each costs a look, and one of the decoder's."""
+"""More than any camera writes; each costs a look here, and one in the decoder."""
 _IHDR, _DEPTH_AND_COLOUR = slice(12, 29), slice(24, 26)
 _COLOUR_TYPE, _INDEXED = slice(25, 26), b"\3"
 _TOLD: Final = frozenset({b"eXIf", b"acTL"})
 _ACTL_BYTES, _MOST_FRAMES = 8, 1 << 31
 _END: Final = b"IEND\xae\x42\x60\x82"
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Numbers a pixel, by colour type. Source: PNG (W3C, third edition), 11.2.1 IHDR."""
+"""Numbers per pixel, by colour type. Source: PNG (W3C, third edition), 11.2.1 IHDR."""
 _WHOLE: Final = ((0, 0, 1, 1),)
 _ADAM7: Final = (
     (0, 0, 8, 8),
@@ -35,7 +35,7 @@ _ADAM7: Final = (
 
 
 class Plain(NamedTuple):
-    """What of a PNG decides its pixels: the bytes to decode, its EXIF, and how many frames."""
+    """What decides a PNG's pixels: the bytes to decode, its EXIF, and how many frames."""
 
     value: bytes
     exif: bytes
@@ -44,12 +44,12 @@ class Plain(NamedTuple):
 
 def plain(value: bytes) -> Plain:
     """
-    Keep of a PNG the critical chunks, each held against its CRC: Pillow does not, for the pixels.
+    Keep the critical chunks of a PNG, and check each against its CRC.
 
-    Text, profiles, times and all else that ancillary chunks hold is never unpacked, whole or
-    broken; nor is a palette that only proposes colours. Of two the content is told: how the
-    picture is turned, and whether it moves. What stands behind the last critical one is no part
-    of the picture.
+    Pillow does not check the chunks that hold the pixels. Ancillary chunks (text, profiles, times),
+    whole or broken, are never unpacked, nor is a palette that only proposes colours. Two of them
+    are read: how the picture is turned, and whether it moves. What comes after the last critical
+    chunk is not a part of the picture.
 
     Raises:
         BadPictureError: It ends early, or a critical chunk is damaged.
@@ -76,7 +76,7 @@ def plain(value: bytes) -> Plain:
 
 
 class _Beside:
-    """What ancillary chunks tell of the picture. `is_open` before its pixels."""
+    """What ancillary chunks tell about the picture. `is_open` until its pixels begin."""
 
     def __init__(self) -> None:
         self.is_open = True
@@ -85,7 +85,7 @@ class _Beside:
 
     @property
     def frames(self) -> int:
-        """Frames, as the one chunk says that may; else it is a still, as for any other viewer."""
+        """Frames, if exactly one valid chunk before the pixels tells them; otherwise 1."""
         return self._frames[0] if len(self._frames) == 1 else 1
 
     def note(self, kind: bytes, content: bytes) -> None:
@@ -98,13 +98,13 @@ class _Beside:
 
 
 def _is_whole(value: bytes, start: int, end: int) -> bool:
-    # Pillow's verify() leaves IEND's sum out, and takes a damaged second IHDR for a cut.
+    # Pillow's verify() does not check the CRC of IEND, and takes a damaged second IHDR for a cut.
     crc = int.from_bytes(value[end - 4 : end])
     return zlib.crc32(memoryview(value)[start + 4 : end - 4]) == crc
 
 
 def _without_end(value: bytes, start: int, number: int) -> BadPictureError:
-    """Tell a picture that ends early from one that has its end, behind a length that is wrong."""
+    """Tell a picture that ends early from one that has its end but a wrong length before it."""
     if number > _MAX_CHUNKS:
         return BadPictureError(Reason.DAMAGED, f"more than {_MAX_CHUNKS:,} chunks")
     if value.find(_END, start + 1) >= 0:
@@ -113,12 +113,12 @@ def _without_end(value: bytes, start: int, number: int) -> BadPictureError:
 
 
 def is_deep_grey_alpha(value: bytes) -> bool:
-    """Say whether a PNG holds 16-bit grey with alpha, of which Pillow reads the upper bytes."""
+    """Say whether a PNG holds 16-bit grey with alpha: Pillow reads only its upper bytes."""
     return value[_DEPTH_AND_COLOUR] == b"\x10\4"
 
 
 def with_both_bytes(value: bytes) -> bytes:
-    """Call each pixel of 16-bit grey with alpha one of four bytes, which it is: nothing is lost."""
+    """Declare 16-bit grey with alpha as 8-bit RGBA: both have four bytes per pixel."""
     header = value[_IHDR.start : _DEPTH_AND_COLOUR.start] + b"\x08\6" + value[26 : _IHDR.stop]
     crc = zlib.crc32(header).to_bytes(4)
     return value[: _IHDR.start] + header + crc + value[_IHDR.stop + 4 :]
@@ -126,13 +126,13 @@ def with_both_bytes(value: bytes) -> bytes:
 
 def refuse_short(image: ImageFile.ImageFile, value: bytes) -> None:
     """
-    Refuse a picture whose pixels end, in good order, after some of its rows.
+    Refuse a picture whose pixels end, in good order, before its last row.
 
-    Pillow leaves the others black. So only where the last row is black, or the rows come in
-    several passes, are the pixels unpacked once more, and counted.
+    Pillow leaves the missing rows black. So the pixels are unpacked once more, and counted, only if
+    the last row is black or the rows come in several passes.
 
     Args:
-        image: The picture, not loaded yet or loaded.
+        image: The picture, loaded or not.
         value: Its bytes, as `plain` left them.
     """
     image.load()
@@ -150,7 +150,7 @@ def refuse_short(image: ImageFile.ImageFile, value: bytes) -> None:
 
 
 def _pixel_bytes(value: bytes) -> int:
-    """Say how many bytes the header announces, a filter byte a row with them."""
+    """Say how many bytes the header announces, with one filter byte per row."""
     header = value[_SIGNATURE_BYTES + 8 :]
     width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
     bits = header[8] * _CHANNELS[header[9]]

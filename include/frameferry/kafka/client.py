@@ -49,7 +49,7 @@ class Deadline:
         return time.monotonic() >= self._end
 
     def renew(self, pause_seconds: float = 0.0) -> None:
-        """Begin anew, behind a pause in which nothing can come."""
+        """Begin anew, after a pause in which nothing can come."""
         self._end = time.monotonic() + pause_seconds + self.seconds
 
 
@@ -96,7 +96,7 @@ class Listener:
         return KafkaUnavailable(what, remedy=self._remedy(cause), **where)
 
     def translated(self, error: KafkaError, doing: str, **where: Unpack[Where]) -> FrameferryError:
-        """Make our error of an answer that is a no; *doing* is what was asked for."""
+        """Turn a no into our error; *doing* is what was asked for."""
         kind, remedy = self._no(error.code())
         return kind(f"{doing}: {self._words(error)}", remedy=remedy, **where)
 
@@ -161,10 +161,10 @@ def ask(
     **where: Unpack[Where],
 ) -> AnswerT:
     """
-    Ask a blocking *question* (it takes its time-out), again while nobody is there to answer.
+    Ask a blocking *question* (it takes its time-out); ask again while nobody answers.
 
-    In slices, so that a refused log-in is heard soon and not tried for the whole time; each twice
-    as long as the one before, for a network on which one answer takes seconds.
+    It asks in slices, so that a refused log-in is heard soon and not tried for the whole time. Each
+    slice is twice as long as the one before, for a network where one answer takes seconds.
 
     Args:
         consumer: Who asks.
@@ -203,11 +203,10 @@ def ask(
 
 def may_pass(cause: KafkaError, since: float) -> bool:
     """
-    Say whether the same question is answered otherwise soon.
+    Say whether the same question may soon get another answer.
 
-    A broker that is only just coming up, or was held up for a while, for some moments knows of no
-    topic, partition or leader: that something is missing counts once it has been for
-    COMING_UP_SECONDS.
+    For some moments, a broker that is just coming up, or was held up for a while, knows of no
+    topic, partition or leader. So a thing counts as missing only after COMING_UP_SECONDS.
     """
     if cause.code() in codes.MISSING:
         return time.monotonic() - since < COMING_UP_SECONDS

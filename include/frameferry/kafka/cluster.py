@@ -38,10 +38,10 @@ from frameferry.kafka.topics import identified, kept, refuse_compacted, wanted_p
 
 _LISTEN_SECONDS: Final = 0.05
 _NO_NAME: Final = ""
-"""No header has it: names are not asked for."""
+"""No header has this name: names are not asked for."""
 _BEYOND_SECONDS: Final = 60.0
 """
-So long after ours ends librdkafka's own patience with an admin request: it is never met. An answer
+librdkafka's own time-out of an admin request ends this long after ours: it is never met. An answer
 that crosses that time-out ends the process in librdkafka 2.16 (confluentinc/librdkafka issue 4605).
 """
 
@@ -92,17 +92,16 @@ class Cluster:
         self._listener.throttling.forget()
 
     def throttled_seconds(self) -> float:
-        """Say how long a quota held back what was asked of it; 0 where none did."""
+        """Say how long a quota held back what was asked of it; 0 if none did."""
         return self._listener.throttling.seconds
 
     def view(self, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
         """
         Read a topic's identity and watermarks; it is never created by being asked for.
 
-        The watermarks are asked in the order low, end, high, each of which only grows: so
-        `low <= end <= high` holds although they are three questions. They are asked by the topic's
-        name: so its id is asked before and after them, and if it is another then, all is asked
-        again.
+        The watermarks only grow, and are asked in the order low, end, high, so `low <= end <= high`
+        holds although they are three questions. They are asked by the topic's name: so its id is
+        asked before and after them, and if it has changed, all is asked again.
 
         Args:
             topic: Its name.
@@ -112,7 +111,8 @@ class Cluster:
             KafkaUnavailable: No broker answered in time, or a partition has no leader.
             TopicMissing: The topic or a wanted partition does not exist.
             TopicCompacted: The topic is compacted: records vanish from it that nobody has read.
-            ConfigError: The broker forbids the question or gives no topic ids, or the name is none.
+            ConfigError: The broker forbids the question or gives no topic ids, or the name is not
+                valid.
         """
         deadline = Deadline(self._timeout_seconds)
         described = self._described(topic, deadline)
@@ -145,13 +145,13 @@ class Cluster:
 
     def offsets_at(self, topic: str, partitions: Iterable[int], moment: datetime) -> dict[int, int]:
         """
-        Find each partition's first position of *moment* or later: of a record, or of a marker.
+        Find each partition's first position, of a record or a marker, at *moment* or later.
 
-        Where there is none, it is the last stable offset: the next record to come. A moment before
-        1970 is taken as its beginning: a negative timestamp is no time in Kafka's protocol.
+        If there is none, it is the last stable offset: the next record to come. A moment before
+        1970 is taken as the start of 1970: a negative timestamp is not a time in Kafka's protocol.
 
         Raises:
-            KafkaUnavailable, TopicMissing, ConfigError: As `look`.
+            KafkaUnavailable, TopicMissing, ConfigError: As `view`.
         """
         deadline = Deadline(self._timeout_seconds)
         wanted = tuple(partitions)
@@ -165,7 +165,7 @@ class Cluster:
 
     def first_since(self, topic: str, wanted: OffsetRange, moment: datetime) -> int:
         """
-        Find the first record of a range that is of *moment* or later by its own timestamp.
+        Find a range's first record whose own timestamp is *moment* or later.
 
         Kafka's search by time answers positions, not records: it also finds a transaction's marker,
         which carries the broker's clock. So its answer is where to begin to look.
@@ -175,7 +175,7 @@ class Cluster:
             out in time, so that nothing is left out.
 
         Raises:
-            KafkaUnavailable, TopicMissing, ConfigError: As `look`.
+            KafkaUnavailable, TopicMissing, ConfigError: As `view`.
         """
         deadline = Deadline(self._timeout_seconds)
         since_ms = moment.timestamp() * 1000
@@ -202,13 +202,13 @@ class Cluster:
         timeout_seconds: float | None = None,
     ) -> dict[int, datetime | None]:
         """
-        Read when the first record at or after an offset is from, by partition.
+        Read the timestamp of the first record at or after an offset, by partition.
 
         Costs one record's bytes a partition: ask for few. See `glimpse.first_timestamps` for what
         is None and what is left out when the time is over.
 
         Raises:
-            KafkaUnavailable, TopicMissing, ConfigError: As `look`.
+            KafkaUnavailable, TopicMissing, ConfigError: As `view`.
         """
         return first_timestamps(
             self._connection,
@@ -225,7 +225,7 @@ class Cluster:
 
         Raises:
             KafkaUnavailable: No answer in time, or other consumers have joined the group.
-            TopicMissing, ConfigError: As `look`.
+            TopicMissing, ConfigError: As `view`.
         """
         wanted = [
             TopicPartition(topic, partition, offset, metadata)
@@ -239,7 +239,7 @@ class Cluster:
         self, group: str, topic: str, partitions: Iterable[int]
     ) -> dict[int, tuple[int, str]]:
         """
-        Read what `mirror` wrote: offset and metadata by partition; none where it never did.
+        Read what `mirror` wrote: offset and metadata by partition; none if it never did.
 
         Raises:
             KafkaUnavailable, ConfigError: As `mirror`.
@@ -247,7 +247,7 @@ class Cluster:
         wanted = [TopicPartition(topic, partition) for partition in partitions]
         if not wanted:
             return {}
-        # Not by the admin client: where the group's coordinator moves, librdkafka 2.16 takes the
+        # Not by the admin client: if the group's coordinator moves, librdkafka 2.16 takes the
         # process down with it (confluentinc/librdkafka issue 5040).
         consumer = open_consumer(self._connection, self._listener, {"group.id": group})
 
@@ -267,7 +267,7 @@ class Cluster:
         Ask how long a group without members keeps an offset after its commit.
 
         Returns:
-            None where the broker does not say: it may be forbidden to ask.
+            None if the broker does not say: it may be forbidden to ask.
 
         Raises:
             KafkaUnavailable: No broker answered in time.
@@ -353,7 +353,7 @@ class Cluster:
         return self._patiently(question, deadline, f"offsets of topic {topic!r}")
 
     def _answer(self, asked: Future[AnswerT], deadline: Deadline, doing: str) -> AnswerT:
-        """Wait for an answer; a no is one of our errors."""
+        """Wait for an answer; raise one of our errors for a no."""
         try:
             return self._result(asked, deadline)
         except KafkaException as error:
@@ -379,7 +379,7 @@ class Cluster:
         Ask who leads what by now.
 
         After a leader's epoch has changed, librdkafka 2.16 asks for offsets by the old one, and is
-        refused, until something else has it ask anew.
+        refused, until something else makes it ask anew.
         """
         with suppress(KafkaException):
             self._client.list_topics(timeout=min(RETRY_SECONDS * 10, max(deadline.left, 0.01)))
@@ -401,5 +401,5 @@ class Cluster:
 
 
 def _within(deadline: Deadline) -> dict[str, float]:
-    """Leave the giving up to `_result`, which drops the question with its client."""
+    """Leave giving up to `_result`, which drops the question with its client."""
     return {"request_timeout": deadline.left + _BEYOND_SECONDS}

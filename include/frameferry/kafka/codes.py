@@ -19,7 +19,7 @@ NO_ANSWER: Final = frozenset(
         KafkaError._WAIT_COORD,
     }
 )
-"""A call got no answer; why, only the client's listener knows."""
+"""A call got no answer; only the client's listener knows why."""
 
 NOT_YET: Final = frozenset(
     {

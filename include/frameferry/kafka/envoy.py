@@ -19,9 +19,9 @@ from frameferry.config.connections import is_secret_option
 from frameferry.kafka.errand import Question, Reply
 
 START_SECONDS: Final = 60.0
-"""A fresh interpreter takes half a second; on a machine that is very busy, many of them."""
+"""A fresh interpreter takes half a second, and many times as long on a very busy machine."""
 _STALL_SECONDS: Final = 5
-"""Of a message that was begun, in whole seconds: one of a stopped process stays half."""
+"""Time for the rest of a message, in whole seconds: a stopped process leaves half of one."""
 _FAREWELL_SECONDS: Final = 2.0
 _PROGRAM: Final = "frameferry.kafka.envoy_process"
 _LATE: Final = "gave no answer within {:g} s and was ended"
@@ -35,9 +35,9 @@ class Envoy:
     """
     A process that asks Kafka, one question at a time; whoever has it must `end` it.
 
-    It is a fresh interpreter, never a fork: threads of the process that asks hold locks. What it is
-    asked, with the secrets of a connection, goes through a socket of these two, and stands neither
-    in its arguments nor in its environment. It ends with the process that asks.
+    It is a fresh interpreter, never a fork: threads of the process that asks hold locks. Questions,
+    with the secrets of a connection, go through a socket between the two. They stand neither in its
+    arguments nor in its environment. It ends with the process that asks.
 
     Raises:
         EnvoyLost: It did not come up.
@@ -69,7 +69,7 @@ class Envoy:
 
     def ask(self, question: Question, seconds: float) -> Any:  # noqa: ANN401 - what Cluster returns
         """
-        Put one question; not by two threads at once. It is ended where it does not reply in time.
+        Put one question, one thread at a time; end the envoy if it does not reply in time.
 
         Raises:
             EnvoyLost: It ended before it had replied.
@@ -125,7 +125,7 @@ class Envoy:
 
 
 def _line() -> tuple[Connection, socket.socket]:
-    """Make both ends of the socket; ours waits for the rest of a message for a while only."""
+    """Make both ends of the socket; ours waits only a while for the rest of a message."""
     ours, theirs = socket.socketpair()
     patience = struct.pack("@ll", _STALL_SECONDS, 0)
     for direction in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
@@ -146,7 +146,7 @@ def _started(line: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:
-    """Hand on what is no secret: connections stand in Airflow's variables, and the ledger's URL."""
+    """Hand on what is not secret: not Airflow's variables (connections), not the ledger's URL."""
     kept = {
         name: value
         for name, value in own.items()

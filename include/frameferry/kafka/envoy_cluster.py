@@ -18,7 +18,7 @@ from frameferry.kafka.errand import OPEN, Question
 from frameferry.kafka.glimpse import Isolation
 
 _GRACE_SECONDS: Final = 5.0
-"""Beyond the time-outs that `Cluster` itself keeps: an envoy that is later hangs, and is ended."""
+"""Time beyond `Cluster`'s own time-outs: an envoy that takes longer hangs, and is ended."""
 
 
 class EnvoyCluster(Cluster):
@@ -122,7 +122,7 @@ class EnvoyCluster(Cluster):
         return self._envoy
 
     def _ask(self, name: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as `Cluster`
-        """Put a question through the envoy; where the last one was lost, through another."""
+        """Put a question through the envoy, or through another one if the last was lost."""
         envoy, began = self._envoy or self._open(), time.monotonic()
         try:
             return envoy.ask(Question(name, arguments, options), self._patience_seconds)

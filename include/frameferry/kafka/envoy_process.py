@@ -26,7 +26,7 @@ _STATM: Final = Path("/proc/self/statm")
 
 
 def main() -> None:
-    """Answer one question after the other. An error that is none of ours ends the process."""
+    """Answer one question after the other. An error that is not ours ends the process."""
     line = Connection(os.dup(sys.stdin.fileno()))
     line.send(Reply())
     asked: queue.SimpleQueue[Question] = queue.SimpleQueue()
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _listen(line: Connection, asked: queue.SimpleQueue[Question]) -> None:
-    """Hear what is asked; and, also in the midst of a question, that nobody asks any more."""
+    """Hear what is asked and, even in the middle of a question, that nobody asks any more."""
     with suppress(EOFError, OSError):
         while True:
             asked.put(line.recv())
@@ -50,8 +50,8 @@ class _Desk:
     """
     Keep the cluster that was asked last: a pipeline that waits asks the same again in seconds.
 
-    After an error it is made anew, so that no question that was given up stays with it; and now and
-    then, so that none of librdkafka's connections grows old.
+    It is made anew after an error, so that no abandoned question stays with it, and now and then,
+    so that none of librdkafka's connections grows old.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class _Desk:
 
 
 def _resident_bytes() -> int:
-    """Measure this process's memory; 0 where the system does not tell."""
+    """Measure this process's memory; 0 if the system does not tell."""
     with suppress(OSError):
         return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0

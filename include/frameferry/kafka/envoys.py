@@ -68,7 +68,7 @@ class Envoys:
         return self._opened(self._new(), opening, START_SECONDS)
 
     def welcome(self, envoy: Envoy) -> None:
-        """Take one back: it rests, or is ended where it is old, or has not replied."""
+        """Take one back: it rests, or is ended if it is old or has not replied."""
         with self._changed:
             if envoy in self._all and self._may_rest(envoy):
                 self._resting.append((time.monotonic(), envoy))

@@ -11,7 +11,7 @@ OPEN: Final = "open"
 
 
 class Question(NamedTuple):
-    """A method of `Cluster`, or OPEN: those that follow are for a cluster of its arguments."""
+    """A method of `Cluster`, or OPEN: it makes the cluster that the next questions are for."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -19,7 +19,7 @@ class Question(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the method returned, or the error of ours that it raised; the process's memory then."""
+    """What the method returned, or our error that it raised; and the process's memory then."""
 
     answer: Any = None
     error: FrameferryError | None = None

@@ -44,8 +44,8 @@ def first_timestamps(
     One after the other, in the order of *offsets*, so that no more than one fetch is in memory.
 
     Returns:
-        By partition; None where no record is left, or it has no timestamp. A partition that was
-        not answered for before the deadline is left out, and so are those after it.
+        By partition; None if no record is left, or it has no timestamp. A partition that was not
+        answered for before the deadline is left out, and so are those after it.
 
     Raises:
         KafkaUnavailable: The log-in was refused.

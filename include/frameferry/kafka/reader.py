@@ -44,7 +44,7 @@ _READING: Final[dict[str, Any]] = {
     # A full queue is looked at again after this long; its default of 1 s would be the pace.
     "fetch.queue.backoff.ms": 10,
     "fetch.wait.max.ms": 100,
-    # A quota's pause is no failure, however long: the broker says how long it takes.
+    # A quota's pause is not a failure, however long: the broker says how long it takes.
     "socket.timeout.ms": 300_000,
     # Statistics tell how far fetching is, also through long stretches of aborted records.
     "statistics.interval.ms": 500,
@@ -56,7 +56,7 @@ class RangeReader:
     The committed records of one range, in offset order.
 
     The read is over when Kafka's client has *passed* the range's end: transaction markers and
-    aborted records take offsets but are no records, so neither the last record nor their number
+    aborted records take offsets but are not records, so neither the last record nor their number
     tells. Iterating again reads again. Memory stays bounded by about two fetches, whatever the
     range holds.
 
@@ -232,11 +232,11 @@ class RangeReader:
 
 def _headers(message: Message) -> list[tuple[str, bytes | None]] | None:
     """
-    Take a record's headers; none where a header's own name is no UTF-8.
+    Return a record's headers; none if a header's own name is not UTF-8.
 
-    Of such a record confluent_kafka 2.16 returns a list with null pointers in it *and* sets an
-    exception. Called from C, as here, Python sees the contradiction and raises SystemError;
-    called from a warm loop in Python it does not look, and the process dies on the list.
+    For such a record, confluent_kafka 2.16 returns a list with null pointers in it *and* sets an
+    exception. Called from C, as here, Python sees the contradiction and raises SystemError; called
+    from a warm loop in Python it does not look, and the process dies on the list.
     """
     try:
         headers: list[tuple[str, bytes | None]] | None = _ASK_HEADERS(message)

@@ -15,9 +15,9 @@ def start_offsets(settings: KafkaSettings, cluster: Cluster, view: TopicView) ->
     """
     Resolve `kafka.start` for every partition of *view*.
 
-    `earliest` is the low watermark; a mapping is taken as it is; a time is the first record of
-    then or later by its own timestamp, the end of the log if there is none. Records of an earlier
-    time behind it are not left out: timestamps need not rise.
+    `earliest` is the low watermark. A mapping is taken as it is. A time is the first record whose
+    own timestamp is that time or later, or the end of the log if there is none. Records after it
+    with an earlier time are not left out: timestamps need not rise.
 
     Raises:
         ConfigError: A mapping leaves out a partition, names another, or lies outside the log.

@@ -11,7 +11,7 @@ from confluent_kafka import ThrottleEvent
 from frameferry.errors import KafkaThrottled, Where
 
 LEAST_SHARE: Final = 0.25
-"""Of a reader's time: below it a quota is not what takes so long."""
+"""A share of a reader's time: below it, the quota is not what takes so long."""
 REMEDY: Final = (
     "It goes on all the same; ask for a higher quota of the connection's user or client.id "
     "(consumer_byte_rate, request_percentage)"
@@ -19,7 +19,7 @@ REMEDY: Final = (
 
 
 def remark(seconds: float, of_seconds: float) -> str | None:
-    """Put into words that a quota is why a batch took so long; None where it is not."""
+    """Put into words that a quota is why a batch took so long; None if it is not."""
     if not seconds or seconds < LEAST_SHARE * of_seconds:
         return None
     return (
@@ -32,8 +32,8 @@ class Throttling:
     How long a quota held one reader back, or several that read one after the other.
 
     Args:
-        patience_seconds: From now on: who reads for longer, and was held back for a good part of
-            it, gives up; infinite for who has no deadline.
+        patience_seconds: From now on. A reader that takes longer, and was held back for a good part
+            of it, gives up. Infinite for a reader without a deadline.
     """
 
     def __init__(self, patience_seconds: float = inf) -> None:
@@ -68,10 +68,10 @@ class Throttling:
 
     def refuse_endless(self, **where: Unpack[Where]) -> None:
         """
-        Give up where the patience is over and a quota is why.
+        Give up if the patience is over and a quota is why.
 
         Raises:
-            KafkaThrottled: Says how long of how long the quota held back.
+            KafkaThrottled: Says how long the quota held back, and of how long.
         """
         elapsed = time.monotonic() - self._began
         if elapsed < self._patience_seconds or self.seconds < LEAST_SHARE * elapsed:

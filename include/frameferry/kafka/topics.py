@@ -35,7 +35,7 @@ def wanted_partitions(
 
 def identified(topic: str, topic_id: str) -> str:
     """
-    Return a topic's id, by which it is told from others and from itself, created anew.
+    Return a topic's id, which tells it from others, and from one created anew.
 
     Raises:
         ConfigError: The broker gives topics no ids: all have the zero id.

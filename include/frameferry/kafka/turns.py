@@ -21,7 +21,7 @@ class Turn:
 
 class Turns:
     """
-    Let threads ask *at_once*, and *at_once_each* the same Kafka; the others wait in line.
+    Let *at_once* threads ask, *at_once_each* of them the same Kafka; the others wait in line.
 
     Args:
         at_once: In all.
@@ -42,7 +42,7 @@ class Turns:
         Wait for a turn, and have it.
 
         Raises:
-            KafkaUnavailable: None came free in *seconds*; or one that had it met the same Kafka
+            KafkaUnavailable: None came free in *seconds*. Or another thread met the same Kafka
                 silent meanwhile, which is the answer for those in line, too.
         """
         self._wait(servers, seconds)

@@ -74,7 +74,7 @@ def _is_ours(connection: Connection, row: AnyRow) -> bool:
 
 def _refuse_other_host(connection: Connection, row: AnyRow) -> None:
     """
-    Let one host alone use a SQLite ledger: its log is shared through memory.
+    Refuse a SQLite ledger of another host: its log is shared through memory.
 
     Containers on one kernel are one host, though each has a name of its own.
     """

@@ -1,4 +1,4 @@
-"""The ledger's door, a line each: contract and code of a question or write stand behind it."""
+"""The ledger's door: one line per question or write, whose contract and code stand behind it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Method = Callable[Concatenate["Ledger", P], R]
 
 
 def reads(work: Work[P, R]) -> Method[P, R]:
-    """Make a question of work on a connection: in one snapshot."""
+    """Turn work on a connection into a question, asked in one snapshot."""
 
     @wraps(work)
     def method(self: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -53,7 +53,7 @@ def reads(work: Work[P, R]) -> Method[P, R]:
 
 
 def writes(work: Work[P, R]) -> Method[P, R]:
-    """Make a write of work on a connection: in one transaction."""
+    """Turn work on a connection into a write, done in one transaction."""
 
     @wraps(work)
     def method(self: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -64,7 +64,7 @@ def writes(work: Work[P, R]) -> Method[P, R]:
 
 
 def takes_names(work: Work[P, R]) -> Method[P, R]:
-    """Make a write of work that takes names: again where a rival took one meanwhile."""
+    """Turn work that takes names into a write, repeated if a rival took one meanwhile."""
 
     @wraps(work)
     def method(self: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -78,8 +78,8 @@ class Ledger:
     All that is known for sure. Threads may share it; a forked process opens its own.
 
     Every method is one transaction: it happens whole or not at all. All of them may raise
-    LedgerUnavailable (down or locked: the step may be run again) and LedgerConflict (a rule of
-    the ledger refuses; nothing was written). An unknown pipeline is not an error of a question:
+    LedgerUnavailable (down or locked: the step may be run again) and LedgerConflict (a rule of the
+    ledger refuses; nothing was written). A question about an unknown pipeline is not an error:
     nothing is known of it.
     """
 

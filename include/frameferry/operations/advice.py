@@ -1,4 +1,4 @@
-"""What is to be said of a pipeline: each line one trouble, and what to do. No line: healthy."""
+"""What to say about a pipeline: each line is one trouble and what to do; none if it is healthy."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _lines(ctx: Context, overview: Overview, seen: Seen, unowned: tuple[int, ...
 
 
 def _replaced(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
-    """Say that the topic is another, whose mirror nobody wrote yet; a block says so by itself."""
+    """Say that another topic has this name, without a mirror yet; a block says so by itself."""
     if seen.view is None or not is_other_topic(known, seen.view) or known.blocked is not None:
         return []
     line = (
@@ -86,7 +86,7 @@ def _blocked(ctx: Context, known: PipelineState) -> list[str]:
 
 
 def _alone(ctx: Context, overview: Overview) -> list[str]:
-    """Say what was learnt of the way to the server, until the connection says it by itself."""
+    """Say what was learnt of the way to the server, until the connection itself says it."""
     if not overview.asked_alone:
         return []
     try:
@@ -126,7 +126,7 @@ def _lost(overview: Overview) -> list[str]:
 
 
 def _owned_by_others(ctx: Context, overview: Overview, seen: Seen) -> list[str]:
-    """Name the pipelines that own partitions which this one wants as well."""
+    """Name the pipelines that own partitions this one wants as well."""
     known = overview.state
     mine = known.progress if known else {}
     wanted = [partition for partition in seen.watermarks if partition not in mine]
@@ -175,9 +175,9 @@ def _limits(ctx: Context) -> Limits:
 
 def unowned_partitions(ctx: Context, overview: Overview, seen: Seen) -> tuple[int, ...] | None:
     """
-    List the topic's partitions that no pipeline owns; one of all partitions takes new ones.
+    List the topic's unowned partitions; a pipeline of all partitions takes new ones.
 
-    None where nobody can tell: before the first plan, or while Kafka is silent.
+    None if nobody can tell: before the first plan, or while Kafka is silent.
     """
     if ctx.settings.kafka.partitions == "all":
         return ()

@@ -13,7 +13,7 @@ from frameferry.planning.pace import Pace
 from frameferry.planning.sizing import Budget, records_per_second
 
 HANGING: Final = timedelta(seconds=60)
-"""A transaction open for longer is said: Kafka's producers give up theirs after as long."""
+"""A transaction open for longer is reported: Kafka's producers give up theirs after as long."""
 _HOUR: Final = 3600.0
 _MINUTE: Final = 60.0
 _YEARS: Final = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC))
@@ -34,8 +34,8 @@ class Waiting:
     What one partition holds unprocessed.
 
     `lag` counts offsets from the committed one to the last stable one, `arrived` those that came
-    during `seconds` before now. `oldest_at` is the timestamp of its oldest unprocessed record;
-    None where nobody looked, or it has none.
+    during `seconds` before now. `oldest_at` is the timestamp of its oldest unprocessed record; None
+    if nobody looked, or it has none.
     """
 
     lag: int
@@ -47,9 +47,10 @@ class Waiting:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """
-    How a backlog stands, over all partitions; None where it cannot be known, or nothing waits.
+    How a backlog stands, over all partitions; None if it cannot be known, or nothing waits.
 
-    Rates are in pictures a second, `service` what batches of full size would carry without a pause.
+    Rates are in pictures a second; `service` is what batches of full size would carry without a
+    pause.
     """
 
     lag: int = 0
@@ -76,8 +77,8 @@ def figure(
     """
     Work out how a backlog stands.
 
-    A record expires, at the earliest, when it is as old as the topic keeps records, or when so
-    many bytes came after it; the bytes are reckoned by the mean of the last batches.
+    A record expires, at the earliest, when it is as old as the topic keeps records, or when as many
+    bytes as the topic keeps came after it. Bytes are estimated by the mean of the last batches.
 
     Args:
         waiting: By partition.
@@ -100,7 +101,7 @@ def figure(
 
 
 def alarms(figures: Figures, limits: Limits) -> list[str]:
-    """List what is to be said, in one sentence each; empty where all is well."""
+    """List what to say, in one sentence each; empty if all is well."""
     return [
         sentence
         for sentence in (
@@ -124,7 +125,7 @@ def hanging(partition: int, held_back: int, since: datetime | None, now: datetim
 
 
 def nobody_carries(topic: str, partitions: tuple[int, ...]) -> list[str]:
-    """Say that nobody carries these partitions of a shared topic; empty where there are none."""
+    """Say that nobody carries these partitions of a shared topic; empty if there are none."""
     if not partitions:
         return []
     names = ", ".join(map(str, partitions))
@@ -156,7 +157,7 @@ def _expiring(figures: Figures, retention_hours: float) -> str | None:
 
 
 def _falling_behind(figures: Figures, target_seconds: float) -> str | None:
-    """Say so only where more waits than one batch carries: a burst is none of it."""
+    """Say so only if more waits than one batch carries, since a burst does not count."""
     arrivals, service = figures.arrivals_per_second, figures.service_per_second
     if not figures.is_falling_behind or arrivals is None or service is None:
         return None
@@ -190,13 +191,13 @@ def _expires_in(
 
 
 def _service(budget: Budget, pace: Pace | None) -> float | None:
-    """Say what can be carried; nothing where no record was met, so that no cost is known."""
+    """Say what can be carried; None if no record was met, since no cost is known then."""
     known = pace is not None and pace.records_per_offset > 0
     return records_per_second(budget, pace) if pace is not None and known else None
 
 
 def _is_dated(moment: datetime | None) -> bool:
-    """Tell a timestamp that somebody set from a camera's that lost its clock."""
+    """Say whether a timestamp is set, and not by a camera that lost its clock."""
     return moment is not None and _YEARS[0] <= moment < _YEARS[1]
 
 

@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 def confirm(ctx: Context, *, who: str, reason: str) -> dict[int, int]:
     """
-    Write the mirror anew from a ledger of which a person says that no older copy is in its place.
+    Write the mirror anew, on a person's word that the ledger is not an older copy.
 
     Returns:
         The committed (next) offset of each partition, as mirrored.

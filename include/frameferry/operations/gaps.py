@@ -14,7 +14,7 @@ from frameferry.ledger.opening import open_ledger
 
 @dataclass(frozen=True, slots=True)
 class PipelineGap:
-    """One line of `frameferry gaps`: offsets `[start, end)` that no image was delivered of."""
+    """One line of `frameferry gaps`: offsets `[start, end)` without a delivered image."""
 
     id: int
     pipeline: str

@@ -1,4 +1,4 @@
-"""Look at what lies on the server, and know whose it is: for a ledger that is older than that."""
+"""Look at what lies on the server, and tell whose it is, for a ledger that forgot it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Found:
     """
     What lies on the server, sorted by whose it is.
 
-    `seen` are files of records beyond the committed offset; `strange` are files of nobody's.
-    `unlisted` are folders of which there may be more, with the reason. `looked_to` is, per
-    partition, the offset below which there may be a file that no list shows.
+    `seen` are files of records beyond the committed offset; `strange` are files that belong to no
+    record. `unlisted` are folders that may hold more, with the reason. `looked_to` is an offset per
+    partition: below it there may be a file that no list shows.
     """
 
     seen: list[Sighting] = field(default_factory=list)
@@ -43,9 +43,9 @@ def look(
     reader: PositionReader,
 ) -> Found:
     """
-    List the base, and know each record's file by its name.
+    List the base, and recognise each record's file by its name.
 
-    A file that no list shows is looked for by its name, by whoever delivers.
+    If no list shows a file, deliver looks for it by its name.
 
     Raises:
         FtpUnavailable, DeliveryRefused: The base cannot be listed.
@@ -64,12 +64,13 @@ def look(
 
 def clear(ctx: Context, ftp: FerryFTP, parts: Collection[str], lost: Collection[str]) -> bool:
     """
-    Delete the parts of lost lives, by their epochs, so that none becomes a file any more.
+    Delete the parts of lost lives, by their epochs, so that none can become a file.
 
-    A process of that life may stand between its intent, which nobody knows of now, and its rename.
+    A process of such a life may be past its intent, which nobody knows of now, but not yet
+    renaming.
 
     Returns:
-        Whether each was still there; else one became a file meanwhile: look again.
+        Whether each was still there. Otherwise one became a file meanwhile: look again.
     """
     tags = {path: part_tag_of(basename(path)) for path in parts}
     theirs = {

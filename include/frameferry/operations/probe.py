@@ -52,7 +52,7 @@ class Probe:
 
 
 def probe_anew(connection: FtpConnection, *, forget_refusal: bool, **how: Any) -> Probe:  # noqa: ANN401 - as `probe`
-    """Probe with the turns of this home's ledger; *forget_refusal*: of a refused password."""
+    """Probe with the turns of this home's ledger; *forget_refusal* forgets a refused password."""
     with closing(open_ledger(ledger_url())) as ledger:
         if forget_refusal:
             ledger.forget_refusal(connection.digest)

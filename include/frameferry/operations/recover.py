@@ -23,11 +23,11 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Decision:
     """
-    What a person says of that which cannot be known.
+    What a person says of things that cannot be known.
 
-    `taken_to`: per partition, the offset below which a missing file was taken away by its
-    consumer. `send_beyond`: beyond the mirror, a file that is not there is sent, although it may
-    have been delivered and taken.
+    `taken_to` is an offset per partition: a file missing below it was taken away by its consumer.
+    `send_beyond` sends a file that is missing beyond the mirror, although it may have been
+    delivered and taken.
     """
 
     taken_to: Mapping[int, int]
@@ -39,8 +39,8 @@ class Recovered:
     """
     One partition after a recovery.
 
-    `seen` files are of records that the ledger forgot; `expired` of them Kafka no longer holds,
-    so that they become part of a gap. `taken_to` is None where a missing file is sent again.
+    `seen` files are of records that the ledger forgot. Kafka no longer holds `expired` of them, so
+    that they become part of a gap. `taken_to` is None if a missing file is sent again.
     """
 
     partition: int
@@ -57,7 +57,7 @@ class Recovery:
     """
     A recovery: what was found, by partition, and on the server as a whole.
 
-    `unlisted` are folders of which the server may not have shown all, each with the reason.
+    `unlisted` are folders that the server may not have shown in full, each with the reason.
     """
 
     pipeline: str
@@ -87,14 +87,14 @@ _UNLISTED_TOLD = 1_000
 
 def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, who: str) -> Recovery:
     """
-    Find out what was delivered that the ledger does not know of, and let the pipeline go on.
+    Find deliveries that the ledger does not know of, and let the pipeline go on.
 
-    1. Ask Kafka and the witness. 2. Fence whatever still works by the ledger's epoch, where the
-    mirror bears the same or is gone. 3. List the base, and know each record's file by its name;
-    delete the parts of the lost life. 4. Write down what was seen, and up to where there may be
-    more: a list need not be whole. 5. Write a mirror that was gone anew. Nothing is delivered here:
-    the next runs judge again what was forgotten, settle each file that was seen as they settle a
-    rename in doubt, and look for each that was not seen by its name before they send it.
+    1. Ask Kafka and the witness. 2. If the mirror bears the ledger's epoch or is gone, fence
+    whatever still works by that epoch. 3. List the base, and recognise each record's file by its
+    name; delete the parts of the lost life. 4. Write down what was seen, and up to where there may
+    be more: a list need not be whole. 5. Write the mirror anew if it was gone. Nothing is delivered
+    here. The next runs judge again what was forgotten, and settle each file that was seen like a
+    rename in doubt. They look for any other file by its name before they send it.
 
     Args:
         ctx: The pipeline.
@@ -117,7 +117,7 @@ def recover(ctx: Context, decision: Decision, *, verify: bool, dry_run: bool, wh
     taken_to = _taken_to(ctx, known, view.watermarks, said, decision)
     lost = _lost_lives(ctx, said)
     if not dry_run and (is_gone or _is_same_life(ctx, known, said)):
-        # The lost life's tokens would pass else; of a mirror that is gone nobody knows its name.
+        # Otherwise the lost life's tokens would pass; without a mirror nobody knows its epoch.
         lost.add(ctx.ledger.epoch())
         ctx.ledger.renew_epoch(ctx.pipeline, who=who)
     with one_connection(ctx) as ftp:
@@ -165,7 +165,7 @@ def _taken_to(
     said: Mapping[int, Testimony],
     decision: Decision,
 ) -> dict[int, int]:
-    """Decide up to where a file that is not there was taken away; a person says what is unknown."""
+    """Decide below which offset missing files were taken away; a person says what is unknown."""
     if ctx.settings.deliver.after == "kept":
         _refuse_needless(ctx, decision)
         return {}
@@ -258,7 +258,7 @@ def _written(
     taken_to: Mapping[int, int],
     who: str,
 ) -> Recovery:
-    # Two files may bear one record's position, under two labels: one is enough to be looked for.
+    # Two files may bear one record's position, under two labels: looking for one is enough.
     seen = {(one.partition, one.offset): one for one in found.seen}
     in_doubt = ctx.ledger.record_recovery(
         ctx.pipeline,

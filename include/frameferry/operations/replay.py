@@ -75,7 +75,7 @@ def plan_replay(
     """
     Freeze all batches of a replay in one transaction, or only say what they would be.
 
-    Where the same selection was asked for in the same mode and has not ended, its open batches are
+    If the same selection was asked for in the same mode and has not ended, its open batches are
     taken up, and what it had finished is not done again.
 
     Args:
@@ -138,7 +138,7 @@ def _new(ctx: Context, selection: Selection, mode: ReplayMode) -> ReplayPlan:
 
 
 def _refuse_idle(ctx: Context, selection: Selection, mode: ReplayMode) -> None:
-    """Refuse what would end well and send nothing: what is quarantined has no file to send."""
+    """Refuse a replay that would end well and send nothing: quarantined records have no file."""
     if isinstance(selection, Quarantined) and mode == "redeliver":
         msg = "redeliver leaves in quarantine what is there: nothing would be sent"
         remedy = "To have them judged again, replay them with --mode reinfer"
@@ -156,10 +156,10 @@ def _refuse_many(ctx: Context, pieces: Sequence[Piece]) -> None:
 
 def _held(ctx: Context, selection: Selection, wanted: Sequence[OffsetRange]) -> Piece:
     """
-    Find what Kafka still holds: what is read no more would end well, and send nothing.
+    Find what Kafka still holds: a replay of anything else would end well and send nothing.
 
-    A range that was named is held as a whole, or refused; of a selection by what is known of the
-    records the rest is replayed.
+    A named range is refused unless all of it is held. A selection by what is known of the records
+    is cut down to what is held.
     """
     partitions = tuple(sorted({one.partition for one in wanted}))
     with ctx.cluster() as cluster:

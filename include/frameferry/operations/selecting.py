@@ -40,14 +40,14 @@ def selected(
     quarantined: str | None = None,
 ) -> Selection:
     """
-    Make a selection of what a person filled in: of one kind, and that kind whole.
+    Make a selection from what a person filled in: one kind, and that kind complete.
 
     Args:
         partition: The partition of one range.
         start: Its first offset, inclusive.
         end: Its last offset, exclusive.
         ranges: Ranges, each as `partition:from-to`.
-        since: The begin of a window of time, in ISO 8601 with a zone.
+        since: The start of a window of time, in ISO 8601 with a zone.
         until: Its end, exclusive.
         batch: A batch's number.
         record: One record, as `partition:offset`.
@@ -138,14 +138,14 @@ def _of_window(ctx: Context, window: Window) -> tuple[OffsetRange, ...]:
 
 def _floors(ctx: Context, start_ms: int) -> Mapping[int, int]:
     """
-    Ask Kafka below which offset no record of a partition is as young as the window's begin.
+    Ask Kafka for each partition's offset below which every record is older than the window.
 
-    It knows only what it holds: where its answer is the oldest that it holds, there may be more of
-    the window below, which is refused as any range that it lost.
+    Kafka knows only what it holds. If its answer is the oldest offset that it holds, there may be
+    more of the window below, and that is refused like any range that it lost.
     """
     topic = ctx.settings.kafka.topic
     partitions = tuple(ctx.ledger.committed_offsets(ctx.pipeline))
-    # A millisecond earlier: nothing hangs on how records of the very moment are looked up.
+    # A millisecond earlier: nothing depends on how records of the very moment are looked up.
     before = _EPOCH + timedelta(milliseconds=max(start_ms - 1, 0))
     with ctx.cluster() as cluster:
         low = cluster.view(topic, partitions).watermarks

@@ -26,7 +26,7 @@ def status(ctx: Context) -> Status:
     Kafka being down is part of the answer, not an error: what it would have said is None then.
 
     Raises:
-        LedgerUnavailable: The ledger does not answer, without which nothing is known.
+        LedgerUnavailable: The ledger does not answer; nothing is known without it.
     """
     # The ledger first: what another process plans meanwhile must not look like a log's end.
     overview = ctx.ledger.overview(ctx.pipeline)

@@ -20,9 +20,10 @@ def accept_topic(ctx: Context, *, who: str, reason: str) -> dict[int, int]:
     """
     Go on with a topic that was created anew, or whose log was truncated, as the next generation.
 
-    A new topic is read from its offset 0; one that this pipeline had before from where it was
-    planned then. A truncated partition is read from where it differs from what the ledger knows,
-    all others from where they were planned, whether or not they are the pipeline's share now.
+    A new topic is read from its offset 0; one that this pipeline had before is read from where it
+    was planned then. A truncated partition is read from where it differs from what the ledger
+    knows, all others from where they were planned, whether or not they are the pipeline's share
+    now.
 
     Returns:
         The first offset of each partition in the new generation.

@@ -14,7 +14,7 @@ def unblock(ctx: Context, *, who: str, judge_again: bool = False) -> bool:
         ctx: The pipeline.
         who: The person, for the record.
         judge_again: Take back what the judge said of batches that are not delivered yet: for
-            quarantines that were not the images' fault. Else they stand.
+            quarantines that were not the images' fault. Otherwise they stand.
 
     Returns:
         Whether the pipeline was blocked.

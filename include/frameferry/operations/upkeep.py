@@ -20,7 +20,7 @@ from frameferry.ledger.upkeep.surveying import LedgerState, survey
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """Two versions of the ledger's schema; `before` is None where there was no ledger."""
+    """Two versions of the ledger's schema; `before` is None if there was no ledger."""
 
     before: str | None
     after: str

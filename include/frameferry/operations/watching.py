@@ -18,9 +18,9 @@ from frameferry.pipeline.world.world import is_other_topic
 from frameferry.planning.pace import learn_pace
 
 ARRIVING: Final = timedelta(minutes=15)
-"""Arrivals are counted over so long: a burst is no trend."""
+"""Arrivals are counted over so long: a burst is not a trend."""
 _GLIMPSES: Final = 4
-"""Partitions of which a record is read, a picture's bytes each."""
+"""Partitions to read one record from, which costs a picture's bytes each."""
 _GLIMPSE_SECONDS: Final = 2.0
 
 
@@ -29,9 +29,9 @@ class Seen:
     """
     What Kafka said: the topic, the backlog's figures, since when transactions are open.
 
-    `held_since` is None for a partition whose open transaction shows no timestamp; one that
-    nobody looked at is missing. `trouble` says why not all is known, where that is so.
-    `throttled_seconds` is how long a quota held back these very answers.
+    `held_since` is None for a partition whose open transaction shows no timestamp; one that nobody
+    looked at is missing. `trouble` says why not all is known, if so. `throttled_seconds` is how
+    long a quota held back these very answers.
     """
 
     view: TopicView | None = None
@@ -42,7 +42,7 @@ class Seen:
 
     @property
     def watermarks(self) -> dict[int, Watermarks]:
-        """The watermarks of the pipeline's partitions; none where Kafka is silent."""
+        """The watermarks of the pipeline's partitions; none if Kafka is silent."""
         return self.view.watermarks if self.view else {}
 
 
@@ -81,7 +81,7 @@ def _figures(ctx: Context, cluster: Cluster, view: TopicView, known: PipelineSta
 
 
 def _unprocessed(known: PipelineState, marks: Mapping[int, Watermarks]) -> dict[int, int]:
-    """Find where the unprocessed begins that Kafka still holds."""
+    """Find the first unprocessed offset that Kafka still holds, by partition."""
     committed = {partition: at.committed for partition, at in known.progress.items()}
     return {
         partition: max(committed.get(partition, 0), one.low) for partition, one in marks.items()
@@ -98,8 +98,9 @@ def _oldest(
     """
     Read the timestamps of the oldest unprocessed records, of the few partitions that matter.
 
-    Those first that hold something near its end, then something stale, then the longest lags: so
-    the oldest is among them wherever an alarm is due. The broker tells which by its own index.
+    Partitions with something near its end come first, then those with something stale, then the
+    longest lags: so the oldest is among them whenever an alarm is due. The broker tells which by
+    its own index.
     """
     lags = {p: lag for p, offset in at.items() if (lag := view.watermarks[p].end - offset) > 0}
     if not lags:
@@ -125,7 +126,7 @@ def _ago(now: datetime, seconds: float) -> datetime:
 
 
 def _held_since(ctx: Context, cluster: Cluster, view: TopicView) -> dict[int, datetime | None]:
-    """Read when the open transactions began that hold back most."""
+    """Read the start times of the open transactions that hold back most."""
     held = {p: marks for p, marks in view.watermarks.items() if marks.held_back}
     if not held:
         return {}

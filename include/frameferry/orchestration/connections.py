@@ -21,12 +21,12 @@ def resolve_through_airflow(conn_id: str) -> RawConnection:
     """
     Ask Airflow for a connection.
 
-    Airflow says that there is none, too, where its API server or a secrets backend fails for a
-    moment: so that is worth another try.
+    Airflow also says that there is none if its API server or a secrets backend fails for a moment,
+    so that is worth another try.
 
     Raises:
         ConnectionUnresolved: Airflow has none of this id, or could not be asked.
-        ConnectionMissing: Its extra is no JSON mapping.
+        ConnectionMissing: Its extra is not a JSON mapping.
     """
     try:
         found = BaseHook.get_connection(conn_id)
@@ -50,12 +50,12 @@ def resolve_through_airflow(conn_id: str) -> RawConnection:
 
 
 def _extra(conn_id: str, given: object) -> dict[str, Any]:
-    """Read the extra ourselves: Airflow takes a broken one for empty, and so `tls` for unset."""
+    """Read the extra ourselves: Airflow takes a broken one for empty, and thus `tls` for unset."""
     try:
         return read_extra(given)
     except (ValueError, TypeError):
         msg = f"connection {conn_id!r}: its extra is no JSON mapping"
-        # Without its cause, which would quote the text, and so perhaps a password.
+        # Without its cause: that would quote the text, and so perhaps a password.
         raise ConnectionMissing(
             msg, remedy="Mend it in Airflow; see docs/configuration.md, section Connections"
         ) from None

@@ -28,8 +28,8 @@ RETRY_ARGS: dict[str, Any] = {
 }
 _IN_TURN = 1
 """
-Of a run's batches one is judged and one delivered at a time: the one beside the other keeps both
-busy, and the slots of a pool are left to other pipelines.
+A run judges one batch at a time and delivers one at a time. That keeps both stages busy, and leaves
+the other slots of a pool to other pipelines.
 """
 _WAIT_RETRIES = 20
 _WAIT_RETRY_DELAY = timedelta(seconds=30)
@@ -113,7 +113,7 @@ def plan(pipeline: str) -> list[int]:
 
 @task(pool=SPARK_POOL, map_index_template="{{ label }}", max_active_tis_per_dagrun=_IN_TURN)
 def infer(pipeline: str, batch_id: int) -> None:
-    """Judge the batch once, or the pieces that it ends in favour of."""
+    """Judge the batch once, or the pieces that it was split into."""
     label_map_index(f"batch {batch_id}")
     call_step(pipeline, lambda ctx: family.infer(ctx, batch_id))
 

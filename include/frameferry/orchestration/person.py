@@ -7,10 +7,10 @@ from airflow.sdk import get_current_context
 
 def person() -> str:
     """
-    Name the user who triggered the run of the task that calls this, or else the run.
+    Name the user who triggered the run of the calling task, otherwise the run.
 
-    Airflow takes the name from the log-in at its page or API; a run that another run triggers has
-    that one's. Whoever clears a task later is not told. A run by schedule has no user.
+    Airflow takes the name from the log-in at its page or API. A run that another run triggers takes
+    the name from that one. Airflow does not tell who clears a task. A scheduled run has no user.
     """
     run = get_current_context()["dag_run"]
     user = (run.triggering_user_name or "").strip()

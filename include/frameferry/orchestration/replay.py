@@ -1,4 +1,4 @@
-"""The DAG behind the replay form: a person selects, the same steps run over it again."""
+"""The DAG behind the replay form: run the same steps again over what a person selects."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SELECTS = {
     "record": "record",
     "quarantined": "quarantined",
 }
-"""Fields that select, by the names that `selected` gives them; one that is empty is not given."""
+"""Fields that select, with their names in `selected`; an empty one is not passed on."""
 _FIELDS = {"pipeline", "mode", "dry_run", *_SELECTS}
 _NOT_IN_KEYS = re.compile(r"[^\w-]", re.ASCII)
 _KEY_CHARACTERS = 100
@@ -43,7 +43,7 @@ _EMPTY = (None, "")
 
 
 def replay_dag() -> DAG | None:
-    """Build the replay DAG; None while Airflow is about to run another one."""
+    """Build the replay DAG; None if Airflow is about to run another one."""
     if get_parsing_context().dag_id not in {None, DAG_ID}:
         return None
     pipelines = _pipelines()
@@ -94,7 +94,7 @@ def prepare() -> list[int]:
 
 @task(trigger_rule=TriggerRule.ALL_SUCCESS)
 def choose(batch_ids: list[int], connection: str) -> list[int]:
-    """Hand the batches to the group whose pool belongs to the pipeline's FTP server."""
+    """Return the batches if the pipeline delivers by this connection, otherwise none."""
     name = get_current_context()["params"]["pipeline"]
     with airflow_errors():
         mine = find_pipeline(pipelines_folder(), name).deliver.connection == connection
@@ -129,16 +129,16 @@ def _pipelines() -> list[PipelineSettings]:
 
 def _by_connection(pipelines: list[PipelineSettings]) -> dict[str, PipelineSettings]:
     """
-    One group a server: a task's pool and its slots are fixed when the file is parsed.
+    Make one group per FTP server: a task's pool and its slots are fixed when the file is parsed.
 
-    The slots are those of the pipeline that opens most connections.
+    The slots are those of the pipeline that opens the most connections.
     """
     by_need = sorted(pipelines, key=lambda settings: settings.deliver.connections)
     return {settings.deliver.connection: settings for settings in by_need}
 
 
 def _key(connection: str) -> str:
-    """Name a server in an id of Airflow's, which takes fewer characters and fewer of them."""
+    """Name a server in an Airflow id, which is shorter and allows fewer kinds of characters."""
     key = _NOT_IN_KEYS.sub("_", connection)[:_KEY_CHARACTERS]
     return key if key == connection else f"{key}_{sha256_hex(connection.encode())[:8]}"
 
@@ -172,7 +172,7 @@ def _form(names: list[str]) -> dict[str, Param]:
 
 
 def _selecting() -> dict[str, Param]:
-    """Make the fields of which a person fills in those of one way to select."""
+    """Make the fields that select; a person fills in those of one way."""
     number, words = ["null", "integer"], ["null", "string"]
     one = {"section": "One range"}
     time = {"section": "A window of time"}

@@ -1,4 +1,4 @@
-"""Wait for work: at once where there is some, else deferred on a trigger that never commits."""
+"""Wait for work: go on at once if there is some, otherwise defer on a trigger."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from frameferry.pipeline import context, steps
 from frameferry.pipeline.envoys import Envoys, by_envoy
 
 POLL_SECONDS = 3.0
-"""How often Kafka and the ledger are asked while there is nothing to do, by up to 60 pipelines."""
+"""Pause between two looks into Kafka and the ledger, with up to 60 pipelines waiting."""
 _LOOKS_PER_SECOND: Final = 20.0
-"""Of all pipelines that wait in one triggerer: half a core. More of them look less often."""
+"""Looks of all pipelines in a triggerer: half a core. If more wait, each looks less often."""
 _PATIENCE = timedelta(days=365)
 _ENVOYS: Final = Envoys()
-"""Those of the triggerer: librdkafka, which may end a process, is never in it."""
+"""The triggerer's envoys: librdkafka may end a process, so it never runs in this one."""
 _THREADS: Final = ThreadPoolExecutor(32, thread_name_prefix="frameferry-wait")
-"""Of our own: those that wait for a silent Kafka would take all that Airflow's triggers share."""
+"""Our own: waits for a silent Kafka would take all the threads that Airflow's triggers share."""
 
 
 class Waiting:
@@ -48,7 +48,7 @@ class Waiting:
 
     @property
     def pause_seconds(self) -> float:
-        """At least POLL_SECONDS; in proportion to who waits, from sixty on."""
+        """At least POLL_SECONDS; from 60 waiting pipelines on, in proportion to their number."""
         return max(POLL_SECONDS, self._count / _LOOKS_PER_SECOND)
 
 
@@ -74,7 +74,7 @@ class BacklogTrigger(BaseTrigger):
         return path, {"pipeline": self.pipeline, "linger_seconds": self.linger_seconds}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Ask until there is work; a failing question is an event too, so that the task says it."""
+        """Ask until there is work; a failure is an event too, so that the task reports it."""
         ask = sync_to_async(_readiness_by_envoy, thread_sensitive=False, executor=_THREADS)
         try:
             with _WAITING.one_more():
@@ -98,7 +98,7 @@ class WaitForBacklog(BaseOperator):
         self.linger_seconds = linger_seconds
 
     def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow's own signature
-        """Return at once where there is work; defer otherwise."""
+        """Return at once if there is work; defer otherwise."""
         readiness = _readiness(self.pipeline)
         self.log.info("%s", readiness.reason)
         if not readiness.now:
@@ -115,7 +115,7 @@ class WaitForBacklog(BaseOperator):
 
 
 def _readiness_by_envoy(pipeline: str) -> Readiness:
-    """Ask from the triggerer, which other triggers live in: Kafka is asked in another process."""
+    """Ask from the triggerer, but Kafka in another process: other triggers live in this one."""
     return _readiness(pipeline, _wait_by_envoy)
 
 
@@ -127,9 +127,9 @@ def _readiness(
     pipeline: str, wait: Callable[[context.Context], Readiness] = steps.wait
 ) -> Readiness:
     """
-    Ask, and let every trouble be tried again later, also one that waits for a person.
+    Ask, and let Airflow retry every error, even one that needs a person.
 
-    A task that failed at once would end its run, and the next one would begin at once.
+    A task that failed at once would end its run, and the next run would begin at once.
     """
     try:
         return call_step(pipeline, wait, find_again)

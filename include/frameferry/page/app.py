@@ -1,4 +1,4 @@
-"""The page's routes. Whoever mounts it says who may come in, and what they may see."""
+"""The page's routes. The app that mounts it says who may come in, and what they may see."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -44,7 +44,7 @@ def page_app(
         surveyor: Asks the pipelines; shared by all requests.
         guards: Dependencies that refuse a request. An empty sequence leaves the page open.
         may_read: A dependency whose result says which pipelines the requester may read.
-        link_to: Where a pipeline's DAG is seen, relative to the folder that the page is mounted in.
+        link_to: Gives the link to a pipeline's DAG, relative to the folder of the mounted page.
     """
     app = FastAPI(
         title="Frameferry",

@@ -1,4 +1,4 @@
-"""Ask one pipeline: open its context with patience for a person who waits, not for a batch."""
+"""Ask one pipeline for its status, with timeouts for a person who waits, not for a batch."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ KAFKA_TIMEOUT_SECONDS = 3.0
 
 def ask_with(resolve: ConnectionResolver, envoys: Envoys | None = None) -> Ask:
     """
-    Make the question that a Surveyor puts to each pipeline; *resolve* finds connections.
+    Make the function by which a Surveyor asks a pipeline; *resolve* finds connections.
 
-    Kafka is asked by *envoys* (None: by some of its own), since the page's process serves others.
+    *envoys* (None makes new ones) ask Kafka, since the page's process serves others.
     """
     senders = envoys or Envoys()
 

@@ -18,13 +18,13 @@ class Bar(NamedTuple):
 
 
 def figure(value: int | None) -> str:
-    """Write a number with its thousands apart, and a dash for one that is not known."""
+    """Write a number with its thousands apart; a dash if it is unknown."""
     return UNKNOWN if value is None else f"{value:,}"
 
 
 def bar(partition: PartitionStatus) -> Bar | None:
     """
-    Draw a partition from its oldest offset to its end; None while any of them is not known.
+    Draw a partition from its oldest offset to its end; None while any of them is unknown.
 
     An empty log is a full bar: there is nothing left to do.
     """
@@ -42,7 +42,7 @@ def share(part: int, whole: int) -> float:
 
 
 def total(values: Iterable[int | None]) -> int | None:
-    """Add up; None where there is nothing, or a part is not known."""
+    """Add up; None if there is nothing, or a part is unknown."""
     known = list(values)
     if not known or None in known:
         return None

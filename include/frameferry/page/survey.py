@@ -43,8 +43,8 @@ class Survey:
     """
     What was found at one moment.
 
-    `pipelines` are in the order of their names, those that could not be asked beside the others;
-    `trouble` says why nothing could be asked at all, where that is so.
+    `pipelines` are in the order of their names, also those that could not be asked. `trouble` says
+    why nothing at all could be asked; None otherwise.
     """
 
     asked_at: datetime
@@ -128,7 +128,7 @@ class Surveyor:
         except FrameferryError as error:
             return Unasked(settings.pipeline, str(error))
         except Exception as error:
-            # One pipeline must not take the others' page; its text may hold a secret.
+            # One pipeline must not break the page for others; the error's text may hold a secret.
             log.exception("page.failed", pipeline=settings.pipeline)
             what = f"{type(error).__name__} while it was asked; see the api-server's log"
             return Unasked(settings.pipeline, what)

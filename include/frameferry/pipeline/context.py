@@ -43,7 +43,7 @@ class Context:
     `open_ftp`, `open_cluster`, `open_reader`, `judge` and `control` are all the ways out of this
     process besides the ledger: tests that break them on purpose come in here.
 
-    A connection is resolved when it is first needed, and then stays as it is: whoever outlives a
+    A connection is resolved when first needed, and then stays as it is. A process that outlives a
     step goes on with the context `anew`.
     """
 
@@ -89,7 +89,7 @@ class Context:
         return spark_connection(self.resolve(self.settings.spark.connection))
 
     def anew(self) -> Self:
-        """Make one like it that resolves its connections anew: one of them may have changed."""
+        """Make a copy that resolves its connections anew, since one of them may have changed."""
         return replace(self)
 
     @contextmanager
@@ -121,5 +121,5 @@ def open_context(settings: PipelineSettings, resolve: ConnectionResolver) -> Ite
 
 @cache
 def _owner(pid: int) -> str:
-    """Name a process; one that was forked is another, and so has another name."""
+    """Name a process. A forked one is another process and gets a name of its own."""
     return f"{socket.gethostname()}:{pid}:{uuid.uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""Ask Kafka from a process that serves others as well: librdkafka is never in it."""
+"""Ask Kafka for a process that serves others as well, and keep librdkafka out of it."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ __all__ = ["Envoys", "by_envoy"]
 
 
 def by_envoy(ctx: Context, envoys: Envoys) -> Context:
-    """Let a context's questions to Kafka be asked by *envoys*, which end on their own."""
+    """Let *envoys* ask a context's questions to Kafka: if one dies, it dies alone."""
     return replace(ctx, open_cluster=partial(EnvoyCluster, envoys))

@@ -1,5 +1,5 @@
 """
-Carry a batch with its pieces: one that is split in a task goes on in the same task.
+Carry a batch with its pieces: a batch split in a task goes on in the same task.
 
 A family is a batch and all that it was split into; its leaves are those that were not split again.
 """
@@ -19,9 +19,9 @@ log = structlog.get_logger()
 
 def infer(ctx: Context, batch_id: int) -> None:
     """
-    Judge a batch, or all the pieces that it ends in favour of.
+    Judge a batch, or all its pieces if it is split.
 
-    A piece that fails by itself keeps none of the others from being judged.
+    A piece that fails by itself does not keep the others from being judged.
 
     Raises:
         FrameferryError: What the first piece to fail met; a next call goes on with it.
@@ -38,7 +38,7 @@ def infer(ctx: Context, batch_id: int) -> None:
 
 
 def _leaves_until_judged(ctx: Context, batch_id: int) -> Iterator[int]:
-    """Yield each leaf once, those too that come about meanwhile."""
+    """Yield each leaf once, including those that appear meanwhile."""
     met: set[int] = set()
     while fresh := [leaf for leaf in ctx.ledger.leaves(batch_id) if leaf not in met]:
         met.update(fresh)
@@ -70,7 +70,7 @@ def commit(ctx: Context, batch_id: int) -> None:
 
 
 def carry(ctx: Context, batch_id: int) -> None:
-    """Carry one batch, and where it is split all its pieces, to their commits."""
+    """Carry one batch, and all its pieces if it is split, to their commits."""
     infer(ctx, batch_id)
     deliver(ctx, batch_id)
     commit(ctx, batch_id)

@@ -73,7 +73,8 @@ def _renew(renew: Callable[[float], None], seconds: float, done: Event, whose: s
         try:
             renew(seconds)
         except FrameferryError as error:
-            # The lease has time for another try; of a batch, the fence is the safety.
+            # The lease has time for another try; a batch is kept safe by its fence, not by the
+            # lease.
             log.warning("lease.not_renewed", whose=whose, error=str(error))
 
 

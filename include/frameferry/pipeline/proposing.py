@@ -30,9 +30,9 @@ def propose(
     largest_record_bytes: int | None,
 ) -> Proposal | None:
     """
-    Propose one more batch, or None: enough are open, or nothing lags.
+    Propose one more batch; None if enough are open or nothing lags.
 
-    `largest_record_bytes` is what the topic lets a record be; None where that is unknown.
+    `largest_record_bytes` is the most that the topic lets a record have; None if unknown.
     """
     lag = sum(partition_lags(progress_to_plan(state, watermarks), watermarks).values())
     if not lag or not may_open(state, settings.batch.max_open):

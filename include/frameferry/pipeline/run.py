@@ -61,7 +61,7 @@ def run_once(ctx: Context, *, on_batch: OnBatch | None = None) -> int:
 
 
 def run_batch(ctx: Context, batch_id: int, *, on_batch: OnBatch | None = None) -> None:
-    """Carry one batch through infer, deliver and commit; one that is split ends there."""
+    """Carry one batch through infer, deliver and commit; stop after infer if it is split."""
     _tell(on_batch, batch_id, "infer")
     if steps.infer(ctx, batch_id) != "split":
         _deliver(ctx, batch_id, on_batch)
@@ -165,7 +165,7 @@ class _Deliveries:
         ).start()
 
     def wait(self) -> None:
-        """Wait until one of them ends; at once where none is begun."""
+        """Wait until one of them ends; return at once if none was begun."""
         while (
             self._open
             and not wait(

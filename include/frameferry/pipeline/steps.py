@@ -53,7 +53,7 @@ ResultT = TypeVar("ResultT")
 def _step(
     work: Callable[Concatenate[Context, P], ResultT],
 ) -> Callable[Concatenate[Context, P], ResultT]:
-    """Let a step resolve each connection once, and anew: it may have changed since the last."""
+    """Let each step resolve its connections anew, once: they may have changed since the last."""
 
     @wraps(work)
     def step(ctx: Context, /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
@@ -79,15 +79,15 @@ def wait(ctx: Context) -> Readiness:
     """
     Say whether there is work plannable now, by the same rules that plan follows.
 
-    Backlog that a block, a back-off, a lease or a gap holds is none. While there is none, the
-    mirror is renewed now and then, which Kafka forgets else.
+    Backlog held up by a block, a back-off, a lease or a gap does not count. While there is no work,
+    the mirror is renewed now and then, since Kafka would forget it otherwise.
     """
     try:
         seen = world.observe_or_block(ctx, world.known_and_free(ctx))
     except (TopicChanged, TopicCompacted) as changed:
         return Readiness(now=False, reason=str(changed), retry_in_seconds=None)
     found = readiness(seen.known, seen.view.watermarks, max_open=ctx.settings.batch.max_open)
-    # Asked last, and only where a run would begin: it is refused, and would begin again for ever.
+    # Asked last, and only if a run would begin: a run that plan refuses would begin again for ever.
     trouble = witness.objection(ctx, seen.known) if found.now else look_after(ctx)
     if trouble is not None:
         return Readiness(now=False, reason=str(trouble), retry_in_seconds=None)
@@ -99,8 +99,8 @@ def plan(ctx: Context) -> Planned:
     """
     Cut new offset ranges while fewer than `max_open` batches are open; return the open leaves.
 
-    1. Ask Kafka: topic id, watermarks. 2. Ask the witness, and put it in place where the pipeline
-    or a partition is new. 3. Record what retention took as gaps. 4. Propose and freeze ranges by
+    1. Ask Kafka: topic id, watermarks. 2. Ask the witness, and put it in place if the pipeline or a
+    partition is new. 3. Record what retention took as gaps. 4. Propose and freeze ranges by
     compare-and-swap on the planned offsets, until enough batches are open.
 
     Raises:
@@ -137,7 +137,7 @@ def plan(ctx: Context) -> Planned:
 
 
 def _gaps_recorded(ctx: Context, state: PipelineState, view: TopicView) -> PipelineState:
-    """Record what retention took unread; return the state behind it."""
+    """Record what retention took unread; return the state after that."""
     gaps = find_gaps(state.progress, view.watermarks)
     for gap in gaps:
         ctx.ledger.record_gap(
@@ -167,12 +167,12 @@ def infer(ctx: Context, batch_id: int) -> Outcome:
     """
     Judge a batch once: all its rows, each with its frozen remote path, in one transaction.
 
-    Does nothing where the rows already stand; those that name another server or base than the
-    pipeline delivers to now are made anew, while no file can be there yet. A batch that cannot be
-    judged, or of which Kafka lost a part, ends in favour of its pieces.
+    Does nothing if the rows already stand. Rows that name another server or base than the pipeline
+    delivers to now are made anew, as long as no file can be there yet. A batch ends in favour of
+    its pieces if it cannot be judged, or if Kafka lost a part of it.
 
     Returns:
-        "split" where the batch has ended: the next plan returns its pieces.
+        "split" if the batch has ended: the next plan returns its pieces.
 
     Raises:
         ConnectionMissing, ConnectionUnresolved: Nobody can say where the files would go; nothing
@@ -186,7 +186,8 @@ def infer(ctx: Context, batch_id: int) -> Outcome:
         return "judged"
     world.refuse_if_blocked(ctx)
     with held(ctx, batch_id) as batch:
-        # What is missing for the rows' destination is missed before a whole batch is judged.
+        # If the connection that the rows' paths need is missing, fail before a whole batch is
+        # judged.
         _ = ctx.ftp
         if batch.inferred_at is None or _moves(ctx, batch):
             return judge_batch(ctx, batch)
@@ -194,7 +195,7 @@ def infer(ctx: Context, batch_id: int) -> Outcome:
 
 
 def _may_move(ctx: Context, judged: Batch) -> bool:
-    """Look without a claim; where that fails it is asked once more, so that a back-off follows."""
+    """Look without a claim. If that fails, say yes: it fails again under a claim, and backs off."""
     try:
         return _must_move(ctx, judged)
     except (ConnectionMissing, ConnectionUnresolved):
@@ -202,7 +203,7 @@ def _may_move(ctx: Context, judged: Batch) -> bool:
 
 
 def _must_move(ctx: Context, judged: Batch) -> bool:
-    # A replay stays what the person who asked for it was shown.
+    # A person was shown what a replay does: it does not change afterwards.
     is_open = judged.delivered_at is None and judged.kind == "live"
     return is_open and misplaced(ctx, judged.id) is not None
 
@@ -216,7 +217,7 @@ def deliver(ctx: Context, batch_id: int) -> None:
     """
     Read the batch's ranges again, to their end by position, and publish every image that is due.
 
-    Does nothing where the batch is delivered already, or has ended in favour of its pieces.
+    Does nothing if the batch is delivered already, or has ended in favour of its pieces.
 
     Raises:
         PredictionsIncomplete: It is not judged (yet, or any more). The last error that the ledger
@@ -249,7 +250,7 @@ def commit(ctx: Context, batch_id: int) -> dict[int, int]:
     """
     Move the committed offsets along the contiguous chain of finished ranges.
 
-    A batch that is finished while an earlier one is not is a success: the chain moves later.
+    A batch that is finished before an earlier one is a success: the chain moves later.
 
     Returns:
         The committed (next) offset of each partition after the call.
@@ -275,7 +276,7 @@ def publish(ctx: Context) -> dict[int, int]:
     Mirror the committed offsets to the consumer group: a mirror and a witness, not the truth.
 
     Raises:
-        LedgerOutdated: The mirror knows more than the ledger: it must not forget it.
+        LedgerOutdated: The mirror knows more than the ledger, and must not forget it.
         WitnessMissing: The mirror is gone; a person confirms the ledger, or recovers it.
     """
     known = ctx.ledger.pipeline_state(ctx.pipeline)
@@ -285,7 +286,7 @@ def publish(ctx: Context) -> dict[int, int]:
 @_step
 def verdict(ctx: Context, batch_ids: Sequence[int]) -> None:
     """
-    Fail where a batch of this run is not finished, whatever its tasks' colours say.
+    Fail if a batch of this run is not finished, whatever its tasks' colours say.
 
     Raises:
         BatchUnfinished: Names the batches.

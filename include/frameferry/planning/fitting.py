@@ -1,4 +1,4 @@
-"""A line through what batches took: so much fixed, so much a record and a byte, never negative."""
+"""A line through what batches took: a fixed cost, and one per record and byte, never negative."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from math import exp, log
 from typing import Final
 
 _NOISE: Final = 0.2
-"""How far off a batch's time is believed to be (as a logarithm), before batches tell."""
+"""The prior: how far off the line a batch's time is, as a logarithm, before batches tell."""
 _DOUBT: Final = 3
-"""As many batches does that belief weigh."""
+"""The weight of that prior, in batches."""
 _TAIL: Final = 0.3
-"""What is off by more than this counts hardly more: one slow batch bends no line."""
+"""A batch that is off by more than this counts hardly more: one slow one does not bend the line."""
 _SURE: Final = 1.0
-"""So much worse may a line fit that is still believed where a fixed cost has to be *sure*."""
+"""How much worse a line may fit and still be believed if a fixed cost has to be *sure*."""
 _WITNESSES: Final = 4
-"""Of fewer batches no fixed cost is sure: noise alone makes one of two or three."""
+"""With fewer batches no fixed cost is sure: noise alone makes one out of two or three."""
 _LEAST_SECONDS: Final = 0.001
 
 _USUAL_FIXED_SECONDS: Final = 3.0
 _USUAL_FIXED_SHARE: Final = 0.05
-"""What a fixed cost is believed to be before different sizes tell: the lesser of the two."""
+"""The prior of a fixed cost, before different sizes tell: the lesser of the two."""
 _FIXED_DOUBT: Final = 10
 _BYTES_DOUBT: Final = 50
 _MOST_DOUBT: Final = 0.1
-"""How loosely that, an even share of bytes, and the upper bound of the fixed cost are held to."""
+"""How loosely that prior, an even share of bytes, and the fixed cost's upper bound are held to."""
 
 _FIXED_LOGITS: Final = tuple(1.5 * step for step in range(-6, 5))
 _BYTES_LOGITS: Final = tuple(2.0 * step for step in range(-2, 3))
 _FURTHEST_LOGIT: Final = 20.0
-"""A share of a billionth is none: where samples pull further, numbers would overflow."""
+"""A share of a billionth is none: beyond it numbers would overflow."""
 _LARGEST_STEP: Final = 1.0
 _SMALLEST_STEP: Final = 0.1
 _TIE: Final = 1e-9
@@ -52,8 +52,8 @@ class Line:
     """
     What a batch takes, in seconds, by what it holds.
 
-    `sure_fixed_seconds` is the least fixed cost that fits nearly as well: where all batches were of
-    one size fixed and marginal cost cannot be told apart, and little of it is sure.
+    `sure_fixed_seconds` is the least fixed cost that fits nearly as well. If all batches were of
+    one size, fixed and marginal cost cannot be told apart, and little of it is sure.
     """
 
     fixed_seconds: float
@@ -62,7 +62,7 @@ class Line:
     sure_fixed_seconds: float
 
     def seconds(self, records: float, size_bytes: float) -> float:
-        """Foretell a batch."""
+        """Estimate the seconds of a batch."""
         return (
             self.fixed_seconds
             + self.seconds_per_record * records
@@ -70,7 +70,7 @@ class Line:
         )
 
     def miss(self, sample: Sample) -> float:
-        """Say by how much a batch was slower than foretold, as a logarithm."""
+        """Say by how much a batch was slower than estimated, as a logarithm."""
         return _log(sample.seconds) - _log(self.seconds(sample.records, sample.size_bytes))
 
 
@@ -78,10 +78,10 @@ def fit_line(samples: Sequence[Sample], *, most_fixed_seconds: float) -> Line:
     """
     Fit fixed and marginal costs to what batches took.
 
-    Of each of a grid of shapes (how much of the largest batch is fixed, how much of the rest goes
-    by bytes) the height is the samples' robust middle; the shape wins from which they stray least.
-    So nothing can be negative or run away, a tenfold outlier is one that strays, and where shapes
-    fit alike the usual one is taken.
+    A grid of shapes is tried: how much of the largest batch is fixed, and how much of the rest goes
+    by bytes. A shape's height is the samples' robust middle, and they stray least from the shape
+    that wins. So nothing can be negative or run away, a tenfold outlier is only one that strays,
+    and if shapes fit alike the usual one is taken.
 
     Args:
         samples: At least one, in any order.
@@ -153,8 +153,8 @@ class _Trials:
         """
         Find the shape of least loss: on a grid, then around its best ones in ever finer steps.
 
-        One for each share of the bytes: a true shape lies in a valley that is narrower than the
-        grid where pictures of two sizes tell much.
+        There is one for each share of the bytes: if pictures of two sizes tell much, the true shape
+        lies in a valley narrower than the grid.
         """
         starts = [
             min((self._try(fixed, by_bytes) for fixed in _FIXED_LOGITS), key=_loss)
@@ -193,7 +193,7 @@ class _Trials:
                 )
 
     def _are_alike(self) -> bool:
-        """Say whether all samples' pictures are of one size: then how to share cannot matter."""
+        """Say whether all pictures are of one size: then the bytes' share cannot matter."""
         pairs = zip(self.records, self.sizes, strict=True)
         return all(abs(records - size) <= _ALIKE * records for records, size in pairs)
 
@@ -215,7 +215,7 @@ class _Trials:
         return _Trial(trial.fixed_logit, trial.bytes_logit, exp(middle), loss)
 
     def _oddness(self, fixed_log: float, height_log: float, bytes_logit: float) -> float:
-        """Weigh what was believed beforehand: it decides only where the samples do not."""
+        """Weigh how far a shape is from the priors: they decide only if the samples do not."""
         usual = min(log(_USUAL_FIXED_SECONDS), height_log + log(_USUAL_FIXED_SHARE))
         beyond = max(fixed_log - log(self.most_fixed_seconds), 0.0)
         return (
@@ -231,7 +231,7 @@ def _loss(trial: _Trial) -> float:
 
 def _middle(misses: Sequence[float]) -> float:
     """
-    Find where most of them are.
+    Find where most of the misses are.
 
     It begins at the lower median: a machine is slow at times, and never ten times as fast.
     """
@@ -244,7 +244,7 @@ def _middle(misses: Sequence[float]) -> float:
 
 def _strays(misses: Sequence[float], middle: float) -> float:
     """
-    Weigh how far the samples stray, by how far they stray in all.
+    Weigh how far the samples stray, relative to their own spread.
 
     So a machine of even pace is believed to the second, and an uneven one only roughly.
     """

@@ -10,7 +10,7 @@ from frameferry.domain.offsets import OffsetRange, Progress, Watermarks
 RETENTION = "retention"
 """The cause of a gap below the low watermark: expired, or deleted by hand."""
 REPLACED = "another log"
-"""The cause of a gap where the topic was created anew, or its log truncated."""
+"""The cause of a gap if the topic was created anew, or its log truncated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def cut_at_end(
     ranges: Iterable[OffsetRange], ends: Mapping[int, int], *, cause: str
 ) -> tuple[tuple[Gap, ...], tuple[OffsetRange, ...]]:
     """
-    Cut frozen ranges whose upper offsets mean other records by now: what is lost, what is left.
+    Cut frozen ranges whose upper offsets now mean other records: what is lost, what is left.
 
     Together they tile *ranges*. *ends* holds the first such offset by partition; a partition that
     is missing there is left whole.
@@ -79,10 +79,10 @@ def find_truncated(
     progress: Mapping[int, Progress], watermarks: Mapping[int, Watermarks]
 ) -> tuple[int, ...]:
     """
-    List the partitions whose log ends below what was planned of it already.
+    List the partitions whose log ends below what is already planned of it.
 
-    An unclean leader election truncates a log so, or a topic created anew: other records will
-    take these offsets, and no gap can be recorded for them. A person must look.
+    The cause is an unclean leader election, or a topic created anew. Other records will take these
+    offsets, and no gap can be recorded for them: a person must look.
     """
     return tuple(
         partition

@@ -1,4 +1,4 @@
-"""What batches cost: learnt from those that were delivered, foretold of those that come."""
+"""What batches cost: learnt from those that were delivered, estimated for those that come."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from frameferry.domain.batch import BatchCost
 from frameferry.planning.fitting import Line, Sample, fit_line
 
 NEWEST: Final = 16
-"""From so many batches the pace is learnt, the newest ones."""
+"""How many of the newest batches the pace is learnt from."""
 SHORTEST: Final = 4
 REMEMBERED: Final = 120
 """
-And from the shortest of the older ones: among batches of one size they alone know what is fixed.
+How many of the shortest older batches it is learnt from as well, and how far back: among batches of
+one size they alone tell what is fixed.
 """
 RECENT: Final = 3
-"""Of so many are the next batch's pictures believed to be: their size may change at any time."""
+"""How many batches the next pictures' size is taken from: it may change at any time."""
 ALWAYS: Final = 5
-"""Where so many in succession had to load, the next one will."""
+"""If this many in succession had to load, the next one will."""
 _CHANGED: Final = 0.5
 _STRAYED: Final = 3
 """
-The machine changed, so many batches ago, where all since missed what those before foretell, in one
-direction, by more than this logarithm (a factor of 1.65). Less than three are outliers.
+The machine has changed if all batches since then missed the estimate of those before, in one
+direction, by more than this logarithm (a factor of 1.65). Fewer than three are outliers.
 """
 _ALIKE: Final = 8
 _TELLING: Final = 1.1
-"""So many batches in succession whose lengths differ by less than this tell nothing more."""
+"""If this many batches in succession differ in length by less than this, they tell nothing more."""
 _WHOLE: Final = 16
-"""With fewer offsets than this a batch is not shortened: one more or less is much already."""
+"""A batch with fewer offsets is not shortened: one more or less is already much."""
 SHORTENED: Final = 0.88
-"""So long is the next one then: still right, and enough to tell what is fixed."""
+"""The next one's share of the right length then: still right, and enough to tell what is fixed."""
 _COLD: Final = 2
-"""With more batches than this a first one that says of no loading is left out: it may be cold."""
+"""With more batches than this, a first one that tells of no loading is left out: it may be cold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,11 @@ class Pace:
     """
     What a batch costs: fixed, whatever it holds, and marginal, for each record.
 
-    `sure_fixed_seconds` is what of the fixed cost is beyond doubt. `records_per_offset` is at most
-    1, less where transaction markers take offsets; `longest_offsets` the longest of the newest,
-    `recent_seconds` the middle of what the last ones took, and `recent_offsets` the longest of
-    those that took it. `variation` is what part of the right size the next batch is to have,
-    so that it tells what is fixed: 1 where the last ones tell.
+    `sure_fixed_seconds` is the part of the fixed cost that is beyond doubt. `records_per_offset` is
+    at most 1, less if transaction markers take offsets. `longest_offsets` is the longest of the
+    newest, `recent_seconds` the middle of what the last ones took, and `recent_offsets` the longest
+    of those that took at least that. `variation` is the share of the right size that the next batch
+    is to have, so that it tells what is fixed: 1 if the last ones tell.
     """
 
     fixed_seconds: float
@@ -61,12 +62,12 @@ class Pace:
     variation: float = 1.0
 
     def seconds(self, records: float) -> float:
-        """Foretell a batch of so many records, of workers that are as warm as they usually are."""
+        """Estimate the seconds of a batch of this many records, with workers as warm as usual."""
         return self.fixed_seconds + self.marginal_seconds * records
 
 
 def learn_pace(costs: Sequence[BatchCost]) -> Pace | None:
-    """Learn from what delivered batches cost, newest first; None where there are none."""
+    """Learn from what delivered batches cost, newest first; None if there are none."""
     if not costs:
         return None
     line = _line(costs)
@@ -88,15 +89,15 @@ def learn_pace(costs: Sequence[BatchCost]) -> Pace | None:
 
 
 def _middle_seconds(recent: Sequence[BatchCost]) -> float:
-    """Take the middle of what the last ones took; of two the shorter: the other may be odd."""
+    """Take the middle of what the last ones took; of two, the shorter: the other may be odd."""
     return median_low(cost.warm_seconds for cost in recent)
 
 
 def _long_offsets(recent: Sequence[BatchCost]) -> int:
     """
-    Say how long those of the last were that took as long as the middle one, or longer.
+    Return the offsets of the longest of the last that took at least as long as the middle one.
 
-    The longest of them: one that is shorter and took as long was slow by chance.
+    One that is shorter and took as long was slow by chance.
     """
     middle = _middle_seconds(recent)
     return max(cost.offsets for cost in recent if cost.warm_seconds >= middle)
@@ -104,9 +105,9 @@ def _long_offsets(recent: Sequence[BatchCost]) -> int:
 
 def _variation(newest: Sequence[BatchCost]) -> float:
     """
-    Say by how much the next batch is to be shorter than right: by a little where all are alike.
+    Return the next batch's share of the right size: a little less than 1 if all are alike.
 
-    Among batches of one size nobody can tell what is fixed, and so it would stay for ever.
+    Batches of one size cannot tell what is fixed, and it would stay so for ever.
     """
     alike = [cost.offsets for cost in newest[:_ALIKE]]
     is_telling = max(alike) > _TELLING * min(alike) or min(alike) < _WHOLE
@@ -114,7 +115,7 @@ def _variation(newest: Sequence[BatchCost]) -> float:
 
 
 def _size(recent: Sequence[BatchCost]) -> float:
-    """Reckon a picture's bytes: of the last batches, or of the very last if its are larger."""
+    """Return a picture's mean bytes: of the last batches, or of the very last if that is more."""
     means = (
         sum(cost.size_bytes for cost in some) / max(sum(cost.records for cost in some), 1)
         for some in (recent, recent[:1])
@@ -123,7 +124,7 @@ def _size(recent: Sequence[BatchCost]) -> float:
 
 
 def _usual_loading(costs: Sequence[BatchCost]) -> float:
-    """Reckon what each batch spends on loading: nothing, unless none of the last was spared it."""
+    """Return the seconds each batch spends on loading: 0, unless all of the last had to load."""
     if len(costs) < ALWAYS:
         return 0.0
     return min(cost.loading_seconds for cost in costs[:ALWAYS])
@@ -153,9 +154,9 @@ def _telling(known: Sequence[Sample]) -> list[Sample]:
 
 def _since_change(known: Sequence[Sample], strayed: Sequence[int], shortest: float) -> int | None:
     """
-    Find how many batches ago the machine changed for good; None where it did not.
+    Find how many batches ago the machine changed for good; None if it did not.
 
-    The first ones after a change stray from any line, being of a size that was meant for before.
+    The first ones after a change stray from any line: their size was chosen for the time before.
     """
     for since in (place + 1 for place in reversed(strayed)):
         if not _STRAYED <= since <= len(known) - _STRAYED:

@@ -30,7 +30,7 @@ def plan_ranges(
         budget_offsets: For the whole batch, in offsets (not records).
 
     Returns:
-        At most one range a partition, sorted by partition, starting at its planned offset;
+        At most one range per partition, sorted by partition, starting at its planned offset;
         together at most `budget_offsets` long, and exactly that if there is that much lag.
     """
     lags = partition_lags(progress, watermarks)
@@ -63,7 +63,7 @@ def partition_lags(
 
 
 def _fair_shares(lags: Mapping[int, int], budget: int) -> dict[int, int]:
-    """Give the shortest backlogs first what they need, at most an equal part of what is left."""
+    """Serve the shortest backlogs first, each with at most an equal part of what is left."""
     shares = {}
     for served, (partition, lag) in enumerate(sorted(lags.items(), key=lambda item: item[1])):
         share = min(lag, budget // (len(lags) - served))

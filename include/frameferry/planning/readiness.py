@@ -19,8 +19,8 @@ def readiness(
     Say whether planning a run would find anything to do *now*.
 
     Work is a leaf that nothing holds, or lag (or a gap to record) while another batch may be
-    opened. What a block, a back-off, another's lease or an unaccepted gap holds is none: a run
-    for it would end at once and begin again, for ever.
+    opened. What is held by a block, a back-off, another's lease or an unaccepted gap is not work: a
+    run for it would end at once and begin again, for ever.
 
     Args:
         state: None before the pipeline's first plan, which is work.
@@ -44,7 +44,7 @@ def leaves_to_take(state: PipelineState) -> tuple[OpenBatch, ...]:
     List the leaves that nothing holds, oldest first.
 
     A replay has a run of its own, but the pieces of one that was split have none, and so are
-    among them. So is a finished leaf while it can be committed: its run died in between.
+    listed. So is a finished leaf that can be committed: its run died in between.
     """
     return tuple(
         leaf
@@ -121,7 +121,7 @@ def _why_no_lag(
             f"offset {progress[partition].planned:,}: truncated, or its topic was created anew"
         )
     held_back = sum(marks.held_back for marks in watermarks.values())
-    # What is planned and not committed lags still: it is the batches that are waited for.
+    # What is planned and not committed still lags: wait for its batches.
     nothing = "all is planned" if state.open_batches else "no lag"
     if held_back:
         return f"{nothing}; an open transaction holds back {counted(held_back, 'offset')}"

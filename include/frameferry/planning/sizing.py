@@ -11,20 +11,20 @@ from frameferry.planning.pace import Pace
 FIRST_OFFSETS: Final = 64
 GROWTH: Final = 8
 """
-A batch is at most this many times as long as the longest of the last: what was learnt of small ones
-may mislead, and memory and servers were not tried with more.
+A batch is at most this many times as long as the longest of the last: what small ones taught may
+mislead, and memory and servers were not tried with more.
 
-But never held below what would be dared knowing nothing: after a trickle of single pictures a
-backlog would else begin with a few.
+But this never holds it below a first batch, of which nothing is known: otherwise a backlog after a
+trickle of single pictures would begin with a few.
 """
 UNSEEN_GROWTH: Final = 2
-"""The same where the last ones held no record, so that no picture's cost was seen."""
+"""The same if the last ones held no record: no picture's cost was seen."""
 FIXED_SHARE: Final = 0.1
-"""No more of a batch's time than this may be its fixed cost, while there is backlog."""
+"""The largest share of a batch's time that its fixed cost may be, while there is backlog."""
 _AIMED_SHARE: Final = 0.9 * FIXED_SHARE
-"""What is aimed at, since what is sure of a fixed cost is a little less than all of it."""
+"""The share that is aimed at: what is sure of a fixed cost is a little less than all of it."""
 PROLONGATION: Final = 2
-"""For that a batch may pass the target, by no more than so many times the last ones' seconds."""
+"""For that share a batch may pass the target, up to this many times the last ones' seconds."""
 _UNBOUNDED: Final = 2**62
 
 
@@ -33,8 +33,8 @@ class Budget:
     """
     What one batch may be.
 
-    `largest_record_bytes` is what the topic lets a record be (`max.message.bytes`), None where
-    unknown: it bounds the bytes of a first batch, of which nothing is learnt yet.
+    `largest_record_bytes` is the topic's limit on a record (`max.message.bytes`), None if unknown.
+    It bounds the bytes of a first batch, of which nothing is learnt yet.
     """
 
     max_records: int
@@ -57,8 +57,8 @@ def size_budget(budget: Budget, pace: Pace | None, lag: int) -> Sizing:
     Choose how many offsets the next batch may hold.
 
     Seconds and bytes are budgeted by what was learnt from the last batches, records by offsets
-    outright: however few of the last offsets were records, all of the next may be. At least one
-    offset while there is lag: a single record may be larger than any budget.
+    outright: all of the next offsets may be records, however few of the last were. It is at least
+    one offset while there is lag: a single record may be larger than any budget.
 
     Args:
         budget: The bounds.
@@ -77,7 +77,7 @@ def size_budget(budget: Budget, pace: Pace | None, lag: int) -> Sizing:
 
 
 def records_per_second(budget: Budget, pace: Pace) -> float:
-    """Reckon what batches of full size carry, one after the other without a pause."""
+    """Return the records a second that batches of full size carry, without a pause in between."""
     most = min(_timely_records(budget, pace), budget.max_records)
     records = max(min(most, _most(budget.max_bytes, pace.bytes_per_record)), 1)
     return records / pace.seconds(records)
@@ -112,9 +112,9 @@ def _learnt_limits(budget: Budget, pace: Pace) -> dict[str, int]:
 
 def _proven(budget: Budget, pace: Pace) -> int:
     """
-    Let no batch be longer than the last where these took all the time, whatever is foretold.
+    Limit a batch to the length of the last if these took all the time, whatever is estimated.
 
-    Twice as long at most, where their fixed cost asks for more.
+    The limit is twice as long if their fixed cost asks for more.
     """
     if pace.recent_seconds < budget.target_seconds:
         return _UNBOUNDED
@@ -126,8 +126,8 @@ def _timely_records(budget: Budget, pace: Pace) -> int:
     """
     Choose the records that take as long as a batch should.
 
-    At most half of that is to be fixed, as far as one can tell: to cut a batch small for a time
-    that it costs whatever it holds would only make matters worse.
+    At most half of that is to be fixed, as far as one can tell. A batch costs its fixed time
+    whatever it holds: cutting it small for that would only make matters worse.
     """
     seconds = max(budget.target_seconds, _lasting_seconds(pace))
     varied = pace.variation * max(seconds - pace.fixed_seconds, pace.fixed_seconds)
@@ -135,7 +135,7 @@ def _timely_records(budget: Budget, pace: Pace) -> int:
 
 
 def _lasting_seconds(pace: Pace) -> float:
-    """Say how long a batch has to be for its fixed cost, as far as that is sure."""
+    """Return the seconds that a batch has to take for its fixed cost, as far as that is sure."""
     return min(pace.sure_fixed_seconds / _AIMED_SHARE, PROLONGATION * pace.recent_seconds)
 
 

@@ -31,10 +31,10 @@ def split_at(ranges: Sequence[OffsetRange], partition: int, offset: int) -> tupl
     """
     Cut a batch before one of its offsets, in the order of *ranges*; the halves tile it.
 
-    Where that leaves nothing before it, the cut is behind the offset.
+    If that leaves nothing before it, the cut is after the offset.
 
     Raises:
-        ValueError: The offset is none of the batch's, or its only one.
+        ValueError: The offset is not one of the batch's, or it is its only one.
     """
     before = 0
     for one in ranges:

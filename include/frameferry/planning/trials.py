@@ -8,11 +8,11 @@ from typing import Final
 from frameferry.domain.batch import Trouble
 
 PROOFS_NEEDED: Final = 2
-"""So often a record must fail alone, a control passing before and after, to be quarantined."""
+"""How often a record must fail alone, between controls that pass, to be quarantined."""
 
 
 class Trial(Enum):
-    """What the next call of `infer` does; those with a control do nothing more where it fails."""
+    """What the next call of `infer` does; those with a control do nothing more if it fails."""
 
     JUDGE = "judge"
     CONTROL_THEN_JUDGE = "control, then judge"
@@ -24,9 +24,9 @@ def next_trial(trouble: Trouble, *, offsets: int, failures_before_split: int) ->
     """
     Choose what a batch's past failures call for.
 
-    Splitting is harmless, so that it needs little: some failures and a control that passes, and
-    of what was charged before only one failure. A record is convicted only by failing alone
-    between controls that pass, twice; the control after one failure is that before the next.
+    Splitting is harmless, so it needs little: some failures, or only one if the batch is charged,
+    and a control that passes. A record is convicted only if it fails alone, twice, between controls
+    that pass; the control after one failure is the one before the next.
 
     Args:
         trouble: What went wrong so far.

@@ -1,4 +1,4 @@
-"""How an error of ours crosses Spark: raised on a worker, raised again where the job was asked."""
+"""Carry our errors through Spark: raised on a worker, raised again where the job was asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from frameferry.errors import FrameferryError, revived
 
 _MARK = "frameferry-error "
 _OPENING = '{"kind": '
-"""Words within the JSON that hold the mark are not followed by this: their quotes are escaped."""
+"""Follows a real mark only: after a mark quoted within the JSON, the quotes are escaped."""
 
 
 class WorkerError(Exception):
@@ -24,11 +24,11 @@ class WorkerError(Exception):
 
 def crossed(text: str) -> FrameferryError | None:
     """
-    Find the error of ours in what Spark says of a failed job.
+    Find the error of ours in what Spark says about a failed job.
 
     Returns:
-        None if no worker raised one, or its line did not arrive whole. What another version of
-        ours raised is a ConfigError, as `revived` says.
+        None if no worker raised one, or its line did not arrive whole. A ConfigError if another
+        version of Frameferry raised it (see `revived`).
     """
     decoder = json.JSONDecoder()
     for behind in text.split(_MARK + _OPENING)[1:]:

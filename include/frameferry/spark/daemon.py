@@ -1,13 +1,13 @@
 """
-The parent of a Spark server's Python workers: it has TensorFlow imported before it forks them.
+The parent of a Spark server's Python workers: it imports TensorFlow before it forks them.
 
 Set `spark.python.daemon.module` to this module. A worker then starts in milliseconds instead of
-seconds, and what importing takes of memory is shared by all of them. Nothing of TensorFlow may run
-before the fork: only its modules are loaded here, and it starts its threads at its first use.
+seconds, and all workers share the memory that importing takes. TensorFlow must not run before the
+fork: only its modules are loaded here, and it starts its threads at its first use.
 
-A worker lives as long as there is work, so a model that leaks would fill the machine. One that has
-grown too large after a task becomes a new program in its place: same process, same socket, so that
-Spark, which may hand it the next task at any moment, sees no difference.
+A worker lives as long as there is work, so a model that leaks would fill the machine. A worker that
+has grown too large after a task replaces itself with a new program. Process and socket stay the
+same, so Spark, which may send the next task at any moment, sees no difference.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from frameferry.config.memory import bound_arenas
 from frameferry.inference.network import preload
 
 LIMIT_VARIABLE = "FRAMEFERRY_WORKER_BYTES"
-"""Resident bytes after a task beyond which a worker begins anew; set as `spark.executorEnv.…`."""
+"""A worker with more resident bytes after a task starts anew; set as `spark.executorEnv.…`."""
 _DEFAULT_LIMIT_BYTES = 2 * 1024**3
 _serve_task = daemon.worker
 
@@ -35,7 +35,7 @@ def main() -> None:
     preload()
     import frameferry.spark.worker  # noqa: F401, PLC0415 - for the workers
 
-    # What is there now stays where it is: the collector would touch, and so copy, its pages.
+    # The collector would touch, and so copy, the pages of what exists now.
     gc.freeze()
     daemon.worker = _serve_task_within_limit
     daemon.manager()
@@ -49,7 +49,11 @@ def go_on(descriptor: int) -> None:
 
 
 def _serve_task_within_limit(connection: socket.socket, authenticated: bool) -> int:  # noqa: FBT001
-    """Serve one task; between two, Spark has sent nothing yet that could get lost."""
+    """
+    Serve one task, then replace the program if it is too large.
+
+    Between two tasks Spark has not sent anything that could get lost.
+    """
     code: int = _serve_task(connection, authenticated)
     if code == 0 and _is_too_large():
         os.set_inheritable(connection.fileno(), True)  # noqa: FBT003

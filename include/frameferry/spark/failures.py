@@ -17,7 +17,7 @@ from frameferry.errors import (
 from frameferry.spark.crossing import crossed
 
 SLOW_START = "If Spark or the model only start slowly, raise spark.startup_seconds"
-"""What helps where a deadline passed that no picture is to blame for."""
+"""The remedy if a deadline passed and no picture is to blame."""
 TRACEBACK = "Traceback (most recent call last):"
 _LONGEST_SENTENCE = 400
 _CAUSED_BY = re.compile(r"^Caused by: (?P<what>[\w.$]+: .+)$", re.MULTILINE)
@@ -129,8 +129,8 @@ def essence(text: str) -> str:
     """
     Find the one sentence of a trace that helps.
 
-    That is what our code raised on a worker; in a driver's traceback the last cause; else the
-    first line.
+    That is what our code raised on a worker, or the last cause in a driver's traceback, otherwise
+    the first line.
     """
     worker = _WORKER_RAISED.search(text)
     if worker and (raised := _RAISED.search(text, worker.end())):
@@ -154,7 +154,7 @@ def redacted(text: str, secrets: Sequence[str]) -> str:
 
 
 def _struck(error: FrameferryError, secrets: Sequence[str]) -> FrameferryError:
-    """Strike secrets out of an error that has crossed: in JSON they may be spelled otherwise."""
+    """Strike secrets out of an error that has crossed: JSON may spell them differently."""
     content = error.content()
     where = {
         name: redacted(value, secrets) if isinstance(value, str) else value
@@ -165,7 +165,7 @@ def _struck(error: FrameferryError, secrets: Sequence[str]) -> FrameferryError:
 
 
 def _matching(text: str) -> _Symptom | None:
-    """Find what a trace means; words in what our own code raised on a worker mean nothing."""
+    """Find what a trace means; if a worker's code raised it, only the first symptom can apply."""
     candidates = _SYMPTOMS[:1] if _WORKER_RAISED.search(text) else _SYMPTOMS
     return next((symptom for symptom in candidates if symptom.pattern.search(text)), None)
 

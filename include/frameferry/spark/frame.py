@@ -1,4 +1,4 @@
-"""The DataFrame of a job: one row a task, which reads and judges its share of the ranges."""
+"""The DataFrame of a job: one row per task. Each task reads and judges its share of the ranges."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ _SPLITS = re.compile(r"splits=(?:Some\()?(\d+)")
 
 def job_table(spark: Any, job: JudgeJob | ControlJob) -> pa.Table:  # noqa: ANN401 - pyspark has two session classes
     """
-    Run a job on *spark*, whose JVMs never hold an image's bytes: the Python workers read Kafka.
+    Run a job on *spark*.
+
+    Its JVMs never hold an image's bytes: the Python workers read Kafka.
 
     Args:
         spark: A Spark Connect or a classic session.
-        job: The ranges of a JudgeJob must lie in the topic; else the read fails, never skips.
+        job: The ranges of a JudgeJob must lie in the topic; otherwise the read fails, and skips
+            nothing.
 
     Returns:
-        Of a JudgeJob the columns of a Prediction, `judge_digest`, `loading_seconds`,
-        `ready_seconds` and `throttled_seconds`, one row an image, in no particular order; of a
-        ControlJob `as_expected` and what was said.
+        For a JudgeJob the columns of a Prediction, `judge_digest`, `loading_seconds`,
+        `ready_seconds` and `throttled_seconds`, one row per image, in no particular order. For a
+        ControlJob `as_expected` and `said`.
     """
-    # pyarrow and numpy come with it, which a DAG's parsing must not pay for.
+    # It imports pyarrow and numpy, which is too slow for a DAG's parsing.
     from frameferry.spark.worker import control_batches, judge_batches  # noqa: PLC0415
 
     cores = core_count(spark)
@@ -47,8 +50,8 @@ def core_count(spark: Any) -> int:  # noqa: ANN401
     """
     Ask Spark how many tasks it runs at once, without running one.
 
-    Spark Connect offers no way to it but the plan of a plain range, which names the default
-    parallelism: the cores of all executors that are up.
+    Over Spark Connect only the plan of a plain range tells the default parallelism. That is the
+    number of cores of all executors that are up.
     """
     context = getattr(spark, "sparkContext", None)
     if context is not None:
@@ -58,5 +61,5 @@ def core_count(spark: Any) -> int:  # noqa: ANN401
 
 
 def _task_frame(spark: Any, tasks: int) -> Any:  # noqa: ANN401
-    """Make a frame of so many rows, numbered from 0, each in a task of its own."""
+    """Make a frame of *tasks* rows, numbered from 0, each in a task of its own."""
     return spark.range(0, tasks, 1, tasks)

@@ -14,18 +14,18 @@ import frameferry
 _NAMESPACE = uuid.UUID("6f2b8a52-3c0e-5f1d-9a68-0d7c1f4b2e90")
 _PACKAGE = Path(frameferry.__file__).parent
 _WORKER_SOURCES = ("config", "domain", "errors.py", "inference", "kafka", "spark")
-"""What warm workers have imported: a change in one must give new workers."""
+"""What warm workers have imported: a change to it needs new workers."""
 
 
 def session_id(code: str, conf: Mapping[str, str], generation: int) -> str:
     """
     Derive the id of the session that all pipelines share on a server.
 
-    Spark keeps Python workers, and so TensorFlow and the loaded models, only within one session;
-    workers also keep the code that they imported. So the id changes with our code (*code*, a
-    digest), with the settings that a session has (*conf*), and with *generation*, which moves on
-    when a session was closed. It does not change with pipeline or model: a worker holds several
-    models, and TensorFlow, the most of its memory, once.
+    Spark keeps Python workers only within one session, and with them TensorFlow and the loaded
+    models. Workers also keep the code that they imported. So the id changes with our code (*code*,
+    a digest), with the session's settings (*conf*), and with *generation*, which grows when a
+    session was closed. It does not change with pipeline or model: a worker holds several models,
+    but only one TensorFlow, which is most of its memory.
     """
     content = "\n".join((code, json.dumps(dict(conf), sort_keys=True), str(generation)))
     return str(uuid.uuid5(_NAMESPACE, content))
@@ -42,7 +42,7 @@ def code_version() -> str:
 
 
 def worker_sources() -> Iterator[Path]:
-    """Yield the files of which a change gives new workers, always in the same order."""
+    """Yield the files whose change needs new workers, always in the same order."""
     for name in _WORKER_SOURCES:
         place = _PACKAGE / name
         yield from sorted(place.rglob("*.py")) if place.is_dir() else [place]

@@ -1,4 +1,4 @@
-"""The judge job: what one batch needs to be judged anywhere, and as JSON for another process."""
+"""The judge job: all that judging one batch needs, also as JSON for another process."""
 
 from __future__ import annotations
 
@@ -18,15 +18,20 @@ class JudgeJob:
     """
     One batch's judging: which offsets, judged by what.
 
-    `ranges` holds no offset twice. The options of `kafka` may hold secrets: they
-    never show in a repr, a command line, a log or an error. A task that has read `max_bytes` stops
-    the job before its next record; None for no bound. `name_headers` travel with the rows, since
-    names are made of them. `seconds_per_offset` is the pace of the last batches, None without
-    one: tasks are cut by it, so that other jobs get their turn. `judge_digest` is what the
-    workers' model must have; None if it cannot be read here. `asked_at` is when the job was handed
-    over, in seconds since 1970; None if nobody wants to know how long its workers took to begin.
-    `epoch` is that of the ledger whose batch it is. `deadline_seconds` is how long the answer is
-    waited for, None for ever: a worker that a quota holds back says so before.
+    Args:
+        kafka: Its options may hold secrets: they never show in a repr, a command line, a log or an
+            error.
+        ranges: No offset lies in two of them.
+        max_bytes: A task stops the job before the record that would exceed it; None for no bound.
+        name_headers: They travel with the rows, since names are made of them.
+        seconds_per_offset: The pace of the last batches; None if unknown. Tasks are cut by it, so
+            that other jobs get their turn.
+        judge_digest: The digest that the workers' model must have; None if it cannot be read here.
+        asked_at: When the job was handed over, in seconds since 1970; None if nobody wants to know
+            how long its workers took to begin.
+        epoch: The epoch of the ledger that holds the batch.
+        deadline_seconds: How long the caller waits for the answer; None for ever. A worker that a
+            quota holds back says so before that.
     """
 
     pipeline: str
@@ -56,7 +61,7 @@ class JudgeJob:
 
     @property
     def name(self) -> str:
-        """Name the job to people."""
+        """The job's name, for people."""
         return f"{self.pipeline} {self.batch_id}-{self.attempt}"
 
     @property
@@ -79,7 +84,7 @@ class JudgeJob:
 
     @property
     def placed_model(self) -> ModelSettings:
-        """The model with its path made absolute where it lies on this machine's disk."""
+        """The model, with an absolute path if it is on this machine's disk."""
         return _placed(self.model)
 
     def to_json(self) -> str:
@@ -128,7 +133,7 @@ class ControlJob:
 
     @property
     def name(self) -> str:
-        """Name the control to people."""
+        """The control's name, for people."""
         return f"control of {self.of.name}"
 
     @property

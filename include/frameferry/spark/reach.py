@@ -1,4 +1,4 @@
-"""Ask whether a Spark server listens, before a client that would wait for minutes does."""
+"""Check that a Spark server listens: without one, a client would wait for minutes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def probe(url: str) -> None:
     """
     Connect and hang up.
 
-    Urls without a host of their own (`local[2]`, `yarn`, `k8s://…`) are not asked. Of several
-    masters (`spark://one:7077,two:7077`) one that answers is enough.
+    Do nothing for urls without a host of their own (`local[2]`, `yarn`, `k8s://…`). If there are
+    several masters (`spark://one:7077,two:7077`), one that answers is enough.
 
     Raises:
-        SparkUnavailable: Nobody answers; says what each of them said.
+        SparkUnavailable: Nobody answers; says how each of them failed.
     """
     scheme, found, rest = url.partition("://")
     if not found or scheme not in _DEFAULT_PORTS:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _WARM_SECONDS = 0.05
-"""To look whether a loaded model is still that of its files takes less."""
+"""Checking that a loaded model is still that of its files takes less."""
 _FIELDS = tuple(each.name for each in fields(Prediction))
 
 
@@ -47,9 +47,9 @@ def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
 
 def control(job: ControlJob, connection: SparkConnection, *, deadline_seconds: float) -> None:
     """
-    Judge pictures whose answer is known, on the route and in the session of the batch that failed.
+    Judge pictures with known answers, on the route and in the session of the failed batch.
 
-    It tells a bad picture from a bad world: where these are not judged as the model's card says,
+    It tells a bad picture from a bad world: if these are not judged as the model's card says,
     nothing that fails now is a picture's fault.
 
     Raises:
@@ -74,14 +74,14 @@ def _table(
     probe(connection.url)
     if not connection.is_connect:
         return submitted_table(job, connection, deadline_seconds=deadline_seconds)
-    # pandas and grpc come with it: seconds that a DAG's parsing or a command must not pay.
+    # It imports pandas and grpc, which takes seconds: too slow for a DAG's parsing or a command.
     from frameferry.spark.session import ConnectCall  # noqa: PLC0415
 
     return ConnectCall(job, connection, deadline_seconds).table()
 
 
 def expected_digest(job: JudgeJob) -> str | None:
-    """Digest the job's model where its files lie on this machine too, else None."""
+    """Digest the job's model; None if its files are not on this machine."""
     model = job.placed_model
     return judge_digest(model.path, model) if Path(model.path).exists() else None
 
@@ -93,10 +93,10 @@ def judged(table: pa.Table, *, expected: str | None) -> Judged:
     Args:
         table: Rows with the columns of a Prediction, `judge_digest`, `loading_seconds`,
             `ready_seconds` and `throttled_seconds`, in any order.
-        expected: The digest that the model has here; None where it cannot be read here.
+        expected: The model's digest here; None if it cannot be read here.
 
     Raises:
-        ModelMismatch: The workers used two models, or another than lies here.
+        ModelMismatch: The workers used two models, or not the one that is here.
     """
     digests = sorted(set(table.column("judge_digest").to_pylist()))
     if len(digests) > 1:
@@ -118,8 +118,8 @@ def _loading_seconds(table: pa.Table) -> float:
     """
     Say how long the batch waited for cold workers; 0 if all were warm.
 
-    A worker knows how long it took to load the model, not what came before: its own start, and its
-    server's. So if one had to load, all that passed before the first of them was ready counts.
+    A worker knows how long it took to load the model, but not how long it and its server took to
+    start. So if one had to load, all the time until the first of them was ready counts.
     """
     loading: float = max(table.column("loading_seconds").to_pylist(), default=0.0)
     if loading < _WARM_SECONDS:

@@ -17,4 +17,4 @@ ROW_KINDS: Final[dict[str, type]] = {
     "ready_seconds": float,
     "throttled_seconds": float,
 }
-"""What becomes a Prediction, and behind it what is said of the task."""
+"""First what becomes a Prediction, then what is said about the task."""

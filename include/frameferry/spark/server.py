@@ -10,7 +10,7 @@ from frameferry.spark.reach import probe
 
 DAEMON = "frameferry.spark.daemon"
 _ROW_BYTES = 1024
-"""What a picture's row may take on its way to the driver, generously."""
+"""A generous bound for a picture's row on its way to the driver."""
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -64,7 +64,7 @@ def server_advice(connection: SparkConnection, *, max_records: int) -> list[str]
 
     Args:
         connection: The server is asked, and nothing is run on it.
-        max_records: Pictures in the largest batch, whose rows the driver takes at once.
+        max_records: Pictures in the largest batch; the driver takes their rows at once.
 
     Raises:
         SparkUnavailable: The server does not answer.
@@ -72,7 +72,7 @@ def server_advice(connection: SparkConnection, *, max_records: int) -> list[str]
     if not connection.is_connect:
         return []
     probe(connection.url)
-    # grpc and pandas come with it: seconds that a DAG's parsing must not pay.
+    # It imports grpc and pandas, which takes seconds: too slow for a DAG's parsing.
     from frameferry.spark.session import server_settings  # noqa: PLC0415
 
     names = [*(wish.name for wish in _WISHES), "spark.driver.maxResultSize"]
@@ -80,7 +80,7 @@ def server_advice(connection: SparkConnection, *, max_records: int) -> list[str]
 
 
 def advice(settings: Mapping[str, str | None], *, max_records: int) -> list[str]:
-    """Compare a server's settings, None where unset, with what judging wants of them."""
+    """Compare a server's settings (None if unset) with what judging needs."""
     found = [
         f"set {wish.name} to {wish.wanted} (it is {settings.get(wish.name) or 'not set'}): "
         f"{wish.why}"

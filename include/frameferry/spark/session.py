@@ -41,11 +41,11 @@ OPENING_SECONDS = 60.0
 _INTERRUPT_SECONDS = 5.0
 _OLDER_ATTEMPTS = 8
 _ANY_SETTING = "spark.sql.session.timeZone"
-"""Asked for to see whether a session answers."""
+"""Read to see whether a session answers."""
 _MOST_GENERATIONS = 1000
-"""As many closed sessions as a server remembers; beyond them an id would open anew."""
+"""A server remembers this many closed sessions; an older id would open a new one."""
 _SPARK_ERRORS = (PySparkException, grpc.RpcError, ValueError, TypeError)
-"""ValueError and TypeError: what grpc and Arrow raise on a channel or stream that went away."""
+"""grpc and Arrow raise ValueError and TypeError on a channel or stream that went away."""
 
 
 @dataclass
@@ -53,8 +53,8 @@ class ConnectCall:
     """
     One judging on a Spark Connect server, bounded by a deadline.
 
-    Spark Connect has no deadline of its own, so the call runs in a thread that is left behind
-    when the time is up, after its operations were interrupted by their tag.
+    Spark Connect has no deadline of its own, so the call runs in a thread. When the time is up, its
+    operations are interrupted by their tag, and the thread is left behind.
     """
 
     job: JudgeJob | ControlJob
@@ -77,7 +77,7 @@ class ConnectCall:
         try:
             return self._awaited(answer)
         finally:
-            # Also where this process is told to stop: a task that was cleared must not go on there.
+            # Also if this process is told to stop: a task that was cleared must not go on in Spark.
             self._given_up.set()
             if not answer.done():
                 self._interrupt()
@@ -120,7 +120,7 @@ class ConnectCall:
 
     @contextmanager
     def _open(self) -> Iterator[SparkSession]:
-        """Open the first generation of our session that was not closed; close only the channel."""
+        """Open the first generation of our session that is not closed; close only the channel."""
         warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
         for generation in itertools.count():
             ours = session_id(code_version(), self._conf, generation)
@@ -133,7 +133,7 @@ class ConnectCall:
 
     @property
     def _conf(self) -> dict[str, str]:
-        """What can be set in a session: the rest of the connection's conf is the server's."""
+        """The part of the connection's conf that a session can set; the rest is the server's."""
         conf = self.connection.conf
         return {k: v for k, v in conf.items() if k.startswith("spark.sql.")}
 
@@ -148,7 +148,7 @@ def server_settings(connection: SparkConnection, names: Sequence[str]) -> dict[s
     Ask a server for its settings, in a session of its own that is released again.
 
     Returns:
-        The value of each name, None where it is not set.
+        The value of each name; None if it is not set.
 
     Raises:
         SparkUnavailable: The server does not answer.
@@ -174,7 +174,7 @@ def _session(connection: SparkConnection, ours: str) -> SparkSession:
 
 
 def _is_closed(session: SparkSession, conf: Mapping[str, str]) -> bool:
-    """Set what the job needs; a session that was stopped or expired answers that it is closed."""
+    """Set what the job needs; return True if the session was stopped or has expired."""
     try:
         for name, value in conf.items():
             session.conf.set(name, value)

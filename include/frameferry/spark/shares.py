@@ -10,9 +10,9 @@ Share = tuple[OffsetRange, ...]
 
 TASKS_PER_CORE = 3
 TASK_SECONDS = 4.0
-"""A longer task lets those of other jobs wait for a core."""
+"""A longer task makes other jobs wait for a core."""
 FEWEST_OFFSETS = 8
-"""Below this the start of a task costs more than it spreads."""
+"""With fewer, starting a task costs more than it gains."""
 _UNKNOWN_PACE_OFFSETS = 64
 
 
@@ -22,9 +22,9 @@ def shares(
     """
     Cut ranges into shares that tile them, in their order.
 
-    Every core gets several, so that one with large pictures does not keep the others waiting; none
-    takes much longer than TASK_SECONDS, so that jobs of other pipelines get their turn, nor has it
-    fewer than FEWEST_OFFSETS if it can be helped. Lengths differ by at most one offset.
+    Every core gets several shares, so that one with large pictures does not hold up the others. No
+    share takes much longer than TASK_SECONDS, so that jobs of other pipelines get their turn. If
+    possible, each has at least FEWEST_OFFSETS. Lengths differ by at most one offset.
 
     Args:
         ranges: What to read; no offset lies in two of them.
@@ -46,7 +46,7 @@ def _longest(cores: int, seconds_per_offset: float | None) -> int:
 
 
 def _between(ranges: Sequence[OffsetRange], start: int, end: int) -> Share:
-    """Cut out the offsets number *start* to *end* of all, exclusive."""
+    """Cut out the offsets from number *start* to *end*, exclusive, counted over all ranges."""
     share, passed = [], 0
     for wanted in ranges:
         first, last = max(start - passed, 0), min(end - passed, wanted.length)

@@ -46,7 +46,7 @@ _CONF = {
     "spark.python.daemon.module": DAEMON,
 }
 _LOCAL_CONF = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-"""A driver that has no executors elsewhere listens to nobody else."""
+"""A driver without executors on other machines listens on loopback only."""
 _CONNECT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_REMOTE")
 
 
@@ -56,7 +56,7 @@ def submitted_table(
     """
     Judge the job in a Spark application of its own.
 
-    Job and configuration travel in files that only we can read: a command line is everybody's.
+    Job and configuration travel in files that only we can read: everybody can read a command line.
 
     Raises:
         SparkUnavailable: spark-submit cannot start here; SparkLost: it went away with the job.
@@ -75,7 +75,7 @@ def submitted_table(
 
 
 def _meaning(status: int, folder: Path, url: str, secrets: Sequence[str]) -> FrameferryError:
-    """Say what ended the driver: where it had begun, the job may have done it."""
+    """Say what ended the driver; if the job had begun, it may be the cause."""
     text = f"{_last_words(folder)}\nthe driver ended with status {status} and gave no rows"
     error = failure(text, url=url, secrets=secrets)
     if isinstance(error, SparkUnavailable) and _beginning(folder / _JOB_FILE).exists():
@@ -84,7 +84,7 @@ def _meaning(status: int, folder: Path, url: str, secrets: Sequence[str]) -> Fra
 
 
 def tell_it_began(job_file: Path) -> None:
-    """Tell whoever waits for the rows that Spark is there, and the job begins."""
+    """Tell the submitter that Spark is there and the job begins."""
     with suppress(OSError):  # submitted by hand, from a folder that is not ours to write
         _beginning(job_file).touch()
 
@@ -95,9 +95,9 @@ def _beginning(job_file: Path) -> Path:
 
 def end_with_submitter() -> None:
     """
-    End this driver and its whole group when the process that waits for the rows is gone.
+    End this driver and its whole process group when its submitter is gone.
 
-    A killed task would else leave a Spark application behind, for ever where a picture never
+    Otherwise a killed task would leave a Spark application behind, for ever if a picture never
     returns. Does nothing in a driver that a person submitted by hand.
     """
     submitter = os.environ.get(SUBMITTER_VARIABLE)
@@ -113,7 +113,7 @@ def _watch(submitter: int) -> None:
 
 
 def write_rows(table: pa.Table, path: Path) -> None:
-    """Write the rows as one Arrow file that is there whole or not at all."""
+    """Write the rows as one Arrow file, whole or not at all."""
     import pyarrow as pa  # noqa: PLC0415
 
     partial = path.with_name(f"{path.name}.partial")
@@ -204,7 +204,7 @@ def _group(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask first, so that a cluster gets its executors back; then make sure."""
+    """Ask the process group to end, so that a cluster gets its executors back; then kill it."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             return
@@ -227,9 +227,9 @@ def _secret_values(conf: Mapping[str, str]) -> list[str]:
 
 def _last_words(folder: Path) -> str:
     """
-    Read what the driver raised, which Spark prints to stdout, else what spark-submit said.
+    Read the driver's traceback from stdout, otherwise the end of both outputs.
 
-    In the log on stderr a trouble that a retry mended would look like the one that ended it.
+    The log on stderr comes last: in it, trouble that a retry mended looks like what ended the job.
     """
     driver = _tail(folder / "stdout")
     start = driver.find(TRACEBACK)

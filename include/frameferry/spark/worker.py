@@ -27,9 +27,9 @@ from frameferry.spark.shares import FEWEST_OFFSETS, Share
 GROUP_IMAGES = 32
 """Images judged in one call: enough to fill the model, few enough to keep memory flat."""
 GROUP_BYTES = 16 * 1024**2
-"""No further image joins a group that has so many bytes."""
+"""A group that has this many bytes takes no further image."""
 READING = {"queued.max.messages.kbytes": 4 * 1024}
-"""A task reads on beyond its share until it has noticed its end: little is fetched ahead."""
+"""A task reads past its share until it notices the end, so little is fetched ahead."""
 _ARROW = {
     str: pa.string(),
     int: pa.int64(),
@@ -39,15 +39,15 @@ _ARROW = {
 ROWS = pa.schema([(name, _ARROW[kind]) for name, kind in ROW_KINDS.items()])
 CONTROL_ROWS = pa.schema([("as_expected", pa.bool_()), ("said", pa.string())])
 _READING_SHARE = 0.8
-"""Of a job's deadline: what is still held back then is given up, while the words can arrive."""
+"""Share of a job's deadline after which throttled reads are given up, in time to report it."""
 _CONTROL_SHARE = 0.4
-"""As much, of a control: what takes its time is the model, which is loaded afterwards."""
+"""The same for a control. It is less, because the model is loaded afterwards."""
 _LEAST_PATIENCE_SHARE = 0.05
 BatchFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 class _Waits(NamedTuple):
-    """What a share waited for: its model, the call's first picture, a quota."""
+    """How long a share waited: for its model, for the call's first picture, for a quota."""
 
     loading_seconds: float
     ready_seconds: float
@@ -56,17 +56,17 @@ class _Waits(NamedTuple):
 
 def judge_batches(job: JudgeJob, shares: Sequence[Share]) -> BatchFunction:
     """
-    Bind a job to the function that judges the shares whose numbers a task is given.
+    Bind a job to the function that judges a task's shares, given their numbers.
 
-    A task stops with BatchTooBig before the record by which it would pass the job's `max_bytes`,
+    A task stops with BatchTooBig before the record that would exceed the job's `max_bytes`, but
     never before its first. A partial of a module's function is pickled by name, so a warm worker
-    finds the module, and with it the loaded model, where it left them.
+    finds the module and the loaded model where it left them.
     """
     return partial(_judge_batches, job, tuple(shares))
 
 
 def control_batches(job: ControlJob) -> BatchFunction:
-    """Bind a control to the function that judges its model's pictures, once a task."""
+    """Bind a control to the function that judges its model's pictures, once per task."""
     return partial(_control_batches, job)
 
 
@@ -97,10 +97,10 @@ def _waited_seconds(job: JudgeJob) -> float:
 
 def _patience_seconds(job: JudgeJob, share: float) -> float:
     """
-    Say for how long to bear a quota: until so much of the job's deadline is over.
+    Return how many seconds to bear a quota: until *share* of the job's deadline is over.
 
-    A little is left however late it is: clocks differ, and of a task that Spark tries again each
-    try has to end in time to say why.
+    A little is always left, because clocks differ. If Spark tries a task again, each try has to
+    end in time to say why.
     """
     if job.deadline_seconds is None:
         return inf
@@ -122,7 +122,7 @@ def _records(job: JudgeJob, share: Share, throttling: Throttling) -> Iterator[Im
 
 
 def _bounded(records: Iterable[ImageRecord], max_bytes: int | None) -> Iterator[ImageRecord]:
-    """Add up what the task has read; stop before the record that is too much, if not the first."""
+    """Pass records on; raise BatchTooBig before one that exceeds *max_bytes*, unless the first."""
     read_bytes = 0
     for record in records:
         if max_bytes is not None and read_bytes and read_bytes + len(record.value) > max_bytes:
@@ -169,7 +169,7 @@ def _controlled(job: JudgeJob) -> pa.RecordBatch:
 
 
 def _read_first(job: JudgeJob) -> None:
-    """Meet Kafka as the batch does; one whose quota holds it back is met, and is no trouble."""
+    """Read from Kafka as the batch does; it is not a failure if a quota holds this back."""
     throttling = Throttling(_patience_seconds(job, _CONTROL_SHARE))
     with suppress(KafkaThrottled):
         for _ in _records(job, _first_records(job), throttling):
@@ -178,13 +178,13 @@ def _read_first(job: JudgeJob) -> None:
 
 
 def _first_records(job: JudgeJob) -> Share:
-    """Take what a control reads: all of a batch of one, little of a large one."""
+    """Return what a control reads: the batch's first offsets, at most FEWEST_OFFSETS."""
     wanted = job.ranges[0]
     return (replace(wanted, end=min(wanted.end, wanted.start + FEWEST_OFFSETS)),)
 
 
 def _is_as_expected(judge: Judge, expected: str | None, verdict: Verdict) -> bool:
-    """A score under the pipeline's own threshold is as good an answer: the model works."""
+    """Say whether a verdict is as expected; `unsure` proves as well that the model works."""
     if verdict.label is None or expected is None:
         return verdict.label is not None
     return verdict.label in {expected, judge.spec.unsure}

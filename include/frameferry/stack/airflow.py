@@ -38,7 +38,7 @@ SETTINGS: dict[str, str] = {
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
     "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "60",
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-    # Its default looks the own name up in the DNS, which may take seconds where there is none.
+    # The default looks our own name up in the DNS, which may take seconds if there is none.
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__PARALLELISM": "6",
@@ -51,7 +51,7 @@ SETTINGS: dict[str, str] = {
     # Each running task calls the api-server once a second.
     "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "http.access=WARNING",
     "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
-    # After a kill: adopt what the dead one left soon, and miss a dead task within half a minute.
+    # After a kill: soon adopt what the dead one left; notice a dead task within half a minute.
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
     # By default 30: a scheduler that starts again sooner would wait for its own ghost.
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
@@ -103,7 +103,7 @@ class Airflow:
 
     @property
     def password(self) -> str:
-        """The administrator's."""
+        """The administrator's password."""
         return self.secret("airflow.password")
 
     def prepare(self) -> None:
@@ -124,11 +124,11 @@ class Airflow:
         return {f"airflow-{name}": self._command(name) for name in COMPONENTS}
 
     def is_ready(self) -> bool:
-        """Ask the api-server how all parts are."""
+        """Ask the api-server whether all parts are healthy."""
         return ports.answers(self.port) and self.are_healthy(PARTS)
 
     def are_healthy(self, parts: Collection[str]) -> bool:
-        """Ask the api-server how some parts are: they must have shown signs of life lately."""
+        """Ask the api-server whether these parts have shown signs of life lately."""
         health = self._health()
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
 
@@ -187,7 +187,7 @@ class Airflow:
 
 
 def task_states(home: Path) -> dict[str, int]:
-    """Count the tasks of a home's Airflow by their state; empty where it has no database yet."""
+    """Count the tasks of a home's Airflow by their state; empty if it has no database yet."""
     return airflow_database.task_states(home / _FOLDER / _DATABASE)
 
 
@@ -204,7 +204,7 @@ def build(setting: Setting, connections: Mapping[str, str], pools: Mapping[str, 
 
 
 def kind(connections: Callable[[], Mapping[str, str]], pools: Mapping[str, int]) -> Kind:
-    """Describe how to build Airflow; *connections* is asked once all servers have their ports."""
+    """Describe how to build Airflow; *connections* is called once all servers have their ports."""
     return Kind(
         "airflow",
         ports={"api": 1},

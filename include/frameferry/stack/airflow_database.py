@@ -1,7 +1,7 @@
 """
 Airflow's metadata in SQLite, made ready by Airflow's own commands: each takes three seconds.
 
-So they run only where there is something to do. An empty migrated database is made once and copied
+So they run only if there is something to do. An empty migrated database is made once and copied
 from the cache, and a note beside the database says what was done to it last.
 """
 
@@ -25,7 +25,7 @@ _TIMEOUT_SECONDS = 600
 
 
 def task_states(database: Path) -> dict[str, int]:
-    """Count tasks by state, from beside; empty where the database is not there, or is busy."""
+    """Count tasks by state, read-only; empty if the database does not exist or is busy."""
     query = "SELECT coalesce(state, 'none'), count(*) FROM task_instance GROUP BY 1"
     try:
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
@@ -91,7 +91,7 @@ def template() -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a database whole, under its final name only when it is."""
+    """Copy a database; it gets its final name only when it is whole."""
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(draft)) as new:
         old.backup(new)
@@ -99,7 +99,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _airflow(database: Path, *arguments: str) -> None:
-    """Run a command of Airflow's, with a home beside the database: no one else's is read."""
+    """Run a command of Airflow's, with its home beside the database, so that it reads no other."""
     env = {
         **os.environ,
         "AIRFLOW_HOME": str(database.parent),

@@ -16,11 +16,11 @@ def environment(
     state: StackState, names: Collection[str], secret: Callable[[str], str] | None = None
 ) -> dict[str, str]:
     """
-    List the variables that point a program at the home's files and at these of its servers.
+    List the variables that point a program at the home's files and at some of its servers.
 
     Args:
         state: What is known of the home.
-        names: Of the servers whose connections are described.
+        names: The servers whose connections are described.
         secret: Makes a secret that is not there yet; None makes none.
     """
     described = {
@@ -48,7 +48,7 @@ def server_behind(variable: str, value: str, state: StackState) -> str | None:
 
 
 def setting(state: StackState, name: str, secret: Callable[[str], str] | None = None) -> Setting:
-    """Say what a server is built from; for looking only, without *secret*: none is made then."""
+    """Say what a server is built from; without *secret* for looking only: none is made."""
     return Setting(
         home(), state.server(name).ports, secret or (lambda key: state.secrets.get(key, ""))
     )

@@ -26,11 +26,11 @@ class FtpOptions:
 
     Args:
         permissions: pyftpdlib's letters: `f` is renaming, `w` storing, `m` making folders.
-        max_connections: Of one client address; 0 is no limit. One more is answered by 421.
+        max_connections: Per client address; 0 is no limit. One more gets a 421.
         refusal_seconds: How long a wrong password waits for its 530.
         tls: `explicit` demands AUTH TLS and PROT P, `implicit` begins with TLS.
         certificate: A PEM file with the certificate and its key, for TLS.
-        idle_seconds: After so long without a command the server says 421 and leaves.
+        idle_seconds: After this long without a command the server says 421 and leaves.
     """
 
     permissions: str = ALL_PERMISSIONS
@@ -88,7 +88,7 @@ class FtpServer:
         """
         Wait for its greeting and take leave.
 
-        A connection that is merely dropped would for a moment count against *max_connections*.
+        A connection that is merely dropped would count against *max_connections* for a moment.
         """
         if self.options.tls == "implicit":
             return ports.answers(self.port)

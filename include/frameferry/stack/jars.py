@@ -24,7 +24,7 @@ _PREPARE = f"`{layout.python()} -m frameferry.stack.prepare`"
 
 def jars() -> Path:
     """
-    The folder of the broker's jars.
+    Return the folder of the broker's jars.
 
     Raises:
         StackError: They were not resolved yet.
@@ -37,16 +37,16 @@ def jars() -> Path:
 
 
 def are_there() -> bool:
-    """Say whether nothing has to be downloaded."""
+    """Say whether the jars are in the cache."""
     return _folder().is_dir()
 
 
 def resolve() -> Path:
     """
-    Download what is missing; at once where nothing is.
+    Download what is missing; return at once if nothing is.
 
-    A folder appears under its final name only when it is whole, so that an interrupted download
-    leaves none, and two at once do no harm.
+    A folder gets its final name only when it is whole. So an interrupted download leaves none, and
+    two at once do no harm.
 
     Raises:
         StackError: Maven Central did not answer, or Java is missing.

@@ -1,4 +1,4 @@
-"""One Kafka broker, its own controller (KRaft), whose data survives a kill and the next start."""
+"""One Kafka broker, its own controller (KRaft). Its data survives a kill and the next start."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ class Broker:
 
     def _format(self) -> None:
         """
-        Format under another name, so that a start that is killed leaves no half folder.
+        Format under another name, so that a killed start leaves no half folder.
 
-        The name is new each time: the tool of a killed start may still be at work on its own.
+        The name is new each time: the tool of a killed start may still be at work in its folder.
         """
         with tempfile.TemporaryDirectory(
             dir=self.folder, prefix=".format-", ignore_cleanup_errors=True
@@ -180,12 +180,12 @@ Configuration:
 
 
 def java(folder: Path) -> list[str]:
-    """Begin a command line of Kafka's programs; *folder* holds the settings of their log."""
+    """Return the start of a command line of Kafka's programs; *folder* holds their log settings."""
     return [
         str(find_java()),
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
-        # One that ran out of memory shall die and be started again, not linger.
+        # A JVM out of memory should die and be started again, not linger.
         "-XX:+ExitOnOutOfMemoryError",
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={folder / 'log4j2.yaml'}",
@@ -195,7 +195,7 @@ def java(folder: Path) -> list[str]:
 
 
 def _new_cluster_id() -> str:
-    """Draw 16 bytes in base64; the first is 0, else one in 64 begins with `-`, like an option."""
+    """Draw 16 bytes in base64; the first is 0, otherwise one in 64 begins with `-` as an option."""
     return base64.urlsafe_b64encode(b"\0" + secrets.token_bytes(15)).decode().rstrip("=")
 
 

@@ -1,4 +1,4 @@
-"""Where things of the installed project and of this machine are."""
+"""Find the places of the installed project and of this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 def checkout() -> Path:
     """
-    The project's folder, which holds dags/, plugins/ and the demo's pipelines beside include/.
+    Return the project's folder, with dags/, plugins/ and the demo's pipelines beside include/.
 
     Raises:
         StackError: The package was installed without it, as from a wheel.
@@ -36,9 +36,10 @@ def checkout() -> Path:
 
 def cache() -> Path:
     """
-    What homes share, and can be remade: `FRAMEFERRY_CACHE`.
+    Return the folder of what homes share and what can be made again.
 
-    By default `.cache` in the checkout; without one, `frameferry` in the user's own cache.
+    It is `FRAMEFERRY_CACHE`, by default `.cache` in the checkout; without a checkout, `frameferry`
+    in the user's own cache.
     """
     named, folder = os.environ.get("FRAMEFERRY_CACHE"), _checkout()
     if named:

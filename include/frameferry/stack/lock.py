@@ -1,4 +1,4 @@
-"""One start or stop of a home's servers at a time, whichever process it is in."""
+"""Allow one start or stop of a home's servers at a time, over all processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.2
 @contextmanager
 def locked() -> Iterator[StateFile]:
     """
-    Hold the home against another start or stop; read its state once that is ours.
+    Lock the home against another start or stop, then read its state.
 
     Raises:
         StackError: Another start or stop does not end.

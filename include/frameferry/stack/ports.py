@@ -1,4 +1,4 @@
-"""Free ports on loopback, kept from the last run where they are still free."""
+"""Free ports on loopback, kept from the last run if they are still free."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ WELL_KNOWN = {
     "passive": 30_000,
     "api": 8080,
 }
-"""Where a server listens that has a machine, or a container, to itself."""
-# Below the ranges from which systems take ports for outgoing connections: a port that is kept
-# while its server is down would be lost to one of those.
+"""Ports of a server that has a machine, or a container, to itself."""
+# Below the ranges from which systems take ports for outgoing connections. Otherwise a port that is
+# kept while its server is down could be lost to one of those.
 _LOWEST = 20_000
 _HIGHEST = 32_000
 _TRIES = 1000
@@ -52,12 +52,12 @@ def choose(
     widths: Mapping[str, int], kept: Mapping[str, int], *, taken: Iterable[int] = ()
 ) -> dict[str, int]:
     """
-    Choose free ports for each name: the kept ones if they still are free, else others.
+    Choose free ports for each name: the kept ones if they are still free, otherwise others.
 
     Args:
         kept: The first ports that the names had in the last run.
         widths: How many neighbouring ports each name needs; the first one is returned.
-        taken: Ports that somebody else of this stack has, though perhaps not yet in use.
+        taken: Ports that others of this stack have, though perhaps not yet in use.
 
     Raises:
         StackError: Nothing is free.
@@ -83,7 +83,7 @@ def _draw(used: set[int], count: int) -> int:
 
 
 def _become_free(ports: range, used: set[int]) -> bool:
-    """Give a server that was just killed the moment that its sockets take to close."""
+    """Say whether the ports are free, or become so when a killed server's sockets close."""
     deadline = time.monotonic() + _CLOSING_SECONDS
     while not _are_free(ports, used):
         if not used.isdisjoint(ports) or time.monotonic() > deadline:

@@ -1,9 +1,9 @@
 """
 Server processes that outlive us: spawned in sessions of their own, found again, stopped for sure.
 
-Every process carries a mark in its environment, which its children inherit. So whatever was killed
-before, and whatever a crash kept us from writing down, the processes of a home can be found, and a
-recycled pid, which lacks the mark, is never touched.
+Every process carries a mark in its environment, and its children inherit it. So the processes of a
+home can be found even after a kill, or a crash before they were written down. A recycled pid lacks
+the mark and is never touched.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.05
 _START_TOLERANCE_SECONDS = 2.0
 _LAST_THREAD_SECONDS = 2.0
 _MOST_DEADLINES = 4
-"""So many times its deadline has a server that goes on writing to its log: a machine is busy."""
+"""Deadlines for a server that goes on writing to its log: the machine is only busy."""
 
 # Kept so that a child that ends is reaped, and its exit code is known.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -61,7 +61,7 @@ def spawn(command: Command, mark: str) -> Spawned:
     """
     Start a process in a session of its own, its output appended to its log.
 
-    It inherits our environment under *command.env*, and no terminal.
+    It inherits our environment, overridden by *command.env*, and no terminal.
 
     Raises:
         StackError: The program does not exist or may not run.
@@ -100,7 +100,7 @@ def is_alive(spawned: Spawned) -> bool:
 
 
 def ending(spawned: Spawned) -> str:
-    """Say with which status one ended that is not alive; often only its parent, not we, knows."""
+    """Say with which status a process ended; empty if only its parent knows, and that is not us."""
     if (child := _children.get(spawned.pid)) is not None:
         # Its first thread is dead, but the others of a JVM may take a moment more.
         with suppress(subprocess.TimeoutExpired):
@@ -121,8 +121,8 @@ def stop(prefix: str, *, grace_seconds: float = 10) -> int:
     """
     End all processes whose mark begins with *prefix*; return how many there were.
 
-    They are asked (TERM) and after *grace_seconds* made to (KILL). One that was started
-    meanwhile by one of them ends as well. Harmless where nothing runs.
+    They are asked to (TERM), and killed after *grace_seconds* (KILL). What one of them starts
+    meanwhile ends as well. Harmless if nothing runs.
 
     Raises:
         StackError: A process survives KILL, as one in a hung system call does.
@@ -153,7 +153,7 @@ def wait_until(
         ready: Asks the server; may take some seconds.
         name: The server, for messages.
         spawned: Each process with its log; the first is the one whose answer is awaited.
-        deadline_seconds: When to give up on one whose logs do not grow; one that goes on writing is
+        deadline_seconds: When to give up if the logs do not grow. A server that goes on writing is
             only slow, and has up to four times as long.
         cancelled: Set it to give up now.
 
@@ -176,7 +176,7 @@ def wait_until(
 
 
 class _Patience:
-    """Wait for a start: it is over when the logs stood still for so long, or it took far longer."""
+    """Patience for a start: over when the logs stood still for so long, or it took far longer."""
 
     def __init__(self, quiet_seconds: float, logs: Sequence[Path]) -> None:
         self._quiet_seconds = quiet_seconds
@@ -208,7 +208,7 @@ class _Patience:
 
 
 def last_lines(log: Path, lines: int = _TAIL_LINES) -> str:
-    """The end of a log, for a person; empty where there is none."""
+    """Return the end of a log, for a person; empty if there is none."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - 8192))

@@ -1,4 +1,4 @@
-"""Start an embedded server again that died: how often, after which pause, and what is said."""
+"""Start a dead embedded server again: how often, after which pause, and what is said."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from frameferry.stack.state import ServerRecord, StateFile
 STARTS = 3
 WITHIN_SECONDS = 600.0
 PAUSES_SECONDS = (0.0, 3.0, 12.0)
-"""Before each of the starts, since the one before it began."""
+"""The pause before each start, from the beginning of the one before it."""
 _LINE_LENGTH = 200
 _NEXT_LOOK_SECONDS = 0.1
 
@@ -25,10 +25,10 @@ Say = Callable[[str], None]
 
 def revive(name: str, kind: Callable[[StateFile], Kind], say: Say) -> None:
     """
-    Start a server again that died, on its ports, and wait until it answers.
+    Start a dead server again, on its ports, and wait until it answers.
 
-    Where another process starts it, wait for that. Nothing is done to a server that lives, that
-    nobody asked for, or that a person stopped.
+    If another process starts it, wait for that. Do nothing to a server that lives, that nobody
+    asked for, or that a person stopped.
 
     Args:
         name: Which server.
@@ -44,7 +44,7 @@ def revive(name: str, kind: Callable[[StateFile], Kind], say: Say) -> None:
 
 
 def death(name: str, record: ServerRecord, home: Path) -> str:
-    """Say of a server that died what is known: its exit status, and how and when its log ends."""
+    """Say what is known of a server's death: its exit status, and how and when its log ends."""
     ends = [
         ", ".join(filter(None, (processes.ending(spawned), _end_of(_log(home, process)))))
         for process, spawned in record.processes.items()
@@ -54,7 +54,7 @@ def death(name: str, record: ServerRecord, home: Path) -> str:
 
 
 def refusal(name: str, record: ServerRecord) -> StackError:
-    """Make the error for a server that is not started again by itself any more."""
+    """Make the error for a server that is given up."""
     minutes = WITHIN_SECONDS / 60
     msg = f"{name} died, and {STARTS} new starts within {minutes:.0f} min did not keep it up"
     remedy = f"`frameferry stack up --only {name}` starts it once this is put right: "
@@ -62,7 +62,7 @@ def refusal(name: str, record: ServerRecord) -> StackError:
 
 
 def lately(record: ServerRecord) -> list[float]:
-    """List the starts that count still; times of a clock that was put back count for nothing."""
+    """List the starts that still count; times in the future, from a clock put back, do not."""
     now = time.time()
     return [moment for moment in record.revived if 0 <= now - moment < WITHIN_SECONDS]
 
@@ -92,7 +92,7 @@ def _pause(starts: list[float]) -> float:
 def _started(kind: Kind, files: StateFile, say: Say) -> bool:
     record = files.state.server(kind.name)
     died = death(kind.name, record, files.home)
-    # Counted first: a start that is killed was one, too.
+    # Counted first: a start that is killed counts too.
     files.change(lambda _: _count(record))
     say(f"{died}: starting it again, {len(record.revived)} of {STARTS}")
     try:
@@ -120,10 +120,10 @@ def _give_up(record: ServerRecord, files: StateFile, *, why: str) -> None:
 
 def _keep_ports(kind: Kind, files: StateFile) -> None:
     """
-    See that its ports are free: whoever knows them, as Airflow does, would miss it on others.
+    Make sure that its ports are free: on others, Airflow and others would not find it.
 
     Raises:
-        StackError: A process of it does not end, or another program has one of its ports.
+        StackError: One of its processes does not end, or another program has one of its ports.
     """
     state = files.state
     processes.stop(state.mark(kind.name))

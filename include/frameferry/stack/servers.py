@@ -21,7 +21,7 @@ class Server(Protocol):
     """One server as its module describes it. Nothing happens before `prepare`."""
 
     def prepare(self) -> None:
-        """Write its files and what it needs once; harmless where they are there."""
+        """Write its files and what it needs once; harmless if they are there."""
 
     def commands(self) -> Mapping[str, Command]:
         """Name its processes; the first is the one that answers."""
@@ -48,7 +48,7 @@ class Kind:
     """
     How to build a server: its name, its ports (and how many of each), its time to start.
 
-    `refresh` tells one that runs already what may be new since it started.
+    `refresh` tells a running server what may be new since it started.
     """
 
     name: str
@@ -60,10 +60,10 @@ class Kind:
 
 def reserve(kind: Kind, files: StateFile) -> None:
     """
-    Fix the server's ports before it starts, so that others can be told them; end half a server.
+    Fix the server's ports before it starts, so that others can be told; stop half a server.
 
     Raises:
-        StackError: A process of it does not end, or no port is free.
+        StackError: One of its processes does not end, or no port is free.
     """
     if not files.state.server(kind.name).is_up:
         processes.stop(files.state.mark(kind.name))
@@ -72,9 +72,9 @@ def reserve(kind: Kind, files: StateFile) -> None:
 
 def start(kind: Kind, files: StateFile, *, cancelled: threading.Event | None = None) -> float:
     """
-    Start a server and wait until it answers; one that already does, unchanged, goes on.
+    Start a server and wait until it answers; if it does already, unchanged, let it go on.
 
-    Its ports are those of the last run where they are free.
+    Its ports are those of the last run if they are free.
 
     Args:
         kind: Which server.

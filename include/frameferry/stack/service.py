@@ -1,14 +1,14 @@
 """
 One server in the foreground, for a container: the very commands that the embedded stack spawns.
 
-`python -m frameferry.stack.service NAME` becomes that server; with `--check` it asks the running
-one how it is, as a health check does. Addresses and secrets come from the environment:
+`python -m frameferry.stack.service NAME` becomes that server. With `--check` it asks the running
+one whether it is healthy. Addresses and secrets come from the environment:
 
     FRAMEFERRY_LISTEN           the address to listen on (127.0.0.1)
     FRAMEFERRY_ADVERTISE        the host name that clients are told (the same)
     FRAMEFERRY_SECRET_<NAME>    the secrets that the embedded stack would generate
 
-and whatever else is set, connections and AIRFLOW__ settings among them, wins over our own values.
+All else that is set, such as connections and AIRFLOW__ settings, wins over our own values.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ class ConnectServer:
     A Spark Connect server on *port*.
 
     Args:
-        host: The address to listen on. The server asks nobody who they are: keep it on loopback,
-            or behind a network of its own.
+        host: The address to listen on. The server does not ask who anybody is: keep it on
+            loopback, or in a network of its own.
     """
 
     folder: Path
@@ -118,10 +118,10 @@ CONF = {
     "spark.ui.enabled": "false",
     # The JVM never holds a picture: workers read Kafka, and rows are small.
     "spark.driver.memory": "512m",
-    # One that ran out of memory shall die and be started again, not linger.
+    # A JVM out of memory should die and be started again, not linger.
     "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 "
     "-XX:+ExitOnOutOfMemoryError",
-    # No image ever reaches the driver; one that tries shall fail early.
+    # No image ever reaches the driver; a job that tries should fail early.
     "spark.driver.maxResultSize": "64m",
     "spark.sql.shuffle.partitions": "2",
     # The session stays: its Python workers hold the loaded models.

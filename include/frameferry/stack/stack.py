@@ -49,9 +49,9 @@ def up(
     """
     Start the servers that do not run yet, all at once, and wait until each answers.
 
-    From then on one that dies is started again, until a person stops it. May be called again at any
-    time, after a kill of anything too: data, ports and passwords stay.
-    An Airflow that runs already gets the pools of pipelines that are new.
+    From then on a server that dies is started again, until a person stops it. May be called again
+    at any time, also after a kill: data, ports and passwords stay. A running Airflow gets the pools
+    of new pipelines.
 
     Args:
         only: Names out of SERVERS; None is all.
@@ -100,16 +100,16 @@ def down(only: Sequence[str] | None = None) -> None:
 
 def revive(name: str, *, on_progress: OnProgress | None = None) -> None:
     """
-    Start a server again that was started by `up` and died; wait for one that is being started.
+    Start a dead server of `up` again; if it is being started, wait for it.
 
-    At once where it lives and answers; nothing is done to one that a person stopped.
+    Return at once if it lives and answers. Do nothing if a person stopped it.
 
     Args:
         name: Which server.
         on_progress: Is told each try in one line; None is the log.
 
     Raises:
-        StackError: It died again and again: it is not started any more, until a person does.
+        StackError: It died again and again; it stays down until a person starts it.
     """
     record = StateFile(home()).state.servers.get(name)
     if record is None or not record.wanted or _answers(record):
@@ -118,7 +118,7 @@ def revive(name: str, *, on_progress: OnProgress | None = None) -> None:
 
 
 def death(name: str) -> str:
-    """Say what became of a server that died, a minute ago at most where it lives again."""
+    """Say what became of a server that died; if it lives again, only for a minute after that."""
     state = StateFile(home()).state
     record = state.servers.get(name, ServerRecord())
     if record.given_up:
@@ -156,8 +156,8 @@ def environment() -> dict[str, str]:
     """
     List the variables that point a program at this home's servers and files.
 
-    A connection is in it only if its server runs, or died and is started again, and Airflow's
-    database only if Airflow does: elsewhere the user's own shows through.
+    A connection is in it only if its server runs, or died and is started again. Airflow's database
+    is in it only if the same is true of Airflow. Otherwise the user's own shows through.
     """
     state = StateFile(home()).state
     described = doors.environment(state, _there(state))
@@ -169,7 +169,7 @@ def environment() -> dict[str, str]:
 def _start_all(
     kinds: Sequence[Kind], files: StateFile, on_progress: OnProgress, cancelled: threading.Event
 ) -> None:
-    """Start them at once; wait for all of them, then raise what the first to fail raised."""
+    """Start them all at once and wait for all of them; then raise the first error."""
 
     def start(kind: Kind) -> None:
         seconds = servers.start(kind, files, cancelled=cancelled)
@@ -181,7 +181,7 @@ def _start_all(
         try:
             wait(started)
         except BaseException:
-            # Ctrl-C: else we would wait for servers that nobody wants any more.
+            # Ctrl-C: otherwise we would wait for servers that nobody wants any more.
             cancelled.set()
             raise
     for future in started:
@@ -189,7 +189,7 @@ def _start_all(
 
 
 def _watch(files: StateFile) -> None:
-    """See that a watcher runs, where there is anything to watch."""
+    """Make sure that a watcher runs if there is anything to watch."""
     if any(record.wanted for record in files.state.servers.values()):
         servers.start(watcher.KIND, files)
 
@@ -201,7 +201,7 @@ def _stop(name: str, files: StateFile) -> None:
 
 def _kinds(files: StateFile, wanted: Collection[str]) -> list[Kind]:
     def connections() -> Mapping[str, str]:
-        # Airflow may be first to need the FTP server's password: whoever is, makes it.
+        # Airflow may be the first to need the FTP server's password: then it makes it.
         return doors.environment(files.state, _there(files.state) | set(wanted), files.secret)
 
     return [kafka.KIND, spark.KIND, ftp.KIND, airflow.kind(connections, _pools())]
@@ -254,7 +254,7 @@ def _want(state: StackState, name: str) -> None:
 
 
 def _pardon(state: StackState, names: Sequence[str]) -> None:
-    """Let servers be started again from the first try on: a person asks for them now."""
+    """Count the tries of these servers anew: a person asks for them now."""
     for record in (state.servers[name] for name in names if name in state.servers):
         record.revived, record.given_up = [], ""
 

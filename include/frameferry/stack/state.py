@@ -15,7 +15,7 @@ from frameferry.errors import StackError
 from frameferry.stack.processes import Spawned, is_alive
 
 _PRIVATE = 0o600
-# As text 64 characters: what the longest of them, a key for SHA-512, should have.
+# 64 characters as text: the longest secret, a key for SHA-512, should have that many.
 _SECRET_BYTES = 48
 
 
@@ -24,9 +24,9 @@ class ServerRecord:
     """
     One server: its processes by name, and its ports by purpose, kept while it is down.
 
-    The digest is that of the commands that were spawned: others mean that it must start anew.
-    It is wanted from the start that a person asked for until a person stops it. `revived` are the
-    times, in seconds since 1970, at which it was started again; `given_up` says why it is not.
+    `digest` is that of the spawned commands: if they change, it must start anew. It is `wanted`
+    from the time a person starts it until a person stops it. `revived` are the times, in seconds
+    since 1970, at which it was started again; `given_up` says why it is not.
     """
 
     processes: dict[str, Spawned] = field(default_factory=dict)
@@ -56,15 +56,15 @@ class StackState:
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     def server(self, name: str) -> ServerRecord:
-        """The record of a server; an empty one where it never ran."""
+        """Return the record of a server; an empty one if it never ran."""
         return self.servers.setdefault(name, ServerRecord())
 
     def mark(self, name: str = "") -> str:
-        """What the processes of a server carry in their environment; without a name, of all."""
+        """Return the mark in the environment of a server's processes; without a name, of all."""
         return f"{self.token}/{name}"
 
     def taken_ports(self, *, but: str) -> set[int]:
-        """Ports that the other servers have, or had and will want again."""
+        """Return the ports that other servers have, or had and will want again."""
         return {
             port
             for name, record in self.servers.items()
@@ -137,7 +137,7 @@ def _parsed(content: Mapping[str, object]) -> StackState:
 
 
 def _record(content: Mapping[str, Any]) -> ServerRecord:
-    """Read a record; one of before they said so is wanted if it had processes."""
+    """Read a record; an old one, without `wanted`, is wanted if it had processes."""
     spawned = {key: Spawned(**one) for key, one in content["processes"].items()}
     return ServerRecord(
         spawned,

@@ -48,7 +48,7 @@ def _tend(name: str) -> None:
     try:
         stack.revive(name)
     except (StackError, OSError) as error:
-        # A full disk, or a server that does not stay up, is no reason to watch the others no more.
+        # A full disk, or a server that does not stay up, must not end the watch over the others.
         log.warning("watcher.failed", server=name, error=str(error))
 
 

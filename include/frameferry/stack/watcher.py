@@ -24,7 +24,7 @@ class Watcher:
         """It has no files of its own."""
 
     def commands(self) -> Mapping[str, Command]:
-        """One process, which knows the same pipelines and ledger as whoever starts it."""
+        """One process, with the pipelines and the ledger of the process that starts it."""
         argv = (layout.python(), "-m", "frameferry.stack.watch")
         env = {
             "FRAMEFERRY_PIPELINES": str(pipelines_folder()),
@@ -34,7 +34,7 @@ class Watcher:
         return {NAME: Command(argv, folder=Path.cwd(), log=self.log, env=env)}
 
     def is_ready(self) -> bool:
-        """It answers nobody: that it lives will do."""
+        """Say yes: it answers nobody, so it is enough that it lives."""
         return True
 
 

@@ -31,8 +31,8 @@ class Finding:
     """
     What one check saw.
 
-    `fail`: pictures cannot be delivered so. `note`: they can, and this should be known. `setting`
-    is what to set because of it; empty where nothing is.
+    `fail`: pictures cannot be delivered like this. `note`: they can, and this should be known.
+    `setting` is what to set because of it; empty if nothing.
     """
 
     check: str

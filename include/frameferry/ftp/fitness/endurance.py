@@ -21,14 +21,14 @@ ENOUGH_SECONDS = 10.0
 """No measurement goes on for longer, however slow the server."""
 _LOOKS = 5
 FAR_SECONDS = 0.005
-"""From this round trip on a connection mostly waits, so that more of them carry more."""
+"""From this round trip on, a connection mostly waits, so that more of them carry more."""
 FAR_CONNECTIONS = 8
 _ADDRESS_TRIES = 3
 USUAL_NAMES = 213
 """A little over the smallest limits: made and taken away again in a moment."""
 MAKING_SECONDS = 2.0
 _USUAL_LIMITS = {"Pure-FTPd": 10_000}
-"""Where a greeting names the server: at how many names it ends a list unless told otherwise."""
+"""At how many names a server ends a list unless told otherwise, by the name in its greeting."""
 _SMALL_FOLDERS = (
     "keep folders small: deliver.name with {date}/{hour}/ in it (docs/operations.md, Restoring)"
 )
@@ -64,10 +64,10 @@ def speed(sandbox: Sandbox) -> Finding:
 
 def data_addresses(sandbox: Sandbox) -> Finding:
     """
-    See whether data addresses lead somewhere that are asked for with other things, as deliver does.
+    See whether data addresses lead somewhere if asked for with other things, as deliver does.
 
     Raises:
-        FtpUnavailable: Those that are asked for alone lead nowhere either.
+        FtpUnavailable: Those asked for alone lead nowhere either.
     """
     missed = sum(not _follows_ahead(sandbox, number) for number in range(_ADDRESS_TRIES))
     if not missed:

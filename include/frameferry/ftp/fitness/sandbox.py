@@ -21,8 +21,8 @@ class Sandbox:
     One connection and one folder that nothing leaves. Use it as a context manager.
 
     Args:
-        open_connection: Opens one connection and logs in. Called again where the connection is
-            lost or out of step, and for a second one.
+        open_connection: Opens one connection and logs in. Called again if the connection is lost or
+            out of step, and for a second one.
         base: Where the folder is made; levels of it that are missing are made, and removed again.
         tag: Names the folder; nobody else uses it.
     """
@@ -64,7 +64,7 @@ class Sandbox:
 
     @property
     def ftp(self) -> FerryFTP:
-        """The connection; another one where it was lost."""
+        """The connection; another one if it was lost."""
         if not self._opened or not self._opened[0].is_in_step:
             self._opened.insert(0, self.another())
         return self._opened[0]
@@ -77,7 +77,7 @@ class Sandbox:
 
     def make_folder(self) -> Reply:
         """
-        Make the folder, and those above it that are missing; return what decides.
+        Make the folder, and those above it that are missing; return the reply that decides.
 
         Raises:
             FtpUnavailable: Cut off.
@@ -95,7 +95,7 @@ class Sandbox:
 
     def make_crowd(self, most: int, *, seconds: float) -> list[str]:
         """
-        Make up to *most* empty folders within the folder, in so many seconds; return their names.
+        Make up to *most* empty folders within the folder, within *seconds*; return their names.
 
         Raises:
             FtpUnavailable: Cut off.
@@ -113,7 +113,7 @@ class Sandbox:
         return made
 
     def path(self, name: str) -> str:
-        """Give a path in the folder; whatever comes to lie there is deleted in the end."""
+        """Return a path in the folder; whatever comes to lie there is deleted in the end."""
         path = f"{self.folder}/{name}"
         self._files.add(path)
         return path

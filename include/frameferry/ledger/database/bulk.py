@@ -27,7 +27,7 @@ from frameferry.ledger.database.tables import record
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """
-    Insert rows that all have the same columns, by the driver's fastest way.
+    Insert rows that all have the same columns, in the driver's fastest way.
 
     Values reach the driver as they are: no column of these rows may be a moment.
     """
@@ -72,10 +72,10 @@ def as_id_pairs(connection: Connection, pairs: Sequence[tuple[int, int]]) -> Fro
 
 def among(batch_id: int) -> ColumnElement[bool]:
     """
-    Hold for records of a batch, beside a condition on their ids that is to find them.
+    Hold for a batch's records, beside a condition on their ids.
 
-    The sum keeps the planner from walking the whole batch by its index for each id: a batch's
-    rows are new, and no statistics know how many there are.
+    The ids are to find the rows. The sum keeps the planner from walking the whole batch by its
+    index for each id: a batch's rows are new, and no statistics know how many there are.
     """
     return record.c.batch_id + 0 == batch_id
 

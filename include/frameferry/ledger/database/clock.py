@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 class UtcTime(TypeDecorator[datetime]):
     """
-    A moment: `timestamptz` on PostgreSQL; on SQLite text of fixed width, so that it sorts.
+    A moment: `timestamptz` on PostgreSQL, sortable text of fixed width on SQLite.
 
     Values without a zone are refused.
     """

@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL both can, but SQLAlchemy spells per dialect."""
+"""What SQLite and PostgreSQL can both do, but SQLAlchemy spells per dialect."""
 
 from __future__ import annotations
 

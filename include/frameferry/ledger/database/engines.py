@@ -21,23 +21,24 @@ BUSY_SECONDS: Final = 30
 """How long a statement waits for another writer, on either database."""
 CONNECT_SECONDS: Final = 10
 SCHEMA: Final = "frameferry"
-"""PostgreSQL: everything of ours lives here, the migrations' version too."""
+"""The PostgreSQL schema of everything of ours, the migrations' version included."""
 _WRITES: Final = "frameferry_writes"
 _BUSY_POLL_SECONDS: Final = 0.05
 _KEPT: Final = 4
-"""Engines of other databases than the last few are made anew."""
+"""How many engines are kept for reuse: those of the last databases."""
 
 
 def make_engine(url: str) -> Engine:
     """
-    Make an engine; SQLite's file and folder are made where they are missing.
+    Make an engine, and SQLite's file and folder if they are missing.
 
-    Who opens a ledger again and again, as who waits does, gets the same engine, which has compiled
-    its statements. Give it back by `release`.
+    A caller that opens a ledger again and again, such as `wait`, gets the same engine, with its
+    compiled statements. Give it back with `release`.
 
     Raises:
-        ConfigError: The URL is none of SQLite's (a file) or PostgreSQL's.
-        LedgerConflict: The file system cannot hold a write-ahead log, or the file is no database.
+        ConfigError: The URL is neither SQLite's (a file) nor PostgreSQL's.
+        LedgerConflict: The file system cannot hold a write-ahead log, or the file is not a
+            database.
         LedgerUnavailable: The file cannot be opened now.
     """
     parsed = _parsed(url)
@@ -54,7 +55,7 @@ def make_engine(url: str) -> Engine:
 
 
 def release(engine: Engine) -> None:
-    """Give an engine back; when nobody in this process has it any more, its connections close."""
+    """Give an engine back; its connections close once nobody in this process has it."""
     _HOLDERS.let_go(engine)
 
 
@@ -62,7 +63,7 @@ class _Holders:
     """
     How often each engine was made and not yet given back.
 
-    A forked child begins anew: engines, and connections, are its parent's.
+    A forked child begins anew: the engines and connections are its parent's.
     """
 
     def __init__(self) -> None:
@@ -97,7 +98,7 @@ _HOLDERS: Final = _Holders()
 
 def refuse_missing(url: str) -> None:
     """
-    Refuse to look for a SQLite ledger where there is no file: to open it would make an empty one.
+    Refuse a SQLite ledger without a file: opening it would make an empty one.
 
     Raises:
         ConfigError: There is no such file.
@@ -153,7 +154,7 @@ _MISSING_REMEDY: Final = (
 
 
 def _made(path: Path) -> int:
-    """Make the file where it is missing; say which one it is, since it may be exchanged."""
+    """Make the file if it is missing; return its inode, since it may be exchanged."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -189,8 +190,8 @@ def _switch_to_wal(engine: Engine, path: Path) -> None:
     """
     Make sure that the file has a write-ahead log.
 
-    The switch needs the file alone for a moment and does not heed the busy time-out, so that
-    processes which open a new ledger at once would fail without this wait.
+    The switch needs the file to itself for a moment and ignores the busy time-out. Without this
+    wait, processes that open a new ledger at once would fail.
     """
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
@@ -244,7 +245,7 @@ def _postgresql(url: URL) -> Engine:
 
 
 def _postgresql_begin(connection: Connection) -> None:
-    """Set what holds for one transaction: behind a pooler the session is another client's next."""
+    """Set what holds for one transaction: a pooler gives the session to another client next."""
     connection.exec_driver_sql(
         f"SET LOCAL search_path TO {SCHEMA};"
         "SET LOCAL TIME ZONE 'UTC';"

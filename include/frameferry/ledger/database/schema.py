@@ -14,16 +14,16 @@ from frameferry.ledger.database.transactions import Transactions
 HEAD: Final = "0101"
 """The newest migration; a test compares it with the scripts."""
 _NEVER_RELEASED: Final = frozenset({"0001", "0002", "0003", "0004", "0005", "0006"})
-"""Schemas from before the first one of all; no script leads from them to it."""
+"""Schemas from before the first released one; no script upgrades them."""
 VERSION_TABLE: Final = "frameferry_alembic_version"
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 7_072_616_165_746_665
-"""An arbitrary number: PostgreSQL's name of the lock that lets one process migrate."""
+"""An arbitrary number that names PostgreSQL's lock: one process migrates at a time."""
 
 
 def migrate(transactions: Transactions) -> None:
     """
-    Create the tables, or upgrade them; processes that open the ledger at once wait for one.
+    Create or upgrade the tables; other processes that open the ledger wait for that.
 
     Raises:
         LedgerConflict: A newer Frameferry made this ledger, or one that was never released.
@@ -39,7 +39,7 @@ def migrate(transactions: Transactions) -> None:
 
 def migrate_within(connection: Connection) -> None:
     """
-    Create the tables, or upgrade them, in a transaction of the caller's.
+    Create or upgrade the tables in the caller's transaction.
 
     Raises:
         LedgerConflict: A newer Frameferry made this ledger, or one that was never released.
@@ -57,7 +57,7 @@ def schema_of(connection: Connection) -> str | None:
 
 
 def version_of(connection: Connection) -> str | None:
-    """Read the schema's version; None where there is no ledger yet."""
+    """Read the schema's version; None if there is no ledger yet."""
     schema = schema_of(connection)
     if not inspect(connection).has_table(VERSION_TABLE, schema=schema):
         return None

@@ -7,7 +7,7 @@ from typing import Final, overload
 from frameferry.domain.records import sha256_hex
 
 NAME_CHARACTERS: Final = 300
-"""More than Airflow's longest name of a run has."""
+"""More than the longest name of an Airflow run."""
 _DIGEST_CHARACTERS: Final = 8
 
 
@@ -28,8 +28,8 @@ def signature(who: str) -> str:
     """
     Write a person's name so that it may be stored and shown: one line, of bounded length.
 
-    Characters that do not show, or turn others around, are escaped. What is cut off a long name is
-    told by a digest of the whole, so that two persons stay two.
+    Characters that are invisible, or reverse others, are escaped. A long name is cut and gets a
+    digest of the whole, so that two persons stay two.
     """
     name = "".join(map(_shown, who)).strip()
     if len(name) <= NAME_CHARACTERS:

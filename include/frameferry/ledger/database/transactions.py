@@ -23,7 +23,7 @@ from frameferry.ledger.database.tables import NAME_INDEX
 ResultT = TypeVar("ResultT")
 _NAME_RACES: Final = 5
 _RIVALS: Final = frozenset({NAME_INDEX, "fk_record_duplicate_of"})
-"""What a rival may break between our look and our write: a name taken, its holder pruned."""
+"""Constraints that fail if a rival takes a name, or prunes its holder, before our write."""
 
 
 class Transactions:
@@ -85,7 +85,7 @@ def translated() -> Iterator[None]:
 
 def write_names(transactions: Transactions, write: Callable[[Connection], ResultT]) -> ResultT:
     """
-    Write in a transaction, and again where a rival took a name between our look and our insert.
+    Write in a transaction, and again if a rival took a name between our look and our insert.
 
     Raises:
         LedgerUnavailable: Rivals were faster every time.
@@ -102,7 +102,7 @@ def write_names(transactions: Transactions, write: Callable[[Connection], Result
 
 
 def _constraint_of(error: BaseException | None) -> str | None:
-    """Name the constraint that an integrity error broke, where the database says it."""
+    """Name the constraint that an integrity error broke, if the database says it."""
     cause = error.orig if isinstance(error, IntegrityError) else None
     name = getattr(getattr(cause, "diag", None), "constraint_name", None)
     return str(name) if name else None

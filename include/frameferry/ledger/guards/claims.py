@@ -26,7 +26,7 @@ def find_batch(connection: Connection, batch_id: int) -> Batch:
     Read a batch, with the token of its newest attempt.
 
     Raises:
-        LedgerConflict: There is none of this id.
+        LedgerConflict: There is none with this id.
     """
     row = connection.execute(_batches().where(batch.c.id == batch_id)).one_or_none()
     if row is None:
@@ -56,8 +56,8 @@ def claim(connection: Connection, batch_id: int, *, owner: str, lease_seconds: f
     """
     Begin a new attempt: every older token is fenced from now on.
 
-    The lease, by the database's clock, is a courtesy that keeps two runners from fencing
-    each other for ever. An owner may claim again under its own lease, and is fenced too.
+    The lease, by the database's clock, is a courtesy that keeps two runners from fencing each other
+    for ever. An owner may claim again under its own lease, which fences its older attempt too.
 
     Raises:
         BatchOwned: Somebody else's lease is live; says whose and until when.

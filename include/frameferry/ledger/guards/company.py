@@ -1,4 +1,4 @@
-"""Judge jobs under way on Spark servers that several share: who had company, who must be alone."""
+"""Judge jobs on shared Spark servers: who had company, who must be alone."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def begin_judging(
     """
     Enter a judge job on a Spark server that others may share, if it may begin now.
 
-    While one is alone, or waits for it, nobody else begins. The entry is renewed with the
-    batch's lease, and leaves with `end_judging` or when the lease runs out.
+    While a job is alone, or waits to be, no other begins. The entry is renewed with the batch's
+    lease, and is removed by `end_judging` or when the lease runs out.
 
     Returns:
-        False where it may not; one that wants to be alone then waits in line. Ask again.
+        False if it may not; a job that wants to be alone then waits in line. Ask again.
 
     Raises:
         Fenced: A newer attempt, a split or a restore owns the batch.
@@ -74,7 +74,11 @@ def renew(connection: Connection, token: Token, lease_seconds: float) -> None:
 
 
 def _may_begin(others: Sequence[AnyRow], token: Token, *, is_alone: bool) -> bool:
-    """Let nobody in beside one that is, or waits to be, alone; of those the first planned goes."""
+    """
+    Say whether a job may begin: never beside one that is, or waits to be, alone.
+
+    Of several that wait to be alone, the first planned goes first.
+    """
     if not is_alone:
         return not any(row.is_alone for row in others)
     return not any(row.has_begun or row.batch_id < token.batch_id for row in others)

@@ -1,4 +1,4 @@
-"""Epochs: one life of the ledger each. A new one fences every token, and skips ids ahead."""
+"""Epochs: each is one life of the ledger. A new one fences every token, and skips ids ahead."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def new_epoch() -> str:
 
 
 def current_epoch(connection: Connection) -> str:
-    """Read the ledger's epoch: a new one begins at every restore, also under our hands."""
+    """Read the ledger's epoch; a restore may begin a new one at any moment."""
     return str(connection.execute(select(ledger.c.epoch)).scalar_one())
 
 
 def begin_epoch(connection: Connection, given: Mapping[Table, int]) -> str:
     """
-    Fence every token there is, and skip all ids ahead, so that none is used twice.
+    Fence every token, and skip all ids ahead so that none is used twice.
 
-    How many a lost life has used, nobody knows. So each life begins at a number that the calendar
-    says: as long as no life uses more than one batch a second on average, no two lives meet.
+    Nobody knows how many ids a lost life has used. So each life begins at a number from the
+    calendar: no two lives meet while none uses more than one batch a second on average.
 
     Args:
         connection: A writing transaction.
@@ -66,7 +66,7 @@ def begin_epoch(connection: Connection, given: Mapping[Table, int]) -> str:
 
 
 def last_ids(connection: Connection) -> dict[Table, int]:
-    """Read the last id that each table gave out, deleted rows' too."""
+    """Read the last id that each table gave out, to deleted rows too."""
     return {table: _last_id(connection, table) for table in _A_SECOND}
 
 

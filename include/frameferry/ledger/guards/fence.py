@@ -51,12 +51,12 @@ def fence(
     """
     Pass the token's attempt and lock its batch until the transaction ends, in one statement.
 
-    To look first and write then would let a new attempt in between.
+    Looking first and writing afterwards would let a new attempt in between.
 
     Args:
         connection: A writing transaction; this must be its first statement.
         token: Whose write it is.
-        only_if: A further condition on the batch; where only it fails, *otherwise* is said.
+        only_if: A further condition on the batch; if only it fails, *otherwise* is said.
         otherwise: Why the batch refuses.
         **values: Columns of the batch to set on the way.
 
@@ -78,7 +78,7 @@ def fence(
 
 def check(connection: Connection, token: Token) -> Held:
     """
-    Let only the newest attempt read on: a courtesy that saves a zombie its work, no guarantee.
+    Let only the newest attempt read on: a courtesy that saves a zombie work, not a guarantee.
 
     Raises:
         Fenced: A newer attempt, a split or a restore owns the batch.

@@ -16,7 +16,7 @@ def begin_login(connection: Connection, digest: str, *, owner: str, lease_second
     Take the turn to log in, if it is free.
 
     Returns:
-        False where another attempt is under way.
+        False if another attempt is under way.
 
     Raises:
         PipelineBlocked: The server refused this user and password before.
@@ -50,7 +50,7 @@ def turn_taken(connection: Connection, digest: str) -> FtpUnavailable:
 
 
 def renew_login(connection: Connection, digest: str, *, owner: str, lease_seconds: float) -> None:
-    """Prolong the owner's turn; does nothing where it is over, or another's."""
+    """Prolong the owner's turn; do nothing if it is over, or another's."""
     connection.execute(
         update(login).where(_is_turn_of(digest, owner)).values(until=from_now(lease_seconds))
     )
@@ -58,13 +58,13 @@ def renew_login(connection: Connection, digest: str, *, owner: str, lease_second
 
 def end_login(connection: Connection, digest: str, *, owner: str, refused: str | None) -> None:
     """
-    End the owner's turn; another's that has begun meanwhile goes on.
+    End the owner's turn; a turn that another has begun meanwhile goes on.
 
-    *refused* is the server's no, which keeps all others out from now on, whosever turn it is.
+    *refused* is the server's refusal: it keeps everybody out from now on, whoever's turn it is.
     """
     values: dict[str, str | None]
     if refused is not None:
-        # It is a fact, whosever turn it is by now.
+        # It is a fact, whoever's turn it is by now.
         values = {"state": "refused", "reason": storable(refused) or "refused"}
         condition = login.c.digest == digest
     else:
@@ -93,7 +93,7 @@ def login_refusal(connection: Connection, digest: str) -> str | None:
 
 
 def note_alone(connection: Connection, digest: str) -> None:
-    """Note that a connection's data addresses are asked for alone; a second time is nothing."""
+    """Note that a connection's data addresses must be asked for alone; may be repeated."""
     connection.execute(
         upsert(connection, login).values(digest=digest, state="free").on_conflict_do_nothing()
     )
@@ -101,11 +101,11 @@ def note_alone(connection: Connection, digest: str) -> None:
 
 
 def asks_alone(connection: Connection, digest: str) -> bool:
-    """Say whether a connection's data addresses turned out to be had alone only."""
+    """Say whether a connection's data addresses must be asked for alone."""
     query = select(login.c.digest).where(login.c.asks_alone, login.c.digest == digest)
     return connection.scalar(query) is not None
 
 
 def asked_alone(connection: Connection) -> frozenset[str]:
-    """Name all connections of which that is so."""
+    """Name all connections whose data addresses must be asked for alone."""
     return frozenset(connection.scalars(select(login.c.digest).where(login.c.asks_alone)))

@@ -53,7 +53,7 @@ def register_pipeline(
     starts: Mapping[int, int],
 ) -> None:
     """
-    Make a pipeline known, and those of its partitions that are not yet; may be repeated.
+    Register a pipeline and those of its partitions that are new; may be repeated.
 
     Args:
         connection: Its transaction.
@@ -87,7 +87,7 @@ def register_pipeline(
 
 
 def owned_partitions(connection: Connection, cluster_id: str, topic_id: str) -> dict[int, str]:
-    """Read which partitions of a topic any pipeline owns, and its name."""
+    """Read which partitions of a topic are owned, each with its pipeline's name."""
     query = (
         select(progress.c.partition, pipeline.c.name)
         .join(pipeline, pipeline.c.id == progress.c.pipeline_id)
@@ -103,12 +103,12 @@ def owned_partitions(connection: Connection, cluster_id: str, topic_id: str) -> 
 
 def block(connection: Connection, name: str, *, reason: str, digest: str | None) -> None:
     """
-    Let nothing run; *digest* names the connection that blocks, None: a person must act.
+    Let nothing run; *digest* names the connection at fault, None if a person must act.
 
     A block that waits for a person stands until then; other troubles are found again after it.
     """
     known = need_pipeline(connection, name)
-    # What only a person lifts is not hidden behind what lifts itself; the rest is found again.
+    # A block that waits for a person must not be replaced by one that lifts itself.
     gives_way = pipeline.c.blocked_at.is_(None) | pipeline.c.blocked_digest.is_not(None)
     connection.execute(
         update(pipeline)
@@ -119,9 +119,9 @@ def block(connection: Connection, name: str, *, reason: str, digest: str | None)
 
 def unblock(connection: Connection, name: str, *, who: str) -> bool:
     """
-    Free a pipeline and its batches' back-offs; say whether it was blocked. Recorded.
+    Unblock a pipeline and end its batches' back-offs; say whether it was blocked. Recorded.
 
-    *who* is a person, who has seen what is quarantined: it counts no more against the next.
+    *who* is a person who has seen what is quarantined, so that it no longer counts.
     """
     stands = pipeline.c.blocked_at.is_not(None)
     return _free(connection, name, stands, who, quarantine_counts_from=from_now())
@@ -129,7 +129,7 @@ def unblock(connection: Connection, name: str, *, who: str) -> bool:
 
 def free_of(connection: Connection, name: str, *, digest: str, who: str) -> bool:
     """
-    Lift the block that names this connection, which is another by now; as `unblock` else.
+    Lift the block that names this connection, which has changed; otherwise like `unblock`.
 
     Nobody has looked at anything: what is quarantined counts as before.
     """
@@ -173,7 +173,7 @@ def _refuse_other_topic(row: AnyRow, name: str, cluster_id: str, topic_id: str) 
 
 
 def refuse_owned(connection: Connection, row: AnyRow, starts: Mapping[int, int]) -> None:
-    """Name the owner; the unique index is what holds, also between two who ask at once."""
+    """Refuse another's partitions, and name the owner; between rivals the unique index decides."""
     owned = owned_partitions(connection, row.cluster_id, row.topic_id)
     for partition, owner in owned.items():
         if owner != row.name and partition in starts:
@@ -186,7 +186,7 @@ def refuse_owned(connection: Connection, row: AnyRow, starts: Mapping[int, int])
 
 
 def add_partitions(connection: Connection, row: AnyRow, starts: Mapping[int, int]) -> None:
-    """Give a pipeline's newest generation the partitions that it has not yet."""
+    """Add to a pipeline's newest generation the partitions that it lacks."""
     if not starts:
         return
     key = [progress.c.pipeline_id, progress.c.generation, progress.c.partition]

@@ -73,7 +73,7 @@ def split_batch(
 
 
 def leaves(connection: Connection, batch_id: int) -> tuple[int, ...]:
-    """List what carries a batch's ranges by now, oldest first: itself, or the pieces of pieces."""
+    """List the leaves that now carry a batch's ranges, oldest first: itself or pieces of pieces."""
     columns = (batch.c.id, batch.c.split_at)
     family = select(*columns).where(batch.c.id == batch_id).cte(recursive=True)
     pieces = select(*columns).join(family, batch.c.parent_id == family.c.id)
@@ -101,7 +101,7 @@ def add_piece(
         sentence=f"part of batch {parent.id}, which was split: {why}",
         config_digest=parent.config_digest,
         charges=parent.charges,
-        # Where its parent was judged alone, so is it: its failure then counts at once.
+        # If its parent was judged alone, so is it: its failure then counts at once.
         is_suspect=parent.is_suspect,
         **columns,
     )
@@ -115,7 +115,7 @@ def _refuse_holes(
     pieces: Pieces,
     lost: Sequence[tuple[OffsetRange, str]],
 ) -> None:
-    """Let no offset fall between the pieces, nor into two of them."""
+    """Refuse pieces that leave out an offset, or hold one twice."""
     parts = sorted([*(span for piece in pieces for span in piece), *(span for span, _ in lost)])
     if _joined(parts) == _joined(ranges_of(connection, [token.batch_id])[token.batch_id]):
         return

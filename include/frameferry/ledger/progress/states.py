@@ -90,8 +90,8 @@ def _open_batches(connection: Connection, pipeline_id: int) -> tuple[OpenBatch, 
     """
     Read the open leaves of all generations: a generation that was left ends by its own work.
 
-    Only where generations are named, and no order is asked for, does SQLite take the index of the
-    open batches instead of that of all batches ever.
+    The query names generations and asks for no order. Otherwise SQLite would take the index of all
+    batches ever instead of that of the open ones.
     """
     query = select(batch).where(
         batch.c.pipeline_id == pipeline_id,
@@ -142,7 +142,7 @@ def _open_batch(
 
 def _costs(connection: Connection, known: Known) -> tuple[BatchCost, ...]:
     """
-    Read what the last delivered batches cost, children of charged ones left out.
+    Read what the last delivered batches cost, without children of charged ones.
 
     Those were made small to find a guilty record: a batch of one says nothing of the pace, and
     would hold the pipeline up after each picture that cannot be judged.

@@ -1,4 +1,4 @@
-"""Compare and swap the planned offsets of many partitions, by each database's fastest way."""
+"""Compare and swap the planned offsets of many partitions, in each database's fastest way."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from frameferry.ledger.progress.pipelines import Known
 
 def swap_planned(connection: Connection, known: Known, ranges: Sequence[OffsetRange]) -> int:
     """
-    Move each planned offset from a range's start to its end, where it is at the start.
+    Move each planned offset that is at a range's start to the range's end.
 
-    PostgreSQL is asked once for all, after the rows were locked in partition order, as every
-    writer of them does: a statement over many rows takes them in an order of its own. SQLite has
-    one writer at a time, and is faster row by row: it finds no index for a list of values.
+    PostgreSQL gets one statement for all. The rows are locked in partition order first, as by every
+    writer of them: a statement over many rows takes them in an order of its own. SQLite has one
+    writer at a time, and is faster row by row: it uses no index for a list of values.
 
     Returns:
         How many were moved.

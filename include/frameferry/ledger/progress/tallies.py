@@ -34,7 +34,7 @@ def drop_tallies(connection: Connection, record_ids: Sequence[int]) -> None:
     """
     Forget the totals of the batches whose rows cease to stand.
 
-    Those of a batch that was pruned cannot be counted again: the rows are taken off them.
+    A pruned batch cannot be counted again: the rows are subtracted from its totals.
     """
     touched = (
         select(record.c.batch_id, batch.c.pruned_at.is_not(None))
@@ -71,7 +71,7 @@ def _take_off(connection: Connection, batch_ids: Sequence[int], record_ids: Sequ
 
 
 def totals(connection: Connection, known: Known) -> list[Total]:
-    """Count all standing rows by outcome and label: totals, and what has none yet by its rows."""
+    """Count all standing rows by outcome and label: totals, and the rows of batches without one."""
     query = (
         select(tally.c.outcome, tally.c.label, func.sum(tally.c.number))
         .join(batch, batch.c.id == tally.c.batch_id)
@@ -82,7 +82,7 @@ def totals(connection: Connection, known: Known) -> list[Total]:
         (outcome, label or None, int(number))
         for outcome, label, number in connection.execute(query)
     ]
-    # Their numbers first: without fresh statistics PostgreSQL would count all rows there are.
+    # Their ids first: without fresh statistics PostgreSQL would count all rows there are.
     open_ids = list(connection.scalars(_untallied(known)))
     if not open_ids:
         return found
@@ -98,7 +98,7 @@ def totals(connection: Connection, known: Known) -> list[Total]:
 
 
 def _mark(connection: Connection, batch_ids: Sequence[int], *, is_tallied: bool) -> None:
-    """Mark the batches first, so that who counts and who moves rows wait for each other."""
+    """Mark the batches first, so that counting and moving rows wait for each other."""
     mine = batch.c.id.in_(as_set(connection, batch_ids))
     connection.execute(update(batch).where(mine).values(is_tallied=is_tallied))
 

@@ -1,4 +1,4 @@
-"""A topic whose offsets mean other records by now: a person accepts it, as the next generation."""
+"""A topic whose offsets now mean other records: a person accepts it as the next generation."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def accept_topic(
     """
     Begin the next generation on a person's word, and free the pipeline.
 
-    Offsets mean other records in it, so that files get other names. Open batches of the old
-    generation go on, as far as the log still holds what they were planned from.
+    Offsets mean other records in it, so files get other names. Open batches of the old generation
+    go on, as far as the log still holds what they were planned from.
 
     Args:
         connection: Its transaction.
         name: The pipeline.
-        generation: The one that is left; another call may have left it already.
+        generation: The one to leave; another call may have left it already.
         cluster_id: Of the topic as it is now.
         topic_id: Of the topic as it is now.
         starts: The first offset of the new generation, for each partition.
@@ -77,10 +77,10 @@ def accept_topic(
 
 def superseded_from(connection: Connection, name: str, generation: int) -> dict[int, int]:
     """
-    Find from which offset on a generation's partitions hold other records by now.
+    Find the offset from which each partition of a generation now holds other records.
 
-    Empty for the newest generation. 0 where the topic is another by now; a partition of the
-    same topic whose log was not truncated is held to where it was planned.
+    Empty for the newest generation. 0 if the topic is another one now. A partition of the same
+    topic, whose log was not truncated, holds its records as far as it was planned.
     """
     known = need_pipeline(connection, name)
     row = connection.execute(select(pipeline).where(pipeline.c.id == known.id)).one()
@@ -116,9 +116,9 @@ def finished_through(
     connection: Connection, name: str, *, partition: int, start: int, end: int
 ) -> int:
     """
-    Find how far from *start* on the ledger has a row for each record that there was.
+    Find how far, from *start*, the ledger has a row for each record that there was.
 
-    That is through batches that are finished, and not pruned: at most *end*.
+    That is as far as batches that are finished and not pruned lead, at most to *end*.
     """
     known = need_pipeline(connection, name)
     finished: list[tuple[int, int]] = []
@@ -159,7 +159,7 @@ def _progress_of(connection: Connection, pipeline_id: int, generation: int) -> d
 
 
 def note_leader_epochs(connection: Connection, name: str, epochs: Mapping[int, int]) -> None:
-    """Remember under which leaders the logs were found to be the ones we know."""
+    """Remember the leader epochs under which the logs were found to be the ones we know."""
     known = need_pipeline(connection, name)
     lock_progress(connection, known)
     connection.execute(
@@ -177,7 +177,7 @@ def note_leader_epochs(connection: Connection, name: str, epochs: Mapping[int, i
 def last_recorded(
     connection: Connection, name: str, *, partition: int, start: int, end: int
 ) -> tuple[int, str] | None:
-    """Find offset and sha256 of the last standing row in `[start, end)`; None without one."""
+    """Find offset and sha256 of the last standing row in `[start, end)`; None if there is none."""
     known: Known = need_pipeline(connection, name)
     found = []
     for generation in range(1, known.generation + 1):

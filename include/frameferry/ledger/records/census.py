@@ -23,12 +23,12 @@ def record_census(
     connection: Connection, token: Token, census: Sequence[Census], *, seconds: float
 ) -> None:
     """
-    Finish the batch: what deliver met is what was judged, and each has its outcome.
+    Finish the batch if deliver met what was judged, and each record has its outcome.
 
     Args:
         connection: Its transaction.
         token: The attempt that delivered.
-        census: One a range, each read to its end.
+        census: One per range, each read to its end.
         seconds: How long delivery took.
 
     Raises:

@@ -111,7 +111,7 @@ def is_elsewhere(destination: str, base: str) -> ColumnElement[bool]:
 
 def open_intents(connection: Connection, token: Token) -> list[Intent]:
     """
-    List the parts, of any attempt, that may have been renamed: they have no receipt yet.
+    List the parts of any attempt that may have been renamed: those without a receipt.
 
     Raises:
         Fenced: A newer attempt, a split or a restore owns the batch.
@@ -193,7 +193,7 @@ def record_refusals(
     Args:
         connection: Its transaction.
         token: The attempt that delivers.
-        refusals: The server's words, one a record.
+        refusals: The server's words, one per record.
         max_quarantine: As for `record_predictions`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What people ask of the ledger: counts, quarantine, the last batches; records: `searching`."""
+"""What people ask of the ledger: counts, quarantine, the last batches. Records: see `searching`."""
 
 from __future__ import annotations
 

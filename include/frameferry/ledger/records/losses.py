@@ -20,7 +20,7 @@ def record_losses(
     connection: Connection, token: Token, lost: Sequence[tuple[OffsetRange, str]]
 ) -> int:
     """
-    End rows whose bytes Kafka lost before they were delivered, in gaps; say how many.
+    End in gaps the rows whose bytes Kafka lost before delivery; return how many.
 
     A gap holds back the committed offset until a person accepts it. Rows of a replay are
     dropped: what they would have sent again stands as it is.

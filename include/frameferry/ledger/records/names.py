@@ -25,7 +25,7 @@ class Holder(NamedTuple):
     """
     The row that holds a name. `record_id` is None for one that is not inserted yet.
 
-    One that was pruned has no row any more, and holds its name all the same.
+    A pruned record has no row any more, but still holds its name.
     """
 
     record_id: int | None

@@ -1,4 +1,4 @@
-"""What the ledger knows of parts that lie on a server: whose they are, and whether that is over."""
+"""What the ledger knows of parts on a server: whose they are, and whether that attempt is over."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def litter_folders(
     """
     List the folders at a destination in which dead attempts may have left parts.
 
-    They are those of batches that took more attempts than one needs that goes well; of one
+    Those are the folders of batches that took more attempts than they need if all goes well; of one
     batch, or of all.
     """
     known = find_pipeline(connection, name)
@@ -54,10 +54,10 @@ def part_fates(
     """
     Say which attempts of a pipeline's batches ended, and which parts open intents name.
 
-    Also which of *paths*, found at a destination, are final names and so no parts at all.
+    Say also which of *paths*, found at a destination, are final names and so not parts.
 
-    No intent for a part of an ended attempt is accepted any more: what is not named now
-    never will be. A batch of another pipeline, or an unknown one, is in no answer.
+    No intent for a part of an ended attempt is accepted any more: what is not named now never will
+    be. Batches that are unknown, or another pipeline's, are left out.
     """
     known = find_pipeline(connection, name)
     if known is None:
@@ -66,7 +66,7 @@ def part_fates(
     over = batch.c.delivered_at.is_not(None) | batch.c.split_at.is_not(None)
     last = case((over, batch.c.attempt), else_=batch.c.attempt - 1)
     ended = connection.execute(select(batch.c.id, last).where(ours))
-    # Of all open batches: where one was split, a piece of it has its intents.
+    # Of all open batches: if one was split, a piece of it has its intents.
     intended = connection.scalars(
         select(record.c.part_path)
         .join(batch, batch.c.id == record.c.batch_id)
@@ -88,7 +88,7 @@ def part_fates(
 
 
 def _was_retried() -> ColumnElement[bool]:
-    """Hold where an attempt may have died: at the batch, or at the judged one it is a piece of."""
+    """Hold if an attempt may have died: of the batch, or of the judged one it is a piece of."""
     parent = batch.alias()
     judged_parent = select(parent.c.inferred_at).where(parent.c.id == batch.c.parent_id)
     redelivers = select(replay.c.id).where(replay.c.mode == "redeliver")

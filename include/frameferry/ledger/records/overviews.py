@@ -13,7 +13,7 @@ from frameferry.ledger.records.listings import counts, last_batches, remark
 
 
 def overview(connection: Connection, name: str) -> Overview:
-    """Read what a person is told of a pipeline; nothing of one that is not registered."""
+    """Read what a person is told of a pipeline; `state` is None if it is not registered."""
     state = pipeline_state(connection, name)
     return Overview(
         state=state,

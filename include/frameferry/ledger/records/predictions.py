@@ -1,4 +1,4 @@
-"""What the judge said, frozen: one row an image with its final name, written once per batch."""
+"""What the judge said, frozen: one row per image with its final name, written once per batch."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def record_predictions(
     """
     Freeze what the judge said, once per batch: rows, final names, quarantines.
 
-    A name that another record holds (compared without case) makes the row its *duplicate*
-    where the bytes are the same, and quarantines it as "name taken" where they are not. A
-    replay's row takes the name over with its receipt.
+    If another record holds the name (compared without case), the row becomes its *duplicate* if the
+    bytes are the same, and is quarantined as "name taken" otherwise. A replay's row takes the name
+    over with its receipt.
 
     Args:
         connection: Its transaction.
@@ -105,7 +105,7 @@ def record_predictions(
 
 
 def _remark(rows: Sequence[NamedPrediction], said: str | None) -> str | None:
-    """Put into words what the judge remarks on at least half of the pictures, behind *said*."""
+    """Join to *said* what the judge remarks on more than half of the pictures."""
     remarks = Counter(row.prediction.detail for row in rows if row.prediction.reason is None)
     del remarks[None]
     [(remark, number)] = remarks.most_common(1) or [(None, 0)]
@@ -234,7 +234,7 @@ def write_quarantine(
 
 
 def _stand(connection: Connection, batch_id: int) -> None:
-    """Let the rows stand for their offsets, where none stands yet."""
+    """Let the rows stand for those of their offsets for which none stands yet."""
     columns = ["pipeline_id", "generation", "partition", "offset", "record_id"]
     rows = select(
         record.c.pipeline_id, record.c.generation, record.c.partition, record.c.offset, record.c.id

@@ -1,4 +1,4 @@
-"""The circuit breaker: too many quarantined images at once are no bad images, but a bad world."""
+"""The circuit breaker: too many quarantined images at once mean a bad world, not bad images."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from frameferry.ledger.database.text import storable
 from frameferry.ledger.guards.fence import Held
 
 SHARE: Final = 0.05
-"""Of a batch, or of an hour's images: so many may be quarantined however many that is."""
+"""The share of a batch's, or an hour's, images that may be quarantined, however many that is."""
 HOUR_SECONDS: Final = 3600.0
 
 
 def trip(connection: Connection, held: Held, max_quarantine: int) -> None:
     """
-    Block the pipeline where a batch, or the last hour, has too many quarantined images.
+    Block the pipeline if a batch, or the last hour, has too many quarantined images.
 
     Too many is more than *max_quarantine* and more than a twentieth. What was quarantined before
     the pipeline was last unblocked does not count: a person has seen it.
@@ -35,7 +35,7 @@ def trip(connection: Connection, held: Held, max_quarantine: int) -> None:
         reasons = _quarantined(connection, held, mine)
         count = sum(reasons.values())
         if count <= max_quarantine:
-            # The images are summed over all batches ever, which would be dear at each judging.
+            # The sum below reads all batches ever: too slow to take at each judging.
             continue
         images = int(connection.scalar(select(func.sum(batch.c.record_count)).where(of)) or 0)
         if count > SHARE * images:
@@ -63,7 +63,7 @@ def _quarantined(connection: Connection, held: Held, mine: ColumnElement[bool]) 
 
 
 def _block(connection: Connection, held: Held, reason: str) -> None:
-    """Block, in the place of any other block: this trouble is not found again by itself."""
+    """Block, in place of any other block: this trouble is not found again by itself."""
     connection.execute(
         update(pipeline)
         .where(pipeline.c.id == held.pipeline_id)

@@ -53,7 +53,7 @@ def record_receipts(connection: Connection, token: Token, receipts: Sequence[Rec
 
 
 def _lock(connection: Connection, token: Token) -> bool:
-    """Lock the batch, whoever is its newest attempt; say whether the token still is."""
+    """Lock the batch, whatever its newest attempt; say whether that is still the token's."""
     row = connection.execute(
         update(batch)
         .where(batch.c.id == token.batch_id, epoch_is(token.epoch))
@@ -89,7 +89,7 @@ def _write(
 def _refuse_unwritten(
     connection: Connection, token: Token, ids: Sequence[int], *, is_newest: bool
 ) -> None:
-    """Let those pass that have their receipt already: a settling attempt was faster."""
+    """Refuse the rest, unless all have their receipt already: a settling attempt was faster."""
     query = select(func.count()).where(
         record.c.id.in_(as_set(connection, ids)),
         among(token.batch_id),
@@ -108,7 +108,7 @@ def _refuse_unwritten(
 
 def pass_on(connection: Connection, batch_id: int, ids: Sequence[int]) -> None:
     """
-    Let delivered rows stand for their offsets, where older rows do.
+    Let delivered rows stand for their offsets instead of older rows.
 
     Their names pass on with it, and what quarantined the older rows is resolved. Rows of a live
     batch stand from the beginning, so that nothing moves for them.

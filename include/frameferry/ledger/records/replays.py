@@ -103,7 +103,7 @@ def add_replay(
 
 def check_replay(connection: Connection, name: str, ranges: Sequence[OffsetRange]) -> None:
     """
-    Refuse what `add_replay` would, as a dry run has to; a rival may still come in between.
+    Refuse what `add_replay` would, for a dry run; a rival may still come in between.
 
     Raises:
         ConfigError: As `add_replay`.
@@ -135,7 +135,7 @@ def _insert(connection: Connection, known: Known, asked: dict[str, Any]) -> int:
 def _add_piece(
     connection: Connection, known: Known, ranges: Sequence[OffsetRange], columns: dict[str, Any]
 ) -> int:
-    """Insert a batch of a replay; one that begins judged has its rows from what stands."""
+    """Insert a batch of a replay; one that begins judged copies the rows that stand."""
     batch_id = insert_batch(connection, known, kind="replay", **columns)
     insert_ranges(connection, known, batch_id, ranges, is_live_root=False)
     if "inferred_at" in columns:
@@ -176,7 +176,7 @@ def open_replay(
 
 
 def list_replays(connection: Connection, name: str, limit: int = 20) -> list[Replay]:
-    """List the newest replays first, of the newest generation."""
+    """List the newest generation's replays, newest first."""
     known = find_pipeline(connection, name)
     return [] if known is None else _replays(connection, known, replay.c.id > 0, limit=limit)
 
@@ -234,7 +234,7 @@ def _refuse_overlap(
         )
     )
     held = [(OffsetRange(*place), of) for *place, of in connection.execute(query)]
-    # Neither side overlaps itself: what overlaps at all has a neighbour that it overlaps.
+    # Neither side overlaps itself, so if any two overlap, two neighbours do.
     both = sorted([*held, *((wanted, 0) for wanted in ranges)])
     for (first, one), (second, other) in pairwise(both):
         if first.overlaps(second) and (holder := one or other):
@@ -263,7 +263,7 @@ def standing_elsewhere(
     destination: str,
     base: str,
 ) -> tuple[str, str] | None:
-    """Find a standing file of the ranges on another server or below another base; or None."""
+    """Find a standing file of the ranges on another server or below another base, if any."""
     known = need_pipeline(connection, name)
     for wanted in ranges:
         query = (
@@ -297,9 +297,9 @@ def _within(known: Known, wanted: OffsetRange) -> tuple[ColumnElement[bool], ...
 def _refuse_pruned(
     connection: Connection, known: Known, name: str, ranges: Sequence[OffsetRange]
 ) -> None:
-    """Refuse what the ledger has no rows of any more: there is nothing to replay it by."""
+    """Refuse ranges whose rows were pruned: there is nothing to replay them by."""
     for wanted in ranges:
-        # Nothing was pruned where each offset has its row, as is usual: no batch is looked at.
+        # Usually each offset has its row: then nothing was pruned, and no batch is looked at.
         if not _rowless(connection, known, wanted):
             continue
         for row in connection.execute(_pruned_over(known, wanted)).all():

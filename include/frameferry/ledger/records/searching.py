@@ -1,4 +1,4 @@
-"""Find records: by position, by label, by name or path, each by an index where one can tell."""
+"""Find records by position, by label, by name or path, each by an index if one can tell."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def list_records(
     """
     List the rows that stand, by partition and offset.
 
-    *name_glob* (`*`, `?`, `[…]`, with case) is matched with the source name and with the
-    whole remote path. A whole path and the beginning of a name are found at once, all else
-    takes as long as there are records. Where more names begin so than *limit*, the first by
-    name are listed.
+    *name_glob* (`*`, `?`, `[…]`, with case) is matched with the source name and with the whole
+    remote path. A whole path and the beginning of a name are found at once; anything else takes
+    longer the more records there are. If more than *limit* names begin so, the first by name are
+    listed.
     """
     known = find_pipeline(connection, name)
     if known is None:
@@ -74,14 +74,14 @@ def _named(connection: Connection, query: Select[Any], glob: str, limit: int) ->
     Find rows whose name or path matches.
 
     What comes before the first wildcard decides how: a name's beginning and a whole path have an
-    index, all else is looked for in the order of positions. Paths are absolute, so that only what
-    begins with a slash can be one.
+    index, anything else is looked for in order of position. Paths are absolute, so only what begins
+    with a slash can be one.
     """
     head = _literal(glob)
     if head and not head.startswith("/"):
         begins = _beginning(connection, query, head)
         is_all = glob == f"{head}*" and len(head) <= NAME_HEAD_CHARACTERS
-        # PostgreSQL chooses the index only where it knows that few rows are wanted.
+        # PostgreSQL chooses the index only if it knows that few rows are wanted.
         yield from _matching(connection, begins.limit(limit) if is_all else begins, glob)
         return
     if head == glob and (found := _at_path(connection, query, glob)):
@@ -91,7 +91,7 @@ def _named(connection: Connection, query: Select[Any], glob: str, limit: int) ->
 
 
 def _at_path(connection: Connection, query: Select[Any], path: str) -> list[AnyRow]:
-    """Find who holds a path, at whatever destination, and the duplicates of it."""
+    """Find the holder of a path, at any destination, and its duplicates."""
     holders = [
         row
         for destination in _destinations(connection)
@@ -113,7 +113,7 @@ def _literal(glob: str) -> str:
 
 
 def _beginning(connection: Connection, query: Select[Any], head: str) -> Select[Any]:
-    """Choose names that begin so, as far as their index looks, in its order."""
+    """Choose the names that begin with *head*, as far as their index looks, in its order."""
     is_whole = connection.dialect.name == "sqlite"
     indexed = record.c.source_name if is_whole else name_head()
     told = head if is_whole else head[:NAME_HEAD_CHARACTERS]
@@ -123,7 +123,7 @@ def _beginning(connection: Connection, query: Select[Any], head: str) -> Select[
 
 
 def _next(head: str) -> str | None:
-    """Give the first text after all that begin so; None where there is none."""
+    """Return the first text after all that begin so; None if there is none."""
     kept = head.rstrip(chr(sys.maxunicode))
     if not kept:
         return None
@@ -132,7 +132,7 @@ def _next(head: str) -> str | None:
 
 
 def _destinations(connection: Connection) -> Iterator[str]:
-    """List where files ever went: a jump in the index of names each."""
+    """List every destination that ever got a file, by one jump each in the index of names."""
     held = record.c.name_key.is_not(None)
     last = connection.scalar(select(func.min(record.c.destination)).where(held))
     while last is not None:
@@ -172,7 +172,7 @@ def _record_row(row: AnyRow) -> RecordRow:
 
 
 def moment(timestamp_ms: int) -> datetime | None:
-    """Read Kafka's timestamp; None for none, and for one that no calendar has."""
+    """Read Kafka's timestamp; None if there is none, or no calendar has it."""
     if timestamp_ms < 0:
         return None
     try:

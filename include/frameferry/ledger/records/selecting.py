@@ -58,7 +58,7 @@ def window_ranges(
     floors: Mapping[int, int],
 ) -> list[OffsetRange]:
     """
-    List the offsets whose records are of `[start_ms, end_ms)` by their own timestamps, in order.
+    List the offsets of records whose own timestamps lie in `[start_ms, end_ms)`, in order.
 
     Only those below the committed offset, of the newest generation. Timestamps need not rise:
     no record of another time lies in a range; offsets without a row, such as markers, may.
@@ -66,9 +66,9 @@ def window_ranges(
     Args:
         connection: Its transaction.
         name: The pipeline.
-        start_ms: The window's begin, in milliseconds since 1970.
+        start_ms: The window's start, in milliseconds since 1970.
         end_ms: Its end, exclusive.
-        floors: Per partition an offset below which nothing need be looked at.
+        floors: Per partition, an offset below which nothing needs to be looked at.
     """
     known = find_pipeline(connection, name)
     if known is None:
@@ -85,7 +85,7 @@ def window_ranges(
 def _islands(
     connection: Connection, known: Known, among: OffsetRange, is_picked: ColumnElement[bool]
 ) -> list[OffsetRange]:
-    """Find the runs of standing rows that are picked, with none between them that is not."""
+    """Find the unbroken runs of standing rows that are picked."""
     rows = (
         select(
             current.c.offset,

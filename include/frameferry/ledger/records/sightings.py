@@ -1,5 +1,5 @@
 """
-What a recovery saw on the server, brought to bear on the rows of records that were forgotten.
+What a recovery saw on the server, applied to the rows of records that were forgotten.
 
 A file that was seen is a rename in doubt: its row gets an intent whose part nobody has, and the
 next delivery settles it as any other. So a file that is still there, whole, is the delivery; and
@@ -60,14 +60,14 @@ def replace_sightings(
 def under_sighted_names(
     connection: Connection, held: Held, destination: str, rows: Sequence[NamedPrediction]
 ) -> list[NamedPrediction]:
-    """Give rows the names under which their files were seen: a label in it may be another today."""
+    """Give rows the names under which their files were seen: today's label may be another."""
     seen = _seen_in(connection, held, destination)
     return [_under_sighted_name(row, seen) for row in rows] if seen else list(rows)
 
 
 def leave_in_doubt(connection: Connection, batch_id: int) -> int:
     """
-    Leave a judged batch's rows in doubt whose files a recovery saw, or may not have seen.
+    Leave in doubt a judged batch's rows whose files a recovery saw, or may have missed.
 
     Returns:
         How many there are.
@@ -199,7 +199,7 @@ def _was_taken() -> ColumnElement[bool]:
 
 
 def _may_be_unseen() -> ColumnElement[bool]:
-    """Ask for records of which no file was seen, also none that turned out to be another's."""
+    """Hold for records of which no file was seen, not even one that proved to be another's."""
     position = and_(
         sighting.c.pipeline_id == record.c.pipeline_id,
         sighting.c.generation == record.c.generation,
@@ -219,7 +219,7 @@ def _progress_of_record() -> ColumnElement[bool]:
 
 
 def _lost_part(row: AnyRow) -> str:
-    """Name a part that no attempt has ever uploaded: it is gone, as one that was renamed is."""
+    """Name a part that no attempt has ever uploaded: it is gone, like one that was renamed."""
     folder = row.remote_path.rpartition("/")[0]
     kind = LOST_PART if row.is_known else UNSEEN_PART
     return f"{folder}/{kind}{row.partition}-{row.offset}.part"

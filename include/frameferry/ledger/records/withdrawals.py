@@ -1,4 +1,4 @@
-"""Take the judge's rows back where they were wrong, and judge again."""
+"""Take back the judge's rows that were wrong, and judge again."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from frameferry.ledger.records.tiling import tile
 @dataclass(frozen=True, slots=True)
 class _Rest:
     """
-    What of a batch is judged again: all but what was compared, is lost, or a file may be of.
+    What is judged again of a batch: all rows that were not compared, and on which nothing hangs.
 
     `compared` is a partition and an offset: the rows before it stand. `place` is the server and the
-    base that are delivered to now: on a person's word an intent at another place is given up.
+    base that are delivered to now; on a person's word, an intent at another place is given up.
     """
 
     compared: tuple[int, int] | None = None
     place: tuple[str, str] | None = None
 
     def touched(self) -> ColumnElement[bool]:
-        """Hold where a file is, or may be, or a gap: where something hangs on the row."""
+        """Hold if something hangs on the row: a file, a possible file, or a gap."""
         is_there = func.coalesce(record.c.outcome, "").in_(["delivered", "gap"])
         is_intended = record.c.outcome.is_(None) & record.c.part_path.is_not(None)
         if self.place is not None:
@@ -79,18 +79,18 @@ def withdraw_predictions(
     is_proof: bool,
 ) -> None:
     """
-    Take back rows that turned out not to be the records of the range: a failure of judging.
+    Take back rows that are not the records of the range: a failure of judging.
 
-    Where rows have receipts, open intents or gaps, the batch is split: they, and what was
-    compared before, go to judged pieces, and the rest is judged again.
+    If rows have receipts, open intents or gaps, the batch is split. These rows, and those compared
+    before, go to judged pieces, and the rest is judged again.
 
     Args:
         connection: Its transaction.
         token: The attempt that found out.
-        partition: Where the rows and the records part.
+        partition: Where the rows and the records differ.
         offset: The first one in doubt; what lies before was compared.
         error: What is wrong there.
-        is_proof: It was one offset, judged behind a control that passed: a proof as well.
+        is_proof: Whether it is a proof as well: of one offset, judged after a control that passed.
 
     Raises:
         Fenced: A newer attempt, a split or a restore owns the batch.
@@ -113,9 +113,9 @@ def judge_again(
     """
     Take back all rows without a receipt, an open intent or a gap, on a person's word.
 
-    It counts as no failure. As `withdraw_predictions`, it splits a batch that has such rows.
-    An intent at another place than the pipeline delivers to now is given up: nobody is going
-    to look there again.
+    It does not count as a failure. Like `withdraw_predictions`, it splits a batch that has such
+    rows. An intent is given up if the pipeline now delivers elsewhere: nobody is going to look
+    there again.
 
     Args:
         connection: Its transaction.
@@ -141,10 +141,10 @@ def judge_again(
 
 def withdraw_untouched(connection: Connection, token: Token) -> bool:
     """
-    Take back all rows where none has a receipt or an intent; it counts as no failure.
+    Take back all rows if none has a receipt or an intent; it does not count as a failure.
 
     Returns:
-        Whether they were: else a file of the batch may be where its rows say, and they stand.
+        Whether they were. If not, a file of the batch may be where its rows say, and they stand.
 
     Raises:
         Fenced: A newer attempt, a split or a restore owns the batch.
@@ -171,10 +171,9 @@ def _take_back(
     trouble: dict[str, Any],
 ) -> None:
     """
-    Let the whole batch be judged again, or where something hangs on its rows the rest of it.
+    Have the whole batch judged again, or what is left of it if something hangs on its rows.
 
-    A batch that is not judged has no rows, so that whatever befalls it next, a split or a loss,
-    none is forgotten.
+    A batch that is not judged has no rows, so none is forgotten if it is split or lost next.
     """
     if not _has_touched(connection, held.id, rest):
         _delete(connection, held.id, _Rest(place=rest.place))

@@ -37,14 +37,14 @@ def back_up(url: str, file: Path) -> Backup:
     """
     Write a consistent copy of the ledger to *file*, whole or not at all, readable by us alone.
 
-    The file is a SQLite database whatever the ledger lives in, with the ledger's own tables: it
-    can be looked into, and restored into either database. What is not in it: the URL, and so any
-    password; log-ins are there as slow digests only, as in the ledger.
+    The file is a SQLite database whatever the ledger lives in, with the ledger's own tables: it can
+    be looked into, and restored into either database. It does not hold the URL, and so no password;
+    log-ins are there as slow digests only, as in the ledger.
 
     Raises:
         ConfigError: The file is there already, its folder is not, or there is no room in it; or
             there is no ledger.
-        LedgerConflict: The copy is damaged, or the ledger has not this program's schema.
+        LedgerConflict: The copy is damaged, or the ledger does not have this program's schema.
         LedgerUnavailable: The database is down.
     """
     _refuse_place(file)
@@ -58,7 +58,7 @@ def back_up(url: str, file: Path) -> Backup:
 
 @contextmanager
 def open_copy(file: Path) -> Iterator[Transactions]:
-    """Open a ledger's file for as long as the block lasts, without asking whose host it is."""
+    """Open a ledger's file for as long as the block lasts, without checking its host."""
     transactions = Transactions(make_engine(f"sqlite:///{file}"))
     try:
         yield transactions
@@ -68,7 +68,7 @@ def open_copy(file: Path) -> Iterator[Transactions]:
 
 def refuse_damaged(connection: Connection, file: Path) -> None:
     """
-    Check a SQLite ledger from its pages up to what refers to what.
+    Check a SQLite ledger, from its pages up to its references.
 
     Raises:
         LedgerConflict: Says what is wrong with it.
@@ -133,7 +133,7 @@ def _fill(url: str, draft: Path, file: Path) -> None:
 
 
 def _copy_pages(connection: Connection, draft: Path, file: Path) -> None:
-    """Copy by SQLite's own way: what is written meanwhile is in it, or is not, as a whole."""
+    """Copy in SQLite's own way: what is written meanwhile is in it as a whole, or not at all."""
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     # BEGIN alone takes no snapshot; without one each write from elsewhere begins the copy anew.

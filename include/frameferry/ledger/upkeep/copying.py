@@ -25,7 +25,7 @@ def tables() -> list[Table]:
 
 def copy_rows(source: Connection, target: Connection) -> dict[str, int]:
     """
-    Copy every row into empty tables, and what ids were given out; both stay in their transactions.
+    Copy every row, and the last ids given out, into empty tables, within both transactions.
 
     Returns:
         Rows by table.
@@ -45,7 +45,7 @@ def count_rows(connection: Connection) -> dict[str, int]:
 
 
 def begin_anew(connection: Connection) -> None:
-    """Drop everything of the ledger's, and make it again, empty, in the caller's transaction."""
+    """Drop the whole ledger, and make it again, empty, in the caller's transaction."""
     connection.execute(text("DROP VIEW IF EXISTS predictions"))
     for table in reversed(tables()):
         connection.execute(text(f'DROP TABLE IF EXISTS "{table.name}"'))
@@ -61,7 +61,7 @@ def allow_time(connection: Connection) -> None:
     """
     Let the statements of this transaction, and the pauses between them, last as long as they must.
 
-    What is large is no hang. A server that is gone is still told by its silence on the network.
+    A large ledger is not a hang. A server that is gone still shows by its silence on the network.
     """
     if connection.dialect.name == "postgresql":
         for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
@@ -89,7 +89,7 @@ def _chunks(
 
 
 def _passes(table: Table) -> tuple[Select[*tuple[Any, ...]], ...]:
-    """Part the records into two, each in the order of an index: to sort them all takes too long."""
+    """Split the records in two, each in the order of an index: sorting them all takes too long."""
     if table is not record:
         return (select(table),)
     leans = record.c.duplicate_of.is_not(None)

@@ -1,4 +1,4 @@
-"""Files that are made beside the ledger: whole under their names, and what they lack is said."""
+"""Files made beside the ledger: whole under their names, or an error says what they lack."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def give_name(draft: Path, file: Path) -> None:
 @contextmanager
 def told_of_file(what: str, remedy: str) -> Iterator[None]:
     """
-    Say of a file of our own, SQLite's or not, why it cannot be written.
+    Say why a file of our own, SQLite's or not, cannot be written.
 
     Raises:
         ConfigError: *what*, the cause in the system's words, and *remedy*.
@@ -55,7 +55,7 @@ def told_of_file(what: str, remedy: str) -> Iterator[None]:
 
 
 def _rename(draft: Path, file: Path) -> None:
-    """Take the name, where a folder knows no hard links, and then its place."""
+    """Rename in a folder without hard links: take the name first, then its place."""
     os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
     try:
         draft.replace(file)

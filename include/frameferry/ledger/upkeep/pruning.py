@@ -1,7 +1,7 @@
 """
 Remove records that nobody asks for any more, after writing them to files that outlive the ledger.
 
-What stays of a pruned record: its name, so that no other takes it, and its place in the totals.
+A pruned record keeps its name, so that no other takes it, and its place in the totals.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ def prune(
     transactions: Transactions, *, older_than_seconds: float, export: Export, who: str
 ) -> list[Pruned]:
     """
-    Export and remove the records of batches that were committed longer ago, batch by batch.
+    Export and remove, batch by batch, the records of batches committed long enough ago.
 
-    Records stay that something still refers to: a duplicate, an unresolved quarantine, an open
+    Records stay if something still refers to them: a duplicate, an unresolved quarantine, an open
     batch over the same offsets.
 
     Args:
         transactions: The ledger's.
         older_than_seconds: By the database's clock, since the commit.
-        export: Called before anything of its batches is removed; where a run was broken off, the
-            next one exports what was not removed again.
+        export: Called before anything of its batches is removed. If a run was broken off, the next
+            one exports again what was not removed.
         who: The person, for the record.
 
     Raises:
@@ -127,7 +127,7 @@ def _due(connection: Connection, pipeline_id: int, older_than_seconds: float) ->
 
 
 def _is_open_over() -> ColumnElement[bool]:
-    """Hold where an open batch, a replay then, has offsets of this one."""
+    """Hold if an open batch, which is then a replay's, has offsets of this one."""
     mine, other, open_batch = batch_range.alias(), batch_range.alias(), batch.alias()
     return exists().where(
         mine.c.batch_id == batch.c.id,

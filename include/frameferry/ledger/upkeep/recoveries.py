@@ -67,8 +67,8 @@ def record_recovery(
         detail: What was found, for the record.
 
     Returns:
-        How many rows that were judged already are left in doubt by it, for the next delivery
-        to settle; rows that are judged later are so then.
+        How many rows judged by now it leaves in doubt, for the next delivery to settle. Rows that
+        are judged later are left in doubt then.
     """
     known = need_pipeline(connection, name)
     _refuse_in_use(connection, known, name)
@@ -89,7 +89,7 @@ def record_recovery(
 
 
 def _refuse_in_use(connection: Connection, known: Known, name: str) -> None:
-    """Let nobody deliver while rows are left in doubt: whoever does has read what is due."""
+    """Refuse while somebody delivers: they read what is due before rows are left in doubt."""
     for lease in live_leases(connection, batch.c.pipeline_id == known.id):
         msg = (
             f"batch {lease.id} is being worked on by {lease.owner} until "

@@ -51,7 +51,7 @@ def restore(url: str, file: Path, *, who: str, replace: bool) -> Restored:
         replace: Put it in the place of a ledger that is not empty.
 
     Raises:
-        ConfigError: There is no such file, it is no backup, or there is no room to work on it.
+        ConfigError: There is no such file, it is not a backup, or there is no room to work on it.
         LedgerConflict: The backup is damaged, or the ledger is not empty or in use.
         LedgerUnavailable: The database is down.
     """
@@ -127,7 +127,7 @@ def _check(source: Transactions, file: Path) -> None:
 
 
 def _refuse_occupied(connection: Connection, *, replace: bool) -> None:
-    """Refuse where somebody works, and where something is that nobody gave up in so many words."""
+    """Refuse a ledger in which somebody works, or whose content nobody gave up explicitly."""
     if leases := live_leases(connection):
         lease = leases[0]
         msg = (

@@ -16,8 +16,8 @@ class LedgerState:
     """
     A ledger as it lies there; opening it changes nothing.
 
-    `version` is None where there is none yet; `to_recover` names the pipelines that were restored
-    and not recovered since, None where the schema is older than this program's.
+    `version` is None if there is none yet. `to_recover` names the pipelines that were restored and
+    not recovered since, None if the schema is older than this program's.
     """
 
     database: str

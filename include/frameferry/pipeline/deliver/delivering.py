@@ -44,16 +44,16 @@ log = structlog.get_logger()
 
 def deliver_batch(ctx: Context, batch: Batch) -> None:
     """
-    Publish every image of the batch that is due, and write the census.
+    Publish every due image of the batch, and write the census.
 
-    1. Settle open intents by their parts. 2. End in gaps what Kafka lost meanwhile. 3. Read each
+    1. Settle open intents by their parts. 2. Turn what Kafka lost meanwhile into gaps. 3. Read each
     range to its end by position, checking size and sha256 against the judged rows. 4. Per group:
     stage, intents, rename, receipts. 5. Record the census, which finishes the batch.
 
     Raises:
         PredictionsIncomplete: The rows are not the records of the range; they were withdrawn.
         RecordChanged: Kafka returned other bytes than were judged.
-        TopicChanged, LogExchanged: What was read may be another log's than the batch's.
+        TopicChanged, LogExchanged: What was read may come from another log than the batch's.
         DeliveryRefused: The server refuses the job; the pipeline is blocked.
     """
     started = time.monotonic()
@@ -78,8 +78,9 @@ class _Delivery:
     """
     One attempt's delivery of one batch: what is due, and the way to the server.
 
-    `due` are the rows that need an answer yet, `recorded` every row's offset by partition: what
-    the judge said exists. `generation` is the ledger's, from before Kafka was found to hold it.
+    `due` holds the rows that still need an answer. `recorded` holds every row's offset by
+    partition: what the judge said exists. `generation` is the ledger's, read before Kafka was found
+    to hold the batch.
     """
 
     ctx: Context
@@ -90,7 +91,7 @@ class _Delivery:
     generation: int = 0
 
     def settle(self) -> None:
-        """Find out by its part what became of each open intent."""
+        """Find out what became of each open intent, by its part."""
         intents = self._open_intents()
         if not intents:
             return
@@ -112,10 +113,10 @@ class _Delivery:
 
     def carry(self) -> list[Census]:
         """
-        Deliver what Kafka still holds of the ranges; again where that gets less meanwhile.
+        Deliver what Kafka still holds of the ranges; try again if that shrinks meanwhile.
 
-        Nothing is concluded from what does not fit the judged rows before it is sure that it is of
-        the same log as they.
+        A record that does not fit the judged rows proves nothing until it is known to come from the
+        same log.
         """
         seen = world.observe(self.ctx)
         self.generation = seen.generation
@@ -154,7 +155,7 @@ class _Delivery:
         items = self._with_sidecars(self._checked(reader, recorded, met), due)
         for group in groups(items, len(due)):
             self._publish(group, self.publisher.open())
-        # Where nothing is due, the range is read to its end all the same.
+        # The census needs the range read to its end, even if nothing is due.
         deque(items, maxlen=0)
         if stray := recorded - met:
             what = "the judge returned a row for an offset that holds no record"
@@ -162,7 +163,7 @@ class _Delivery:
         return reader.census()
 
     def _checked(self, reader: RangeReader, recorded: set[int], met: set[int]) -> Iterator[Item]:
-        """Yield what is due, having compared every record met with what was judged."""
+        """Yield what is due, and compare every record met with what was judged."""
         for record in reader:
             met.add(record.offset)
             if record.offset not in recorded:
@@ -224,7 +225,7 @@ class _Delivery:
         """
         Write down which parts may be renamed.
 
-        A fenced attempt's parts are deleted; after any other trouble nobody knows whether the
+        A fenced attempt's parts are deleted. After any other trouble nobody knows whether the
         intents stand, and a part under an open intent must stay for settling.
         """
         intended = [(part.record_id, part.part_path) for part in parts]
@@ -257,7 +258,7 @@ class _Delivery:
         return {at: sidecar_json(self.ctx.pipeline, topic, stored) for at, stored in said.items()}
 
     def _open_intents(self) -> list[Intent]:
-        """List the open intents; a part that goes with a sidecar's says so, whatever is set now."""
+        """List the open intents. A part with a sidecar says so, whatever the settings are now."""
         intents = self.ctx.ledger.open_intents(self.batch.token)
         paired = [intent.record_id for intent in intents if has_sidecar(intent.part_path)]
         contents = self._sidecars(paired) if paired else {}
@@ -265,12 +266,12 @@ class _Delivery:
 
 
 def _nothing_held(wanted: OffsetRange) -> Census:
-    """Take the census of a range of which Kafka holds nothing any more."""
+    """Take the census of a range when Kafka holds nothing of it any more."""
     return replace(CensusTaker(wanted).census(), seen_to=wanted.end, seen_from=wanted.end)
 
 
 def _of_whole(met: Census, wanted: OffsetRange) -> Census:
-    """State the census of what was left of a range as that of the range."""
+    """Turn the census of what was left of a range into one of the whole range."""
     return replace(
         met,
         start=wanted.start,

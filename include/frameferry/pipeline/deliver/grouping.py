@@ -13,10 +13,10 @@ Item = tuple[Consignment, bytes]
 
 class Group:
     """
-    The next so many items of a stream, drawn once; fewer where it ends before.
+    The next *count* items of a stream, drawn once; fewer if it ends before.
 
-    The last one draws the stream to its end: what follows the last item is looked at before the
-    group is published.
+    The last group draws the stream to its end, so that what follows its last item is looked at
+    before the group is published.
     """
 
     def __init__(self, items: Iterator[Item], count: int, *, is_last: bool) -> None:
@@ -31,7 +31,7 @@ class Group:
 
 
 def groups(items: Iterator[Item], count: int) -> Iterator[Group]:
-    """Cut *count* items into groups, each to be drawn before the next is asked for."""
+    """Cut *count* items into groups; draw each before asking for the next."""
     for start in range(0, count, GROUP_RECORDS):
         left = count - start
         yield Group(items, min(GROUP_RECORDS, left), is_last=left <= GROUP_RECORDS)

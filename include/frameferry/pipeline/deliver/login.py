@@ -19,15 +19,15 @@ from frameferry.pipeline.context import Context
 from frameferry.pipeline.lease import renewed
 
 PUT_BACK = "Put server and base back, then run the same replay again"
-"""What frees a replay that goes elsewhere than the pipeline by now."""
+"""What frees a replay when the pipeline delivers elsewhere by now."""
 LOGIN_LEASE_SECONDS = 60.0
-"""How long a log-in of a process that died keeps the others waiting."""
+"""How long a dead process's log-in keeps the others waiting."""
 
 
 @contextmanager
 def one_login(ledger: Ledger, digest: str, *, owner: str) -> Iterator[None]:
     """
-    Take the turn for the log-in that is tried inside, however long it takes, and give it back.
+    Take the turn for the log-in tried inside, however long it takes, and give it back.
 
     Raises:
         FtpUnavailable: Another one is being tried.
@@ -66,7 +66,7 @@ def blocking(ctx: Context, digest: str) -> Iterator[None]:
 
 
 def misplaced(ctx: Context, batch_id: int) -> tuple[str, str] | None:
-    """Find a row that is due elsewhere than the pipeline delivers to now: (destination, path)."""
+    """Find a due row that belongs elsewhere than the pipeline delivers: (destination, path)."""
     here, base = ctx.ftp.destination, ctx.settings.deliver.base
     return ctx.ledger.misplaced(batch_id, destination=here, base=base)
 
@@ -82,13 +82,13 @@ def told_elsewhere(ctx: Context, place: tuple[str, str]) -> str:
 
 def refuse_elsewhere(ctx: Context, batch: Batch) -> None:
     """
-    Open no connection for files that were judged for another server, or below another base.
+    Refuse to connect for files that were judged for another server or another base.
 
-    Settling would look for their parts in the wrong place, and take what is not there for done.
+    Settling would look for their parts in the wrong place, and take missing ones for renamed.
 
     Raises:
         DeliveryRefused: Says where a live batch's files belong, and what to do.
-        ConfigError: Says it of a replay, which is refused alone: `blocking` lets it pass.
+        ConfigError: Says so of a replay. Only the replay is refused: `blocking` lets this pass.
     """
     place = misplaced(ctx, batch.id)
     if place is None:

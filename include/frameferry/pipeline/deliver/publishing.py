@@ -1,4 +1,4 @@
-"""A publisher for one delivery, with the log-in by the rules that all of them share."""
+"""A publisher for one delivery, which logs in by the rules that all deliveries share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LazyPublisher:
 
     def open(self) -> Publisher:
         """
-        Log in the first time, and give the publisher.
+        Return the publisher; log in the first time.
 
         Raises:
             FtpUnavailable: Nothing answers, or not now.

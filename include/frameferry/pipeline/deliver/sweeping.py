@@ -1,4 +1,4 @@
-"""Sweep away the parts that dead attempts left: those only that the ledger gives up for good."""
+"""Sweep away the parts of dead attempts, but only those that the ledger gives up for good."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sweep(ctx: Context, *, dry_run: bool) -> Swept:
     """
     Delete the orphaned parts of all batches of a pipeline.
 
-    Only folders are looked at in which an attempt of this ledger may have left some.
+    It looks only into folders where an attempt of this ledger may have left some.
 
     Raises:
         FtpUnavailable: Nothing answers, or it was cut off; what was deleted is deleted.
@@ -51,7 +51,7 @@ def sweep_after(ctx: Context, batch: Batch, publisher: Publisher) -> None:
     """
     Delete what earlier attempts at a batch left, at the end of its delivery.
 
-    Trouble with it is logged, and is no trouble of the delivery.
+    Trouble with it is logged, and does not fail the delivery.
     """
     try:
         with publisher.lent() as ftp:
@@ -97,7 +97,7 @@ def _reasons_to_stay(ctx: Context, found: Sequence[FoundPart]) -> dict[str, str]
 
 
 def _reason_to_stay(part: FoundPart, fates: PartFates, epoch: str) -> str | None:
-    """Say why a part must not be deleted, None where it may."""
+    """Say why a part must not be deleted; None if it may."""
     if part.path in fates.final_names:
         return "it is a picture's final name"
     if not epoch.startswith(part.tag.epoch):

@@ -1,4 +1,4 @@
-"""Judge in company or alone: on a Spark server that several share, a crash may be another's."""
+"""Judge in company or alone: on a shared Spark server, a crash may be another job's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def company(ctx: Context, batch: Batch, *, is_alone: bool) -> Iterator[Company]:
     """
     Enter a judge job on its Spark server for the length of the block.
 
-    A job of its own application (spark-submit) or without Spark has no company ever.
+    A job in its own application (spark-submit), or without Spark, never has company.
 
     Raises:
         SparkReserved: A suspect has the server for itself, or we wait to be alone, for too long.

@@ -26,7 +26,7 @@ _DEADLINE_FACTOR = 10.0
 _UNKNOWN_SECONDS_PER_OFFSET = 0.5
 _PACED_BATCHES = 5
 _WARM_SECONDS = 30.0
-"""What a call may take at least, whatever the control before it took."""
+"""The least that a call may take, whatever the control before it took."""
 
 log = structlog.get_logger()
 
@@ -41,13 +41,13 @@ def judge_and_record(
         ctx: The pipeline.
         batch: A claimed batch without predictions.
         startup_seconds: What Spark and the model may take before the first picture.
-        generation: The ledger's, from before the batch was found to be still there.
+        generation: The ledger's, read before the batch was found to be still there.
 
     Raises:
         JudgingFailed, SparkUnavailable: The route failed; nothing was recorded.
         BatchTooBig: It holds more than `batch.max_bytes`; says where that is passed.
         KafkaThrottled: A quota holds back more than the deadline allows.
-        TopicChanged, LogExchanged: What was read may be another log's than the batch's.
+        TopicChanged, LogExchanged: What was read may come from another log than the batch's.
     """
     started = time.monotonic()
     judged = _judged(ctx, batch, startup_seconds)
@@ -63,7 +63,8 @@ def run_control(ctx: Context, batch: Batch) -> float:
         Seconds that Spark and the model may take to start, as far as the control tells.
 
     Raises:
-        ControlFailed, SparkUnavailable, JudgingFailed, ModelMismatch, ConfigError: It is the world.
+        ControlFailed, SparkUnavailable, JudgingFailed, ModelMismatch, ConfigError: The world is at
+            fault.
     """
     model = ctx.settings.model
     if model == "none":
@@ -147,10 +148,11 @@ def _job(ctx: Context, batch: Batch, model: ModelSettings) -> JudgeJob:
 
 def _pace(ctx: Context) -> float:
     """
-    Seconds per offset that the last batches took, or a guess with room.
+    Return the seconds to allow per offset, by the last batches, or a guess with room.
 
-    Loading is left out, for which there is time before the first picture. What each batch costs of
-    its own is shared out: so a longer one, whose records cost less, has time to spare.
+    Loading is left out, since there is time for it before the first picture. Each batch's fixed
+    cost is shared out among its records: so a longer batch, whose records cost less, has time to
+    spare.
     """
     return _known_pace(ctx) or _UNKNOWN_SECONDS_PER_OFFSET
 

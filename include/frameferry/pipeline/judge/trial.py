@@ -2,9 +2,9 @@
 Judge a batch, and when that fails find out why: the world, a gap, too much at once, or an image.
 
 The symptom does not tell: one image may take the whole Spark server with it. So the world is asked
-again first, then pictures with a known answer are judged on the same route; only what fails where
-they pass is charged, split, and in the end convicted. What to do next is decided by what the ledger
-remembers, so that a crash at any point only repeats a trial.
+again first. Then pictures with a known answer are judged on the same route. Only what fails
+although they pass is charged, split, and in the end convicted. What to do next follows from what
+the ledger remembers, so that a crash at any point only repeats a trial.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from frameferry.planning.splitting import Ranges, split, split_at
 from frameferry.planning.trials import Trial, next_trial
 
 _MOST_DOUBLINGS = 6
-"""Of the time for one offset that a quota holds back: hours, at the default."""
+"""Of the time for one offset held back by a quota: hours, at the default."""
 Outcome = Literal["judged", "split"]
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ def judge_batch(ctx: Context, batch: Batch) -> Outcome:
     Bring a claimed batch without predictions to its rows, or to its pieces.
 
     Returns:
-        "split" where it ended in favour of its pieces, which later runs carry.
+        "split" if it ended in favour of its pieces, which later runs carry.
 
     Raises:
         FrameferryError: It is the world's trouble, or the batch may be tried once more first.
@@ -74,7 +74,7 @@ def judge_batch(ctx: Context, batch: Batch) -> Outcome:
 
 
 def was_judged_alone(ctx: Context, batch: Batch) -> bool:
-    """Say of a judged batch whether it is one offset, judged behind a control that passed."""
+    """Say whether a judged batch is one offset, judged after a control that passed."""
     return batch.offsets == 1 and _next(ctx, batch) is not Trial.JUDGE
 
 
@@ -98,7 +98,7 @@ def _tried(
     Judge once.
 
     Returns:
-        None where it failed so that something is to be done about it at once.
+        None if it failed in a way that needs action at once.
     """
     around = company(ctx, batch, is_alone=batch.trouble.is_suspect)
     try:
@@ -123,7 +123,7 @@ def _tried(
 
 
 def _judge_patiently(ctx: Context, batch: Batch, startup: float, generation: int) -> None:
-    """Judge; one offset that a quota holds back has ever more time, since it cannot be cut."""
+    """Judge. One offset held back by a quota gets ever more time, since it cannot be cut."""
     for doubled in range(_MOST_DOUBLINGS + 1):
         try:
             patience = startup * 2**doubled
@@ -147,7 +147,7 @@ def _count(
     else:
         counts_as = "failure"
         if isinstance(error, JudgingTimedOut):
-            # To wait as long for the same once more is the one thing that cannot help.
+            # Waiting as long for the same again is the one thing that cannot help.
             times = ctx.settings.batch.failures_before_split
     ctx.ledger.count_failure(batch.token, counts_as, times=times, error=str(error))
     log.warning(
@@ -172,7 +172,7 @@ def _halved(ctx: Context, batch: Batch) -> Outcome:
 
 def _cut_smaller(ctx: Context, batch: Batch, error: SparkOutOfMemory) -> Outcome:
     """
-    Halve a batch for which Spark's memory did not suffice; that is no picture's fault.
+    Halve a batch that was too much for Spark's memory; no picture is at fault.
 
     Raises:
         SparkOutOfMemory: Less of it would not help: it is one offset, or the control fails as well.
@@ -185,10 +185,10 @@ def _cut_smaller(ctx: Context, batch: Batch, error: SparkOutOfMemory) -> Outcome
 
 def _slowed(ctx: Context, batch: Batch, error: KafkaThrottled) -> Outcome:
     """
-    Halve a batch of which a quota let too little through in time; that is no picture's fault.
+    Halve a batch that a quota let through too slowly; no picture is at fault.
 
     Raises:
-        KafkaThrottled: It is one offset, for which there was more time than for any batch.
+        KafkaThrottled: It is one offset, and had more time than any batch.
     """
     if batch.offsets == 1:
         raise error

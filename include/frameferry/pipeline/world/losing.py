@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 def cut_lost(ctx: Context, batch: Batch, seen: World | None = None) -> bool:
     """
-    Split a batch without predictions where Kafka lost a part of it: gaps, and what goes on.
+    Split a batch without predictions if Kafka lost a part of it: gaps, and what goes on.
 
     Args:
         ctx: The pipeline.
@@ -26,7 +26,7 @@ def cut_lost(ctx: Context, batch: Batch, seen: World | None = None) -> bool:
         seen: The world as it was observed a moment ago; None: it is observed now.
 
     Returns:
-        Whether anything was lost, and the batch so has ended.
+        Whether anything was lost, so that the batch has ended.
 
     Raises:
         KafkaUnavailable, TopicChanged: Nobody can say what is lost.
@@ -44,10 +44,10 @@ def cut_lost(ctx: Context, batch: Batch, seen: World | None = None) -> bool:
 
 def give_up_lost(ctx: Context, batch: Batch, seen: World) -> Sequence[OffsetRange]:
     """
-    End the rows of a judged batch whose bytes Kafka no longer holds, in gaps.
+    Turn a judged batch's rows into gaps if Kafka no longer holds their bytes.
 
     Returns:
-        What is left of its ranges to be read.
+        What is left to read of its ranges.
 
     Raises:
         KafkaUnavailable, TopicChanged: Nobody can say what is lost.

@@ -32,8 +32,8 @@ class Rounds:
     """
     When a process looks after each consumer group's mirror next, by its own clock.
 
-    A waiting pipeline asks every few seconds, and Kafka only when it is time again. Threads may
-    share it: at worst a mirror is looked after twice.
+    A waiting pipeline asks here every few seconds, but asks Kafka only when it is time again.
+    Threads may share it: at worst a mirror is looked after twice.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -63,12 +63,12 @@ ROUNDS: Final = Rounds()
 
 def look_after(ctx: Context, rounds: Rounds = ROUNDS) -> LedgerConflict | None:
     """
-    Renew the mirror if it is time, and grows old; most calls ask nobody.
+    Renew the mirror if it is time and the mirror is old; most calls ask nobody.
 
-    A trouble on the way is told and tried again later: to wait needs no mirror.
+    Trouble on the way is logged and tried again later: waiting needs no mirror.
 
     Returns:
-        What the witness has against the ledger; None where nothing, or where it was not asked.
+        What the witness has against the ledger; None if nothing, or if it was not asked.
     """
     if not rounds.is_due(ctx.group):
         return None
@@ -86,7 +86,7 @@ def look_after(ctx: Context, rounds: Rounds = ROUNDS) -> LedgerConflict | None:
 
 
 def _renewed(ctx: Context) -> tuple[LedgerConflict | None, float]:
-    """Renew the mirror where it is old enough; say in how many seconds it is so again."""
+    """Renew the mirror if it is old enough; return the seconds until it is so again."""
     heard = witness.hear(ctx)
     known = world.state(ctx)
     trouble = witness.trouble_of(known, heard)
@@ -95,7 +95,7 @@ def _renewed(ctx: Context) -> tuple[LedgerConflict | None, float]:
     if trouble is not None or not written:
         return trouble, every
     ages = [every if at is None else (known.now - at).total_seconds() for at in written]
-    # A moment to come is another clock's.
+    # A moment in the future was written by another clock.
     if all(0 <= age < every for age in ages):
         return None, every - max(ages)
     witness.testify(ctx, known)

@@ -1,8 +1,8 @@
 """
 A log that was cut short: an unclean leader election, or a disk that was lost.
 
-Other records take the offsets then. It shows where the log ends below what was planned of it, and,
-after a new leader, where the last record that was judged is no longer the same.
+Other records take the offsets then. It shows if the log ends below what was planned of it, or if,
+after a new leader, the last judged record is no longer the same.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def refuse_truncated(ctx: Context, known: PipelineState, view: TopicView) -> Non
     """
     Make sure that each log is the one that was planned and committed.
 
-    The last known record is read again only where the partition has a new leader.
+    The last known record is read again only if the partition has a new leader.
 
     Raises:
-        LogTruncated: Names the partition, and since where.
+        LogTruncated: Names the partition, and from where on.
     """
     led_anew = {}
     for partition, marks in view.watermarks.items():
@@ -41,14 +41,14 @@ def refuse_truncated(ctx: Context, known: PipelineState, view: TopicView) -> Non
 
 def diverged_at(ctx: Context, mine: Progress, marks: Watermarks) -> int:
     """
-    Find the first offset that may hold another record than the ledger knows of it.
+    Find the first offset that may hold another record than the ledger knows.
 
-    A log is cut at one place, so that records below are the same and records above are not: a
-    search by halves over what the ledger has seen. It reads about twenty records. Where rows were
-    pruned, nobody knows of theirs: rather one delivered twice than never.
+    A log is cut at one place: records below it are the same, records above it are not. So this is a
+    binary search over what the ledger has seen; it reads about twenty records. Nobody knows the
+    records of pruned rows: better one delivered twice than never.
 
     Returns:
-        The planned offset where nothing differs.
+        The planned offset if nothing differs.
     """
     same, other = marks.low, min(marks.high, mine.planned)
     while same < other:
@@ -68,7 +68,7 @@ def diverged_at(ctx: Context, mine: Progress, marks: Watermarks) -> int:
 
 
 def _first_unknown(ctx: Context, mine: Progress, low: int, other: int) -> int:
-    """Step back from a record that differs over what was pruned, to behind the last known one."""
+    """Step back from a differing record, over what was pruned, to just after the last known one."""
     if low >= other:
         return other
     row = ctx.ledger.last_recorded(ctx.pipeline, partition=mine.partition, start=low, end=other)
@@ -91,9 +91,9 @@ def _differs_at(ctx: Context, mine: Progress, marks: Watermarks, within: OffsetR
     """
     Find out whether the last record that the ledger knows there is still the same.
 
-    Not only committed records count: one that was judged may be delivered already. Behind the last
-    one there are only markers as far as the ledger knows of every record, which other records may
-    have replaced.
+    Not only committed records count: one that was judged may be delivered already. As far as the
+    ledger knows every record, only markers follow the last one, and other records may have replaced
+    them.
     """
     place = within.partition
     seen = _last_known(ctx, mine, within)
@@ -110,7 +110,7 @@ def _differs_at(ctx: Context, mine: Progress, marks: Watermarks, within: OffsetR
 
 
 def _last_known(ctx: Context, mine: Progress, within: OffsetRange) -> tuple[int, str] | None:
-    """Find the last record there, by its row, or where that was pruned as the last committed."""
+    """Find the last record there, by its row, or as the last committed one if that was pruned."""
     row = ctx.ledger.last_recorded(
         ctx.pipeline, partition=within.partition, start=within.start, end=within.end
     )

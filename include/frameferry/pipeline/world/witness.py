@@ -2,10 +2,10 @@
 Ask the witness: is the ledger as old as the world?
 
 Before anything is planned of a partition, and after each commit, the committed offsets are written
-to the consumer group, with the epoch and the topic's id beside them. A ledger that finds more in
-there than it has itself committed is an older copy: a backup that was put back, a replica that was
-promoted. Whatever it would do now was done already. One that finds nothing where it must have
-written cannot know.
+to the consumer group, with the epoch and the topic's id beside them. A ledger that finds more there
+than it has itself committed is an older copy: a backup that was put back, a replica that was
+promoted. Whatever it would do now was done already. A ledger that finds nothing although it must
+have written cannot know.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Heard:
 @dataclass(frozen=True, slots=True)
 class Testimony:
     """
-    One partition's mirrored offset (the next to commit), the epoch and generation of then.
+    One partition's mirrored offset (the next to commit), with its epoch and generation.
 
-    `at` is when it was written, by the ledger's clock; None where it does not say.
+    `at` is when it was written, by the ledger's clock; None if it does not say.
     """
 
     offset: int
@@ -71,8 +71,8 @@ def understand(known: PipelineState, heard: Heard) -> dict[int, Testimony]:
     """
     Pick out what the group says of the pipeline's topic, by partition.
 
-    Offsets that somebody else wrote, or that were written for another topic of the same name or
-    for a generation that was left since, say nothing about the ledger.
+    It leaves out offsets that say nothing about the ledger: somebody else wrote them, or they were
+    written for another topic of the same name, or for a past generation.
     """
     read = {place: _read(offset, words, known) for place, (offset, words) in heard.said.items()}
     return {partition: one for partition, one in read.items() if one is not None}
@@ -80,14 +80,14 @@ def understand(known: PipelineState, heard: Heard) -> dict[int, Testimony]:
 
 def refuse_if_older(ctx: Context, known: PipelineState | None = None) -> PipelineState:
     """
-    Let nothing run on a ledger that is older than the world, or may be.
+    Refuse a ledger that is older than the world, or may be.
 
     Args:
         ctx: The pipeline.
         known: The ledger as it was read a moment ago; None: it is read now.
 
     Returns:
-        The ledger as it was found to be no older.
+        The ledger as it was read and found not to be older.
 
     Raises:
         LedgerOutdated: Says by how much, and how to recover.
@@ -102,10 +102,10 @@ def refuse_if_older(ctx: Context, known: PipelineState | None = None) -> Pipelin
 
 def refuse_older(known: PipelineState, heard: Heard) -> None:
     """
-    Do the same with what was heard *before* the ledger was read as *known*.
+    Refuse an older ledger by what was heard *before* it was read as *known*.
 
-    In this order, what the witness says was committed by then, so that the ledger may be further,
-    but not less far.
+    In this order, all that the witness tells was committed by then: the ledger may be ahead of it,
+    but not behind.
 
     Raises:
         LedgerOutdated, WitnessMissing: As `refuse_if_older`.
@@ -143,9 +143,9 @@ def trouble_of(known: PipelineState, heard: Heard) -> LedgerConflict | None:
 
 def missing_partitions(known: PipelineState, heard: Heard) -> list[int]:
     """
-    List the partitions of which the ledger planned something, and the group holds nothing.
+    List the partitions that are planned in the ledger, but missing in the group.
 
-    None of them while the generation changes: what was written before is not understood after.
+    It lists none while the generation changes: what was written before is not understood after.
     """
     if heard.known.generation != known.generation:
         return []
@@ -172,7 +172,7 @@ def put_in_place(ctx: Context, known: PipelineState, heard: Heard) -> None:
 
 def testify(ctx: Context, known: PipelineState) -> dict[int, int]:
     """
-    Mirror the committed offsets, with the epoch and the topic's id; never on an older ledger.
+    Mirror the committed offsets, with the epoch and the topic's id; never from an older ledger.
 
     Args:
         ctx: The pipeline.
@@ -182,9 +182,9 @@ def testify(ctx: Context, known: PipelineState) -> dict[int, int]:
         The committed (next) offset of each partition.
 
     Raises:
-        LedgerOutdated: The mirror knows more than the ledger: it must not forget it.
+        LedgerOutdated: The mirror knows more than the ledger, and must not forget it.
         WitnessMissing: The mirror is gone: written anew, it would vouch for this ledger.
-        TopicChanged: It is gone with its topic.
+        TopicChanged: The mirror is gone with its topic.
     """
     try:
         newest = refuse_if_older(ctx, known)
@@ -198,7 +198,7 @@ def vouch(ctx: Context, known: PipelineState | None = None) -> dict[int, int]:
     """
     Mirror the committed offsets whatever the group holds: the ledger is known to be the newest.
 
-    Where the next generation begins meanwhile, its words are the last ones written.
+    If the next generation begins meanwhile, its words are the last ones written.
 
     Args:
         ctx: The pipeline.
@@ -224,9 +224,9 @@ def is_ahead(known: PipelineState, partition: int, said: Testimony) -> bool:
 
 def _seen_to(known: PipelineState, mine: Progress) -> int:
     """
-    Find up to where the ledger, or a recovery, knows what was committed.
+    Find the offset up to which the ledger, or a recovery, knows what was committed.
 
-    The mirror stays there: were the same backup restored once more, the witness would still know.
+    The mirror stays there: if the same backup is restored once more, the witness still knows.
     """
     return max(mine.committed, known.recovered_to.get(mine.partition, 0))
 

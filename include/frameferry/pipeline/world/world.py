@@ -27,7 +27,7 @@ class World:
     """
     What Kafka shows of the topic, and what the ledger knows.
 
-    `generation` is the ledger's from before Kafka was asked: what is still there was in it.
+    `generation` is the ledger's, read before Kafka was asked: what is still there was in it.
     """
 
     view: TopicView
@@ -62,7 +62,7 @@ def observe(ctx: Context, known: PipelineState | None = None) -> World:
         before, known = known, state(ctx)
     else:
         before = known
-    # One that was accepted meanwhile is not compared with what the ledger knew of the other.
+    # A topic accepted meanwhile must not be compared with what the ledger knew of the old one.
     if before is not None and not is_other_topic(before, view):
         refuse_truncated(ctx, before, view)
     return World(view, known, (before or known).generation)
@@ -90,14 +90,14 @@ def _register(ctx: Context, view: TopicView, starts: dict[int, int]) -> None:
 
 def refuse_exchanged(ctx: Context, generation: int) -> None:
     """
-    Look once more, after a read by name and offset: did it read what was meant throughout?
+    Make sure that a read by name and offset read what was meant throughout.
 
-    It did if the topic still is the one that the ledger knows, and no generation began meanwhile:
-    a topic's id never comes back, so that one which lives still has lived all the time.
+    It did if the topic still is the one that the ledger knows, and no generation began meanwhile. A
+    topic's id never comes back, so a topic that still lives has lived all the time.
 
     Args:
         ctx: The pipeline.
-        generation: The ledger's, from before what is to be read was found to be still there.
+        generation: The ledger's, read before the records were found to be still there.
 
     Raises:
         TopicChanged: Another topic has this name: a person must accept it.
@@ -118,10 +118,10 @@ def refuse_exchanged(ctx: Context, generation: int) -> None:
 
 def observe_or_block(ctx: Context, known: PipelineState | None = None) -> World:
     """
-    Observe before anything is planned; what a person must accept first blocks the pipeline.
+    Observe before anything is planned; block the pipeline if a person has to accept something.
 
     Raises:
-        TopicChanged: As `observe`; nothing runs until the person has.
+        TopicChanged: As `observe`; nothing runs until a person has accepted it.
     """
     try:
         return observe(ctx, known)
@@ -139,7 +139,7 @@ def block(ctx: Context, error: FrameferryError) -> None:
 
 
 def is_other_topic(known: PipelineState | None, view: TopicView) -> bool:
-    """Say whether the topic or cluster is another than the ledger's."""
+    """Say whether the topic or cluster differs from the ledger's."""
     return known is not None and (known.topic_id, known.cluster_id) != (
         view.topic_id,
         view.cluster_id,
@@ -174,7 +174,7 @@ def known_and_free(ctx: Context) -> PipelineState | None:
     """
     Read the pipeline's state; None before its first plan.
 
-    A block that names a connection whose credential is another by now is lifted first.
+    It lifts a block first if the credential of the connection named there has changed.
     """
     known = ctx.ledger.pipeline_state(ctx.pipeline)
     digest = known.blocked.digest if known and known.blocked else None
@@ -188,7 +188,7 @@ def known_and_free(ctx: Context) -> PipelineState | None:
 
 def refuse_if_blocked(ctx: Context) -> PipelineState | None:
     """
-    Let nothing run that a person or a new credential has to free first.
+    Refuse a pipeline that a person or a new credential has to free first.
 
     Returns:
         The pipeline's state; None before its first plan.

@@ -65,7 +65,7 @@ def words(name: str, **options: Any) -> Column[str]:  # noqa: ANN401 - Column's 
 
 
 def moment(name: str, **options: Any) -> Column[Any]:  # noqa: ANN401 - Column's own options
-    """Make a column for when something happened, NULL where it did not."""
+    """Make a column for when something happened, NULL if it did not."""
     return Column(name, UtcTime(), **{"nullable": True, **options})
 
 

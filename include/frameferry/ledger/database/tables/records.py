@@ -1,4 +1,4 @@
-"""Tables of images: a row of one batch each, which row stands, and what outlives them."""
+"""Tables of images: one row per image and batch, which row stands, and what outlives them."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from frameferry.ledger.database.tables.columns import (
 )
 
 NAME_INDEX: Final = "uq_record_name"
-"""One holder a name: the one index that rivals may run into without a mistake."""
+"""The index of one holder per name: the only one that rivals may break without a bug."""
 NAME_HEAD_CHARACTERS: Final = 64
-"""How far PostgreSQL's index of source names looks: a name may be longer than an index entry."""
+"""How much of a source name PostgreSQL indexes: a name may be longer than an index entry."""
 RECORD_FILL_PERCENT: Final = 60
 """A record is written once and changed twice: with room in its page, no index is touched again."""
 
@@ -119,7 +119,7 @@ Index(
 
 
 def name_head() -> ColumnElement[str]:
-    """Take the beginning of a source name, compared by its bytes, as SQLite does by itself."""
+    """Take a source name's beginning, compared by its bytes, as SQLite compares by default."""
     return collate(func.substr(record.c.source_name, 1, NAME_HEAD_CHARACTERS), "C")
 
 

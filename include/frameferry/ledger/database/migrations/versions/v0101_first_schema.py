@@ -13,7 +13,7 @@ depends_on = None
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 _LAST_MOMENT_MS = 253_402_300_799_999
-"""The last millisecond of the year 9999: later timestamps are no moments."""
+"""The last millisecond of the year 9999: later timestamps are not moments."""
 _MOMENT = {
     "sqlite": "strftime('%Y-%m-%dT%H:%M:%fZ', record.timestamp_ms / 1000.0, 'unixepoch')",
     "postgresql": "to_timestamp(record.timestamp_ms / 1000.0)",
@@ -21,7 +21,7 @@ _MOMENT = {
 
 
 def upgrade() -> None:
-    """Create the tables, the view for those who analyse, and the rule that actions stay."""
+    """Create the tables, the view for analysts, and the rule that actions stay."""
     _create_ledger()
     _create_login()
     _create_pipeline()
@@ -619,7 +619,7 @@ def _create_quarantine() -> None:
 
 
 def _index_source_names() -> None:
-    """An entry of PostgreSQL's index has a longest length, which a name may pass."""
+    """Index source names; PostgreSQL limits an entry's length, so only their beginnings there."""
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     name = "source_name" if is_sqlite else sa.text('(substr(source_name, 1, 64) COLLATE "C")')
     op.create_index("ix_record_source_name", "record", ["pipeline_id", name])
