@@ -30,7 +30,7 @@ from sqlalchemy import Connection, event, text
 from frameferry.domain.offsets import OffsetRange
 from frameferry.ledger.database.tables import record as record_table
 from frameferry.ledger.opening import open_ledger
-from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.pipelines import PipelineKey
 from frameferry.ledger.records import replays
 from frameferry.ledger.records.names import find_holders, name_key
 from frameferry.ledger.store import Ledger
@@ -183,7 +183,7 @@ def judge(ledger: Ledger) -> None:
 
 def refuse_pruned(ledger: Ledger) -> None:
     with ledger._transactions.read() as connection:
-        replays._refuse_pruned(connection, Known(1, 1), PIPELINE, [OffsetRange(0, 40, 48)])
+        replays._refuse_pruned(connection, PipelineKey(1, 1), PIPELINE, [OffsetRange(0, 40, 48)])
 
 
 LOOKS: dict[str, Callable[[Ledger], object]] = {

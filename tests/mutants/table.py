@@ -78,8 +78,8 @@ MUTANTS = (
         f"{PROCESSES}::test_a_plan_against_offsets_that_moved_is_stale",
         (
             "ledger/progress/plans.py",
-            "if swap_planned(connection, known, ranges) != len(ranges):",
-            "if swap_planned(connection, known, ranges) > len(ranges):",
+            "if swap_planned(connection, key, ranges) != len(ranges):",
+            "if swap_planned(connection, key, ranges) > len(ranges):",
         ),
     ),
     mutant(

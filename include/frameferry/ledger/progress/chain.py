@@ -8,17 +8,17 @@ from sqlalchemy import Connection, select
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.ledger.database.tables import batch, batch_range, gap
-from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.pipelines import PipelineKey
 
 
-def read_links(connection: Connection, known: Known) -> list[OffsetRange]:
+def read_links(connection: Connection, key: PipelineKey) -> list[OffsetRange]:
     """Read what the committed offsets may pass: ranges of finished leaves, accepted gaps."""
     finished = (
         select(batch_range.c.partition, batch_range.c.start_offset, batch_range.c.end_offset)
         .join(batch, batch.c.id == batch_range.c.batch_id)
         .where(
-            batch.c.pipeline_id == known.id,
-            batch.c.generation == known.generation,
+            batch.c.pipeline_id == key.id,
+            batch.c.generation == key.generation,
             batch.c.kind == "live",
             batch.c.split_at.is_(None),
             batch.c.committed_at.is_(None),
@@ -27,7 +27,7 @@ def read_links(connection: Connection, known: Known) -> list[OffsetRange]:
     )
     gaps = select(
         gap.c.partition, gap.c.start_offset, gap.c.end_offset, gap.c.accepted_by.is_not(None)
-    ).where(gap.c.pipeline_id == known.id, gap.c.generation == known.generation)
+    ).where(gap.c.pipeline_id == key.id, gap.c.generation == key.generation)
     lost = [(OffsetRange(*place), accepted) for *place, accepted in connection.execute(gaps)]
     whole = [OffsetRange(*row) for row in connection.execute(finished)]
     links = [link for span in whole for link in _around(span, [place for place, _ in lost])]

@@ -10,7 +10,7 @@ from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.tables import batch, batch_range, current, progress, record
 from frameferry.ledger.guards.claims import find_batch
 from frameferry.ledger.progress.chain import follow, read_links
-from frameferry.ledger.progress.pipelines import Known, find_pipeline, need_pipeline
+from frameferry.ledger.progress.pipelines import PipelineKey, find_pipeline, need_pipeline
 from frameferry.ledger.progress.tallies import write_tallies
 
 
@@ -33,25 +33,25 @@ def commit(connection: Connection, batch_id: int) -> dict[int, int]:
         raise BatchUnfinished(
             msg, remedy="Deliver it first", pipeline=found.pipeline, batch=batch_id
         )
-    known = Known(need_pipeline(connection, found.pipeline).id, found.generation)
+    key = PipelineKey(need_pipeline(connection, found.pipeline).id, found.generation)
     if found.kind == "live":
-        return advance(connection, known)
+        return advance(connection, key)
     connection.execute(
         update(batch)
         .where(batch.c.id == batch_id, batch.c.committed_at.is_(None))
         .values(committed_at=from_now())
     )
-    write_tallies(connection, known)
-    return _committed(connection, known)
+    write_tallies(connection, key)
+    return _committed(connection, key)
 
 
 def committed_offsets(connection: Connection, name: str) -> dict[int, int]:
     """Read the committed (next) offset of each partition; empty if not registered."""
-    known = find_pipeline(connection, name)
-    return {} if known is None else _committed(connection, known)
+    key = find_pipeline(connection, name)
+    return {} if key is None else _committed(connection, key)
 
 
-def lock_progress(connection: Connection, known: Known) -> dict[int, int]:
+def lock_progress(connection: Connection, key: PipelineKey) -> dict[int, int]:
     """
     Lock a pipeline's progress in partition order, as every writer of it does.
 
@@ -60,14 +60,14 @@ def lock_progress(connection: Connection, known: Known) -> dict[int, int]:
     """
     query = (
         select(progress.c.partition, progress.c.committed_offset)
-        .where(progress.c.pipeline_id == known.id, progress.c.generation == known.generation)
+        .where(progress.c.pipeline_id == key.id, progress.c.generation == key.generation)
         .order_by(progress.c.partition)
         .with_for_update()
     )
     return dict(connection.execute(query).all())
 
 
-def advance(connection: Connection, known: Known) -> dict[int, int]:
+def advance(connection: Connection, key: PipelineKey) -> dict[int, int]:
     """
     Follow the chain as far as it goes, in every partition.
 
@@ -77,33 +77,33 @@ def advance(connection: Connection, known: Known) -> dict[int, int]:
     Returns:
         The committed (next) offset of each partition.
     """
-    committed = lock_progress(connection, known)
-    reached = follow(committed, read_links(connection, known))
+    committed = lock_progress(connection, key)
+    reached = follow(committed, read_links(connection, key))
     for partition, end in reached.items():
         if end != committed[partition]:
-            _swap(connection, known, partition, committed[partition], end)
-    _mark(connection, known)
-    write_tallies(connection, known)
+            _swap(connection, key, partition, committed[partition], end)
+    _mark(connection, key)
+    write_tallies(connection, key)
     return reached
 
 
-def _committed(connection: Connection, known: Known) -> dict[int, int]:
+def _committed(connection: Connection, key: PipelineKey) -> dict[int, int]:
     query = select(progress.c.partition, progress.c.committed_offset).where(
-        progress.c.pipeline_id == known.id, progress.c.generation == known.generation
+        progress.c.pipeline_id == key.id, progress.c.generation == key.generation
     )
     return dict(connection.execute(query.order_by(progress.c.partition)).all())
 
 
 def last_standing(
-    connection: Connection, known: Known, partition: int, start: int, end: int
+    connection: Connection, key: PipelineKey, partition: int, start: int, end: int
 ) -> AnyRow | None:
     """Find offset and sha256 of the last standing row in `[start, end)` of a generation."""
     query = (
         select(record.c.offset, record.c.sha256)
         .join(current, current.c.record_id == record.c.id)
         .where(
-            current.c.pipeline_id == known.id,
-            current.c.generation == known.generation,
+            current.c.pipeline_id == key.id,
+            current.c.generation == key.generation,
             current.c.partition == partition,
             current.c.offset >= start,
             current.c.offset < end,
@@ -114,13 +114,13 @@ def last_standing(
     return connection.execute(query).one_or_none()
 
 
-def _swap(connection: Connection, known: Known, partition: int, start: int, end: int) -> None:
-    last = last_standing(connection, known, partition, start, end)
+def _swap(connection: Connection, key: PipelineKey, partition: int, start: int, end: int) -> None:
+    last = last_standing(connection, key, partition, start, end)
     swapped = connection.execute(
         update(progress)
         .where(
-            progress.c.pipeline_id == known.id,
-            progress.c.generation == known.generation,
+            progress.c.pipeline_id == key.id,
+            progress.c.generation == key.generation,
             progress.c.partition == partition,
             progress.c.committed_offset == start,
         )
@@ -134,7 +134,7 @@ def _swap(connection: Connection, known: Known, partition: int, start: int, end:
         raise PlanStale(msg, remedy="Commit again", partition=partition)
 
 
-def _mark(connection: Connection, known: Known) -> None:
+def _mark(connection: Connection, key: PipelineKey) -> None:
     beyond = exists().where(
         batch_range.c.batch_id == batch.c.id,
         progress.c.pipeline_id == batch_range.c.pipeline_id,
@@ -145,8 +145,8 @@ def _mark(connection: Connection, known: Known) -> None:
     connection.execute(
         update(batch)
         .where(
-            batch.c.pipeline_id == known.id,
-            batch.c.generation == known.generation,
+            batch.c.pipeline_id == key.id,
+            batch.c.generation == key.generation,
             batch.c.kind == "live",
             batch.c.split_at.is_(None),
             batch.c.committed_at.is_(None),

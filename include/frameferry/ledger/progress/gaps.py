@@ -12,7 +12,7 @@ from frameferry.ledger.database.tables import gap
 from frameferry.ledger.database.text import signature, storable
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import advance, lock_progress
-from frameferry.ledger.progress.pipelines import Known, find_pipeline, need_pipeline
+from frameferry.ledger.progress.pipelines import PipelineKey, find_pipeline, need_pipeline
 from frameferry.ledger.progress.plans import move_planned
 
 
@@ -31,19 +31,19 @@ def record_gap(
     Raises:
         PlanStale: The planned offset is elsewhere.
     """
-    known = need_pipeline(connection, name)
+    key = need_pipeline(connection, name)
     lost = OffsetRange(partition, start, end)
-    move_planned(connection, known, [lost], name)
-    return insert_gap(connection, known, lost, cause)
+    move_planned(connection, key, [lost], name)
+    return insert_gap(connection, key, lost, cause)
 
 
-def insert_gap(connection: Connection, known: Known, lost: OffsetRange, cause: str) -> int:
+def insert_gap(connection: Connection, key: PipelineKey, lost: OffsetRange, cause: str) -> int:
     """Write a gap down, unaccepted, and return its id."""
     statement = (
         insert(gap)
         .values(
-            pipeline_id=known.id,
-            generation=known.generation,
+            pipeline_id=key.id,
+            generation=key.generation,
             partition=lost.partition,
             start_offset=lost.start,
             end_offset=lost.end,
@@ -61,8 +61,8 @@ def accept_gap(connection: Connection, gap_id: int, *, who: str, reason: str) ->
     if row is None:
         msg = f"the ledger knows no gap {gap_id}"
         raise LedgerConflict(msg, remedy="See: frameferry gaps")
-    known = Known(row.pipeline_id, row.generation)
-    lock_progress(connection, known)
+    key = PipelineKey(row.pipeline_id, row.generation)
+    lock_progress(connection, key)
     accepted = connection.execute(
         update(gap)
         .where(gap.c.id == gap_id, gap.c.accepted_by.is_(None))
@@ -73,13 +73,13 @@ def accept_gap(connection: Connection, gap_id: int, *, who: str, reason: str) ->
         write_action(
             connection, who=who, what="accept gap", pipeline_id=row.pipeline_id, detail=detail
         )
-        advance(connection, known)
+        advance(connection, key)
 
 
 def list_gaps(connection: Connection, name: str) -> list[GapRow]:
     """List all gaps, oldest first, accepted or not."""
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return []
     query = select(
         gap.c.id,
@@ -89,5 +89,5 @@ def list_gaps(connection: Connection, name: str) -> list[GapRow]:
         gap.c.cause,
         gap.c.found_at,
         gap.c.accepted_by,
-    ).where(gap.c.pipeline_id == known.id)
+    ).where(gap.c.pipeline_id == key.id)
     return [GapRow(*row) for row in connection.execute(query.order_by(gap.c.id))]

@@ -15,32 +15,32 @@ from frameferry.ledger.database.text import storable
 from frameferry.ledger.progress.actions import write_action
 
 
-class Known(NamedTuple):
+class PipelineKey(NamedTuple):
     """A pipeline's row, as far as other rows refer to it."""
 
     id: int
     generation: int
 
 
-def find_pipeline(connection: Connection, name: str) -> Known | None:
+def find_pipeline(connection: Connection, name: str) -> PipelineKey | None:
     """Find a pipeline by name."""
     query = select(pipeline.c.id, pipeline.c.generation).where(pipeline.c.name == name)
     row = connection.execute(query).one_or_none()
-    return None if row is None else Known(*row)
+    return None if row is None else PipelineKey(*row)
 
 
-def need_pipeline(connection: Connection, name: str) -> Known:
+def need_pipeline(connection: Connection, name: str) -> PipelineKey:
     """
     Find a pipeline that must be there.
 
     Raises:
         LedgerConflict: It is not registered.
     """
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         msg = "the ledger does not know this pipeline"
         raise LedgerConflict(msg, remedy="It is registered when it is first planned", pipeline=name)
-    return known
+    return key
 
 
 def register_pipeline(
@@ -107,12 +107,12 @@ def block(connection: Connection, name: str, *, reason: str, digest: str | None)
 
     A block that waits for a person stands until then; other troubles are found again after it.
     """
-    known = need_pipeline(connection, name)
+    key = need_pipeline(connection, name)
     # A block that waits for a person must not be replaced by one that lifts itself.
     gives_way = pipeline.c.blocked_at.is_(None) | pipeline.c.blocked_digest.is_not(None)
     connection.execute(
         update(pipeline)
-        .where(pipeline.c.id == known.id, gives_way)
+        .where(pipeline.c.id == key.id, gives_way)
         .values(blocked_reason=storable(reason), blocked_digest=digest, blocked_at=from_now())
     )
 
@@ -139,20 +139,20 @@ def free_of(connection: Connection, name: str, *, digest: str, who: str) -> bool
 def _free(
     connection: Connection, name: str, stands: ColumnElement[bool], who: str, **written: object
 ) -> bool:
-    known = need_pipeline(connection, name)
+    key = need_pipeline(connection, name)
     freed = connection.execute(
         update(pipeline)
-        .where(pipeline.c.id == known.id, stands)
+        .where(pipeline.c.id == key.id, stands)
         .values(blocked_reason=None, blocked_digest=None, blocked_at=None, **written)
     )
     if freed.rowcount:
         # What backs off does so for the very trouble that was just put right.
         connection.execute(
             update(batch)
-            .where(batch.c.pipeline_id == known.id, batch.c.committed_at.is_(None))
+            .where(batch.c.pipeline_id == key.id, batch.c.committed_at.is_(None))
             .values(retry_at=None)
         )
-        write_action(connection, who=who, what="unblock", pipeline_id=known.id, detail="")
+        write_action(connection, who=who, what="unblock", pipeline_id=key.id, detail="")
     return bool(freed.rowcount)
 
 
@@ -189,9 +189,9 @@ def add_partitions(connection: Connection, row: AnyRow, starts: Mapping[int, int
     """Add to a pipeline's newest generation the partitions that it lacks."""
     if not starts:
         return
-    key = [progress.c.pipeline_id, progress.c.generation, progress.c.partition]
+    place = [progress.c.pipeline_id, progress.c.generation, progress.c.partition]
     connection.execute(
-        upsert(connection, progress).on_conflict_do_nothing(index_elements=key),
+        upsert(connection, progress).on_conflict_do_nothing(index_elements=place),
         [
             {
                 "pipeline_id": row.id,

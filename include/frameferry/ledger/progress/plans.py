@@ -13,7 +13,7 @@ from frameferry.ledger.database.bulk import insert_rows
 from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.database.tables import batch, batch_range
 from frameferry.ledger.database.text import storable
-from frameferry.ledger.progress.pipelines import Known, need_pipeline
+from frameferry.ledger.progress.pipelines import PipelineKey, need_pipeline
 from frameferry.ledger.progress.swaps import swap_planned
 
 
@@ -36,17 +36,17 @@ def add_batch(
     if not ranges:
         msg = "a batch needs at least one range"
         raise LedgerConflict(msg, remedy="This should be reported", pipeline=name)
-    known = need_pipeline(connection, name)
-    move_planned(connection, known, sorted(ranges), name)
+    key = need_pipeline(connection, name)
+    move_planned(connection, key, sorted(ranges), name)
     batch_id = insert_batch(
-        connection, known, kind="live", sentence=sentence, config_digest=config_digest
+        connection, key, kind="live", sentence=sentence, config_digest=config_digest
     )
-    insert_ranges(connection, known, batch_id, ranges, is_live_root=True)
+    insert_ranges(connection, key, batch_id, ranges, is_live_root=True)
     return batch_id
 
 
 def move_planned(
-    connection: Connection, known: Known, ranges: Sequence[OffsetRange], name: str
+    connection: Connection, key: PipelineKey, ranges: Sequence[OffsetRange], name: str
 ) -> None:
     """
     Swap each planned offset from a range's start to its end, in partition order.
@@ -54,20 +54,20 @@ def move_planned(
     Raises:
         PlanStale: One of them is elsewhere by now.
     """
-    if swap_planned(connection, known, ranges) != len(ranges):
+    if swap_planned(connection, key, ranges) != len(ranges):
         msg = "the planned offsets have moved: another planner was faster"
         raise PlanStale(msg, remedy="Plan again", pipeline=name)
 
 
-def insert_batch(connection: Connection, known: Known, **columns: Any) -> int:  # noqa: ANN401 - columns of batch
+def insert_batch(connection: Connection, key: PipelineKey, **columns: Any) -> int:  # noqa: ANN401 - columns of batch
     """Insert a batch that nobody has claimed yet, and return its id."""
     defaults = {"attempt": 0, "charges": 0, "planned_at": from_now()}
     sentence = storable(columns.pop("sentence"))
     statement = (
         insert(batch)
         .values(
-            pipeline_id=known.id,
-            generation=known.generation,
+            pipeline_id=key.id,
+            generation=key.generation,
             sentence=sentence,
             **{**defaults, **columns},
         )
@@ -78,7 +78,7 @@ def insert_batch(connection: Connection, known: Known, **columns: Any) -> int:  
 
 def insert_ranges(
     connection: Connection,
-    known: Known,
+    key: PipelineKey,
     batch_id: int,
     ranges: Iterable[OffsetRange],
     *,
@@ -91,8 +91,8 @@ def insert_ranges(
         [
             {
                 "batch_id": batch_id,
-                "pipeline_id": known.id,
-                "generation": known.generation,
+                "pipeline_id": key.id,
+                "generation": key.generation,
                 "partition": span.partition,
                 "start_offset": span.start,
                 "end_offset": span.end,

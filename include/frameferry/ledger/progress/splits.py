@@ -17,7 +17,7 @@ from frameferry.ledger.database.text import storable
 from frameferry.ledger.guards.claims import ranges_of
 from frameferry.ledger.guards.fence import fence
 from frameferry.ledger.progress.gaps import insert_gap
-from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.pipelines import PipelineKey
 from frameferry.ledger.progress.plans import insert_batch, insert_ranges
 
 Pieces = Sequence[Sequence[OffsetRange]]
@@ -65,11 +65,11 @@ def split_batch(
     )
     _refuse_holes(connection, token, pieces, lost)
     row = connection.execute(select(batch).where(batch.c.id == held.id)).one()
-    known = Known(held.pipeline_id, held.generation)
+    key = PipelineKey(held.pipeline_id, held.generation)
     if held.kind == "live":
         for span, cause in lost:
-            insert_gap(connection, known, span, cause)
-    return tuple(add_piece(connection, known, row, piece, why) for piece in pieces if piece)
+            insert_gap(connection, key, span, cause)
+    return tuple(add_piece(connection, key, row, piece, why) for piece in pieces if piece)
 
 
 def leaves(connection: Connection, batch_id: int) -> tuple[int, ...]:
@@ -84,7 +84,7 @@ def leaves(connection: Connection, batch_id: int) -> tuple[int, ...]:
 
 def add_piece(
     connection: Connection,
-    known: Known,
+    key: PipelineKey,
     parent: AnyRow,
     ranges: Sequence[OffsetRange],
     why: str,
@@ -93,7 +93,7 @@ def add_piece(
     """Insert a piece of a batch, not judged unless *columns* say so; return its id."""
     child_id = insert_batch(
         connection,
-        known,
+        key,
         kind=parent.kind,
         replay_id=parent.replay_id,
         parent_id=parent.id,
@@ -105,7 +105,7 @@ def add_piece(
         is_suspect=parent.is_suspect,
         **columns,
     )
-    insert_ranges(connection, known, child_id, ranges, is_live_root=False)
+    insert_ranges(connection, key, child_id, ranges, is_live_root=False)
     return child_id
 
 

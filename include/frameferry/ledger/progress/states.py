@@ -15,7 +15,7 @@ from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.tables import batch, batch_range, pipeline, progress
 from frameferry.ledger.guards.claims import ranges_of
 from frameferry.ledger.progress.chain import follow, read_links
-from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.pipelines import PipelineKey
 
 KNOWN_BATCHES: Final = 150
 """How many of the last delivered batches the planner knows the cost of."""
@@ -27,19 +27,19 @@ def pipeline_state(connection: Connection, name: str) -> PipelineState | None:
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    known = Known(row.id, row.generation)
+    key = PipelineKey(row.id, row.generation)
     return PipelineState(
         name=name,
         generation=row.generation,
         cluster_id=row.cluster_id,
         topic_id=row.topic_id,
         blocked=None if row.blocked_at is None else _block(row),
-        progress=_progress(connection, known),
-        open_batches=_open_batches(connection, known.id),
-        costs=_costs(connection, known),
+        progress=_progress(connection, key),
+        open_batches=_open_batches(connection, key.id),
+        costs=_costs(connection, key),
         now=row.now,
         is_restored=row.restored_at is not None,
-        recovered_to=_recovered_to(connection, known),
+        recovered_to=_recovered_to(connection, key),
     )
 
 
@@ -53,7 +53,7 @@ def _block(row: AnyRow) -> Block:
     return Block(reason=row.blocked_reason, digest=row.blocked_digest, since=row.blocked_at)
 
 
-def _progress(connection: Connection, known: Known) -> dict[int, Progress]:
+def _progress(connection: Connection, key: PipelineKey) -> dict[int, Progress]:
     query = select(
         progress.c.partition,
         progress.c.planned_offset,
@@ -62,7 +62,7 @@ def _progress(connection: Connection, known: Known) -> dict[int, Progress]:
         progress.c.last_offset,
         progress.c.last_sha256,
         progress.c.start_offset,
-    ).where(progress.c.pipeline_id == known.id, progress.c.generation == known.generation)
+    ).where(progress.c.pipeline_id == key.id, progress.c.generation == key.generation)
     rows = connection.execute(query.order_by(progress.c.partition)).all()
     return {
         partition: Progress(
@@ -77,10 +77,10 @@ def _progress(connection: Connection, known: Known) -> dict[int, Progress]:
     }
 
 
-def _recovered_to(connection: Connection, known: Known) -> dict[int, int]:
+def _recovered_to(connection: Connection, key: PipelineKey) -> dict[int, int]:
     query = select(progress.c.partition, progress.c.recovered_to).where(
-        progress.c.pipeline_id == known.id,
-        progress.c.generation == known.generation,
+        progress.c.pipeline_id == key.id,
+        progress.c.generation == key.generation,
         progress.c.recovered_to.is_not(None),
     )
     return dict(connection.execute(query).all())
@@ -102,20 +102,20 @@ def _open_batches(connection: Connection, pipeline_id: int) -> tuple[OpenBatch, 
     leaves = sorted(connection.execute(query).all(), key=lambda leaf: int(leaf.id))
     ranges = ranges_of(connection, [leaf.id for leaf in leaves])
     reached = {
-        generation: _reached(connection, Known(pipeline_id, generation), leaves)
+        generation: _reached(connection, PipelineKey(pipeline_id, generation), leaves)
         for generation in {leaf.generation for leaf in leaves}
     }
     return tuple(_open_batch(leaf, ranges[leaf.id], reached[leaf.generation]) for leaf in leaves)
 
 
-def _reached(connection: Connection, known: Known, leaves: Sequence[AnyRow]) -> dict[int, int]:
+def _reached(connection: Connection, key: PipelineKey, leaves: Sequence[AnyRow]) -> dict[int, int]:
     """Find where a commit now would take the committed offsets; empty while nothing is finished."""
-    mine = [leaf for leaf in leaves if leaf.generation == known.generation]
+    mine = [leaf for leaf in leaves if leaf.generation == key.generation]
     if all(leaf.delivered_at is None for leaf in mine):
         return {}
-    now_at = _progress(connection, known)
+    now_at = _progress(connection, key)
     committed = {partition: at.committed for partition, at in now_at.items()}
-    return follow(committed, read_links(connection, known))
+    return follow(committed, read_links(connection, key))
 
 
 def _open_batch(
@@ -140,7 +140,7 @@ def _open_batch(
     )
 
 
-def _costs(connection: Connection, known: Known) -> tuple[BatchCost, ...]:
+def _costs(connection: Connection, key: PipelineKey) -> tuple[BatchCost, ...]:
     """
     Read what the last delivered batches cost, without children of charged ones.
 
@@ -162,7 +162,7 @@ def _costs(connection: Connection, known: Known) -> tuple[BatchCost, ...]:
             offsets.label("offsets"),
         )
         .where(
-            batch.c.pipeline_id == known.id,
+            batch.c.pipeline_id == key.id,
             batch.c.kind == "live",
             batch.c.delivered_at.is_not(None),
             or_(batch.c.parent_id.is_(None), batch.c.charges == 0),

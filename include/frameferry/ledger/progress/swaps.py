@@ -19,10 +19,10 @@ from sqlalchemy import (
 from frameferry.domain.offsets import OffsetRange
 from frameferry.ledger.database.tables import progress
 from frameferry.ledger.progress.commits import lock_progress
-from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.pipelines import PipelineKey
 
 
-def swap_planned(connection: Connection, known: Known, ranges: Sequence[OffsetRange]) -> int:
+def swap_planned(connection: Connection, key: PipelineKey, ranges: Sequence[OffsetRange]) -> int:
     """
     Move each planned offset that is at a range's start to the range's end.
 
@@ -36,17 +36,17 @@ def swap_planned(connection: Connection, known: Known, ranges: Sequence[OffsetRa
     swaps = [(span.partition, span.start, span.end) for span in ranges]
     if connection.dialect.name == "sqlite":
         names = ("of_partition", "from_offset", "to_offset")
-        each = _swap(known, *(bindparam(name) for name in names))
+        each = _swap(key, *(bindparam(name) for name in names))
         rows = [dict(zip(names, swap, strict=True)) for swap in swaps]
         return int(connection.execute(each, rows).rowcount)
-    lock_progress(connection, known)
+    lock_progress(connection, key)
     columns = [literal(list(values), ARRAY(BigInteger())) for values in zip(*swaps, strict=True)]
     swap = func.unnest(*columns).table_valued("id", "start", "end").render_derived("swap")
-    return int(connection.execute(_swap(known, swap.c.id, swap.c.start, swap.c.end)).rowcount)
+    return int(connection.execute(_swap(key, swap.c.id, swap.c.start, swap.c.end)).rowcount)
 
 
 def _swap(
-    known: Known,
+    key: PipelineKey,
     partition: ColumnElement[int],
     start: ColumnElement[int],
     end: ColumnElement[int],
@@ -54,8 +54,8 @@ def _swap(
     return (
         update(progress)
         .where(
-            progress.c.pipeline_id == known.id,
-            progress.c.generation == known.generation,
+            progress.c.pipeline_id == key.id,
+            progress.c.generation == key.generation,
             progress.c.partition == partition,
             progress.c.planned_offset == start,
             progress.c.retired_at.is_(None),

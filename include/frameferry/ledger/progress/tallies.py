@@ -12,17 +12,17 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, 
 
 from frameferry.ledger.database.bulk import as_set
 from frameferry.ledger.database.tables import batch, current, record, tally
-from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.pipelines import PipelineKey
 
 Total = tuple[str | None, str | None, int]
 _IS_UNTALLIED = text("NOT batch.is_tallied")
 """Spelled as in the partial index: SQLite compares the words."""
 
 
-def write_tallies(connection: Connection, known: Known) -> None:
+def write_tallies(connection: Connection, key: PipelineKey) -> None:
     """Count the batches that ended and were not counted yet, or were changed since."""
     ended = batch.c.committed_at.is_not(None) | batch.c.split_at.is_not(None)
-    fresh = _untallied(known).where(ended)
+    fresh = _untallied(key).where(ended)
     for batch_id in list(connection.scalars(fresh)):
         _mark(connection, [batch_id], is_tallied=True)
         counted = _standing(record.c.batch_id == batch_id).subquery()
@@ -70,12 +70,12 @@ def _take_off(connection: Connection, batch_ids: Sequence[int], record_ids: Sequ
     )
 
 
-def totals(connection: Connection, known: Known) -> list[Total]:
+def totals(connection: Connection, key: PipelineKey) -> list[Total]:
     """Count all standing rows by outcome and label: totals, and the rows of batches without one."""
     query = (
         select(tally.c.outcome, tally.c.label, func.sum(tally.c.number))
         .join(batch, batch.c.id == tally.c.batch_id)
-        .where(batch.c.pipeline_id == known.id)
+        .where(batch.c.pipeline_id == key.id)
         .group_by(tally.c.outcome, tally.c.label)
     )
     found: list[Total] = [
@@ -83,7 +83,7 @@ def totals(connection: Connection, known: Known) -> list[Total]:
         for outcome, label, number in connection.execute(query)
     ]
     # Their ids first: without fresh statistics PostgreSQL would count all rows there are.
-    open_ids = list(connection.scalars(_untallied(known)))
+    open_ids = list(connection.scalars(_untallied(key)))
     if not open_ids:
         return found
     standing = _standing(record.c.batch_id.in_(as_set(connection, open_ids))).subquery()
@@ -103,11 +103,9 @@ def _mark(connection: Connection, batch_ids: Sequence[int], *, is_tallied: bool)
     connection.execute(update(batch).where(mine).values(is_tallied=is_tallied))
 
 
-def _untallied(known: Known) -> Select[int]:
+def _untallied(key: PipelineKey) -> Select[int]:
     return (
-        select(batch.c.id)
-        .where(batch.c.pipeline_id == known.id, _IS_UNTALLIED)
-        .order_by(batch.c.id)
+        select(batch.c.id).where(batch.c.pipeline_id == key.id, _IS_UNTALLIED).order_by(batch.c.id)
     )
 
 

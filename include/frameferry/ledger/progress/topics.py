@@ -13,7 +13,12 @@ from frameferry.ledger.database.tables import batch, batch_range, pipeline, prog
 from frameferry.ledger.database.text import storable
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import last_standing, lock_progress
-from frameferry.ledger.progress.pipelines import Known, add_partitions, need_pipeline, refuse_owned
+from frameferry.ledger.progress.pipelines import (
+    PipelineKey,
+    add_partitions,
+    need_pipeline,
+    refuse_owned,
+)
 
 
 def accept_topic(
@@ -46,11 +51,11 @@ def accept_topic(
     Raises:
         LedgerConflict: The generation was left already.
     """
-    known = need_pipeline(connection, name)
-    lock_progress(connection, known)
+    key = need_pipeline(connection, name)
+    lock_progress(connection, key)
     moved = connection.execute(
         update(pipeline)
-        .where(pipeline.c.id == known.id, pipeline.c.generation == generation)
+        .where(pipeline.c.id == key.id, pipeline.c.generation == generation)
         .values(
             generation=generation + 1,
             cluster_id=cluster_id,
@@ -65,14 +70,14 @@ def accept_topic(
         raise LedgerConflict(msg, remedy=f"Look again: frameferry status {name}", pipeline=name)
     connection.execute(
         update(progress)
-        .where(progress.c.pipeline_id == known.id, progress.c.retired_at.is_(None))
+        .where(progress.c.pipeline_id == key.id, progress.c.retired_at.is_(None))
         .values(retired_at=from_now())
     )
-    row = connection.execute(select(pipeline).where(pipeline.c.id == known.id)).one()
+    row = connection.execute(select(pipeline).where(pipeline.c.id == key.id)).one()
     refuse_owned(connection, row, starts)
     add_partitions(connection, row, starts)
     detail = f"generation {generation + 1}, topic id {topic_id}: {storable(reason)}"
-    write_action(connection, who=who, what="accept topic", pipeline_id=known.id, detail=detail)
+    write_action(connection, who=who, what="accept topic", pipeline_id=key.id, detail=detail)
 
 
 def superseded_from(connection: Connection, name: str, generation: int) -> dict[int, int]:
@@ -82,13 +87,13 @@ def superseded_from(connection: Connection, name: str, generation: int) -> dict[
     Empty for the newest generation. 0 if the topic is another one now. A partition of the same
     topic, whose log was not truncated, holds its records as far as it was planned.
     """
-    known = need_pipeline(connection, name)
-    row = connection.execute(select(pipeline).where(pipeline.c.id == known.id)).one()
-    mine = _progress_of(connection, known.id, generation)
+    key = need_pipeline(connection, name)
+    row = connection.execute(select(pipeline).where(pipeline.c.id == key.id)).one()
+    mine = _progress_of(connection, key.id, generation)
     # Whatever partitions the other topic has: none of them is one of this topic's.
     ends = {partition: 0 for partition, old in mine.items() if not _is_same_topic(old, row)}
-    for newer in range(generation + 1, known.generation + 1):
-        for partition, begun in _progress_of(connection, known.id, newer).items():
+    for newer in range(generation + 1, key.generation + 1):
+        for partition, begun in _progress_of(connection, key.id, newer).items():
             old = mine.get(partition)
             if old is not None and _is_same_topic(old, begun):
                 end = begun.start_offset or 0
@@ -100,11 +105,11 @@ def planned_of_topic(
     connection: Connection, name: str, *, cluster_id: str, topic_id: str
 ) -> dict[int, int]:
     """Find how far a topic was planned when the pipeline had it last; empty if it never had."""
-    known = need_pipeline(connection, name)
-    for generation in range(known.generation, 0, -1):
+    key = need_pipeline(connection, name)
+    for generation in range(key.generation, 0, -1):
         found = {
             partition: row.planned_offset
-            for partition, row in _progress_of(connection, known.id, generation).items()
+            for partition, row in _progress_of(connection, key.id, generation).items()
             if (row.cluster_id, row.topic_id) == (cluster_id, topic_id)
         }
         if found:
@@ -120,15 +125,15 @@ def finished_through(
 
     That is as far as batches that are finished and not pruned lead, at most to *end*.
     """
-    known = need_pipeline(connection, name)
+    key = need_pipeline(connection, name)
     finished: list[tuple[int, int]] = []
-    for generation in range(1, known.generation + 1):
+    for generation in range(1, key.generation + 1):
         upto = min(superseded_from(connection, name, generation).get(partition, end), end)
         query = (
             select(batch_range.c.start_offset, batch_range.c.end_offset)
             .join(batch, batch.c.id == batch_range.c.batch_id)
             .where(
-                batch.c.pipeline_id == known.id,
+                batch.c.pipeline_id == key.id,
                 batch.c.generation == generation,
                 batch.c.kind == "live",
                 batch.c.delivered_at.is_not(None),
@@ -160,13 +165,13 @@ def _progress_of(connection: Connection, pipeline_id: int, generation: int) -> d
 
 def note_leader_epochs(connection: Connection, name: str, epochs: Mapping[int, int]) -> None:
     """Remember the leader epochs under which the logs were found to be the ones we know."""
-    known = need_pipeline(connection, name)
-    lock_progress(connection, known)
+    key = need_pipeline(connection, name)
+    lock_progress(connection, key)
     connection.execute(
         update(progress)
         .where(
-            progress.c.pipeline_id == known.id,
-            progress.c.generation == known.generation,
+            progress.c.pipeline_id == key.id,
+            progress.c.generation == key.generation,
             progress.c.partition == bindparam("of_partition"),
         )
         .values(leader_epoch=bindparam("epoch")),
@@ -178,10 +183,10 @@ def last_recorded(
     connection: Connection, name: str, *, partition: int, start: int, end: int
 ) -> tuple[int, str] | None:
     """Find offset and sha256 of the last standing row in `[start, end)`; None if there is none."""
-    known: Known = need_pipeline(connection, name)
+    key: PipelineKey = need_pipeline(connection, name)
     found = []
-    for generation in range(1, known.generation + 1):
+    for generation in range(1, key.generation + 1):
         upto = min(superseded_from(connection, name, generation).get(partition, end), end)
-        row = last_standing(connection, Known(known.id, generation), partition, start, upto)
+        row = last_standing(connection, PipelineKey(key.id, generation), partition, start, upto)
         found += [] if row is None else [(row.offset, row.sha256)]
     return max(found, default=None)

@@ -15,7 +15,7 @@ from frameferry.ledger.database.bulk import as_set
 from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.tables import batch, current, gap, quarantine, record
 from frameferry.ledger.guards.claims import ranges_of
-from frameferry.ledger.progress.pipelines import Known, find_pipeline
+from frameferry.ledger.progress.pipelines import PipelineKey, find_pipeline
 from frameferry.ledger.progress.tallies import totals
 
 _HAS_A_FILE = ("delivered", "duplicate")
@@ -33,12 +33,12 @@ _NOTHING = Counts(
 
 def counts(connection: Connection, name: str) -> Counts:
     """Count the rows that stand; all zero if the pipeline is not registered."""
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return _NOTHING
     outcomes: Counter[str | None] = Counter()
     labels: Counter[str] = Counter()
-    for outcome, label, number in totals(connection, known):
+    for outcome, label, number in totals(connection, key):
         outcomes[outcome] += number
         if outcome in _HAS_A_FILE:
             labels[label or UNJUDGED] += number
@@ -47,20 +47,20 @@ def counts(connection: Connection, name: str) -> Counts:
         delivered=outcomes["delivered"],
         duplicates=outcomes["duplicate"],
         quarantined=outcomes["quarantined"],
-        gaps=_lost(connection, known),
-        batches=_leaves(connection, known),
+        gaps=_lost(connection, key),
+        batches=_leaves(connection, key),
         labels=dict(sorted(labels.items())),
-        reasons=_reasons(connection, known),
+        reasons=_reasons(connection, key),
     )
 
 
 def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
     """List the quarantined rows that stand, by partition and offset."""
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return []
     query = _quarantined(
-        known,
+        key,
         record.c.partition,
         record.c.offset,
         quarantine.c.stage,
@@ -75,30 +75,30 @@ def count_standing(
     connection: Connection, name: str, ranges: Sequence[OffsetRange]
 ) -> tuple[int, int]:
     """Count the standing rows of ranges: (delivered, quarantined)."""
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return 0, 0
     outcomes: Counter[str | None] = Counter()
     for wanted in ranges:
         inside = (
-            (current.c.generation == known.generation)
+            (current.c.generation == key.generation)
             & (current.c.partition == wanted.partition)
             & (current.c.offset >= wanted.start)
             & (current.c.offset < wanted.end)
         )
-        for outcome, _, number in connection.execute(_by_outcome_and_label(known).where(inside)):
+        for outcome, _, number in connection.execute(_by_outcome_and_label(key).where(inside)):
             outcomes[outcome] += number
     return outcomes["delivered"], outcomes["quarantined"]
 
 
 def last_batches(connection: Connection, name: str, limit: int = 20) -> list[BatchRow]:
     """List the newest batches first; one that was split is shown by its children."""
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return []
     query = (
         select(batch)
-        .where(batch.c.pipeline_id == known.id, batch.c.split_at.is_(None))
+        .where(batch.c.pipeline_id == key.id, batch.c.split_at.is_(None))
         .order_by(batch.c.id.desc())
         .limit(limit)
     )
@@ -109,30 +109,30 @@ def last_batches(connection: Connection, name: str, limit: int = 20) -> list[Bat
 
 def unfinished(connection: Connection, name: str, batch_ids: Sequence[int]) -> list[int]:
     """Pick those of the batches that have no census, in the order given."""
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return list(batch_ids)
     query = select(batch.c.id).where(
         batch.c.id.in_(as_set(connection, batch_ids)),
-        batch.c.pipeline_id == known.id,
+        batch.c.pipeline_id == key.id,
         batch.c.delivered_at.is_not(None) | batch.c.split_at.is_not(None),
     )
     done = set(connection.scalars(query))
     return [batch_id for batch_id in batch_ids if batch_id not in done]
 
 
-def standing(known: Known, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
+def standing(key: PipelineKey, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
     """Select from the rows that stand for a pipeline's offsets, of all its generations."""
-    generations = range(1, known.generation + 1)
+    generations = range(1, key.generation + 1)
     return (
         select(*columns)
         .select_from(current)
         .join(record, record.c.id == current.c.record_id)
-        .where(current.c.pipeline_id == known.id, current.c.generation.in_(generations))
+        .where(current.c.pipeline_id == key.id, current.c.generation.in_(generations))
     )
 
 
-def _quarantined(known: Known, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
+def _quarantined(key: PipelineKey, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
     """
     Select from the standing rows whose quarantine is not resolved, beginning at the quarantines.
 
@@ -143,30 +143,30 @@ def _quarantined(known: Known, *columns: Any) -> Select[Any]:  # noqa: ANN401 - 
         .select_from(quarantine)
         .join(record, record.c.id == quarantine.c.record_id)
         .join(current, current.c.record_id == record.c.id)
-        .where(quarantine.c.resolved_at.is_(None), record.c.pipeline_id + 0 == known.id)
+        .where(quarantine.c.resolved_at.is_(None), record.c.pipeline_id + 0 == key.id)
     )
 
 
-def _by_outcome_and_label(known: Known) -> Select[Any]:
+def _by_outcome_and_label(key: PipelineKey) -> Select[Any]:
     by = (record.c.outcome, record.c.label)
-    return standing(known, *by, func.count()).group_by(*by)
+    return standing(key, *by, func.count()).group_by(*by)
 
 
-def _reasons(connection: Connection, known: Known) -> dict[str, int]:
-    query = _quarantined(known, quarantine.c.reason, func.count())
+def _reasons(connection: Connection, key: PipelineKey) -> dict[str, int]:
+    query = _quarantined(key, quarantine.c.reason, func.count())
     query = query.group_by(quarantine.c.reason).order_by(quarantine.c.reason)
     return dict(connection.execute(query).all())
 
 
-def _lost(connection: Connection, known: Known) -> int:
+def _lost(connection: Connection, key: PipelineKey) -> int:
     query = select(func.coalesce(func.sum(gap.c.end_offset - gap.c.start_offset), 0)).where(
-        gap.c.pipeline_id == known.id, gap.c.accepted_by.is_(None)
+        gap.c.pipeline_id == key.id, gap.c.accepted_by.is_(None)
     )
     return int(connection.execute(query).scalar_one())
 
 
-def _leaves(connection: Connection, known: Known) -> int:
-    query = select(func.count()).where(batch.c.pipeline_id == known.id, batch.c.split_at.is_(None))
+def _leaves(connection: Connection, key: PipelineKey) -> int:
+    query = select(func.count()).where(batch.c.pipeline_id == key.id, batch.c.split_at.is_(None))
     return connection.execute(query).scalar_one()
 
 
@@ -189,11 +189,11 @@ def _batch_row(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> BatchRow:
 
 def remark(connection: Connection, name: str) -> tuple[int, str] | None:
     """Read what was remarked on most pictures of the last judged batch: (batch, words)."""
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return None
     query = select(batch.c.id, batch.c.remark).where(
-        batch.c.pipeline_id == known.id, batch.c.kind == "live", batch.c.inferred_at.is_not(None)
+        batch.c.pipeline_id == key.id, batch.c.kind == "live", batch.c.inferred_at.is_not(None)
     )
     row = connection.execute(query.order_by(batch.c.id.desc()).limit(1)).one_or_none()
     return None if row is None or row.remark is None else (row.id, row.remark)

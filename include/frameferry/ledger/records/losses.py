@@ -13,7 +13,7 @@ from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.tables import batch, current, record
 from frameferry.ledger.guards.fence import Held, fence
 from frameferry.ledger.progress.gaps import insert_gap
-from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.pipelines import PipelineKey
 
 
 def record_losses(
@@ -80,7 +80,7 @@ def _end(
         connection.execute(delete(current).where(current.c.record_id.in_(ids)))
         connection.execute(delete(record).where(record.c.id.in_(ids)))
         return
-    gap_id = insert_gap(connection, Known(held.pipeline_id, held.generation), lost, cause)
+    gap_id = insert_gap(connection, PipelineKey(held.pipeline_id, held.generation), lost, cause)
     connection.execute(
         update(record)
         .where(record.c.id.in_(ids))

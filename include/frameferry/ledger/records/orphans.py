@@ -26,14 +26,14 @@ def litter_folders(
     Those are the folders of batches that took more attempts than they need if all goes well; of one
     batch, or of all.
     """
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return []
     query = (
         select(record.c.remote_path)
         .join(batch, batch.c.id == record.c.batch_id)
         .where(
-            batch.c.pipeline_id == known.id,
+            batch.c.pipeline_id == key.id,
             _was_retried(),
             record.c.destination == destination,
         )
@@ -59,10 +59,10 @@ def part_fates(
     No intent for a part of an ended attempt is accepted any more: what is not named now never will
     be. Batches that are unknown, or another pipeline's, are left out.
     """
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return PartFates({}, frozenset(), frozenset())
-    ours = (batch.c.pipeline_id == known.id) & batch.c.id.in_(as_set(connection, list(batch_ids)))
+    ours = (batch.c.pipeline_id == key.id) & batch.c.id.in_(as_set(connection, list(batch_ids)))
     over = batch.c.delivered_at.is_not(None) | batch.c.split_at.is_not(None)
     last = case((over, batch.c.attempt), else_=batch.c.attempt - 1)
     ended = connection.execute(select(batch.c.id, last).where(ours))
@@ -71,7 +71,7 @@ def part_fates(
         select(record.c.part_path)
         .join(batch, batch.c.id == record.c.batch_id)
         .where(
-            batch.c.pipeline_id == known.id,
+            batch.c.pipeline_id == key.id,
             batch.c.committed_at.is_(None),
             batch.c.split_at.is_(None),
             record.c.outcome.is_(None),

@@ -43,7 +43,7 @@ from frameferry.ledger.database.tables import (
 from frameferry.ledger.database.text import storable
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import committed_offsets, lock_progress
-from frameferry.ledger.progress.pipelines import Known, find_pipeline, need_pipeline
+from frameferry.ledger.progress.pipelines import PipelineKey, find_pipeline, need_pipeline
 from frameferry.ledger.progress.plans import insert_batch, insert_ranges
 from frameferry.ledger.records.intents import is_elsewhere
 from frameferry.ledger.records.receipts import same_position
@@ -82,20 +82,20 @@ def add_replay(
     Raises:
         ConfigError: A range is not committed yet, or overlaps one of an open replay.
     """
-    known = need_pipeline(connection, name)
-    committed = lock_progress(connection, known)
-    _refuse(connection, known, name, [one for piece in pieces for one in piece], committed)
+    key = need_pipeline(connection, name)
+    committed = lock_progress(connection, key)
+    _refuse(connection, key, name, [one for piece in pieces for one in piece], committed)
     asked = {"selection": to_json(selection), "mode": mode, "who": storable(who)}
-    replay_id = _insert(connection, known, asked)
+    replay_id = _insert(connection, key, asked)
     columns = {"replay_id": replay_id, "sentence": sentence, "config_digest": config_digest}
     if mode == "redeliver":
         columns["inferred_at"] = from_now()
-    ids = tuple(_add_piece(connection, known, piece, columns) for piece in pieces)
+    ids = tuple(_add_piece(connection, key, piece, columns) for piece in pieces)
     write_action(
         connection,
         who=who,
         what="replay",
-        pipeline_id=known.id,
+        pipeline_id=key.id,
         detail=f"replay {replay_id}, {mode} {selection}",
     )
     return ids
@@ -108,39 +108,42 @@ def check_replay(connection: Connection, name: str, ranges: Sequence[OffsetRange
     Raises:
         ConfigError: As `add_replay`.
     """
-    known = need_pipeline(connection, name)
-    _refuse(connection, known, name, ranges, committed_offsets(connection, name))
+    key = need_pipeline(connection, name)
+    _refuse(connection, key, name, ranges, committed_offsets(connection, name))
 
 
 def _refuse(
     connection: Connection,
-    known: Known,
+    key: PipelineKey,
     name: str,
     ranges: Sequence[OffsetRange],
     committed: dict[int, int],
 ) -> None:
     ordered = sorted(ranges)
     _refuse_bad(name, ordered, committed)
-    _refuse_overlap(connection, known, name, ordered)
-    _refuse_pruned(connection, known, name, ordered)
+    _refuse_overlap(connection, key, name, ordered)
+    _refuse_pruned(connection, key, name, ordered)
 
 
-def _insert(connection: Connection, known: Known, asked: dict[str, Any]) -> int:
+def _insert(connection: Connection, key: PipelineKey, asked: dict[str, Any]) -> int:
     statement = insert(replay).values(
-        pipeline_id=known.id, generation=known.generation, asked_at=from_now(), **asked
+        pipeline_id=key.id, generation=key.generation, asked_at=from_now(), **asked
     )
     return int(connection.execute(statement.returning(replay.c.id)).scalar_one())
 
 
 def _add_piece(
-    connection: Connection, known: Known, ranges: Sequence[OffsetRange], columns: dict[str, Any]
+    connection: Connection,
+    key: PipelineKey,
+    ranges: Sequence[OffsetRange],
+    columns: dict[str, Any],
 ) -> int:
     """Insert a batch of a replay; one that begins judged copies the rows that stand."""
-    batch_id = insert_batch(connection, known, kind="replay", **columns)
-    insert_ranges(connection, known, batch_id, ranges, is_live_root=False)
+    batch_id = insert_batch(connection, key, kind="replay", **columns)
+    insert_ranges(connection, key, batch_id, ranges, is_live_root=False)
     if "inferred_at" in columns:
         for wanted in ranges:
-            _copy(connection, known, batch_id, wanted)
+            _copy(connection, key, batch_id, wanted)
         _copy_quarantines(connection, batch_id)
     return batch_id
 
@@ -167,18 +170,18 @@ def open_replay(
     connection: Connection, name: str, selection: Selection, mode: ReplayMode
 ) -> Replay | None:
     """Find the open replay of this very selection and mode, of the newest generation."""
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return None
     is_same = (replay.c.selection == to_json(selection)) & (replay.c.mode == mode)
-    found = _replays(connection, known, is_same & _is_open(), limit=1)
+    found = _replays(connection, key, is_same & _is_open(), limit=1)
     return found[0] if found else None
 
 
 def list_replays(connection: Connection, name: str, limit: int = 20) -> list[Replay]:
     """List the newest generation's replays, newest first."""
-    known = find_pipeline(connection, name)
-    return [] if known is None else _replays(connection, known, replay.c.id > 0, limit=limit)
+    key = find_pipeline(connection, name)
+    return [] if key is None else _replays(connection, key, replay.c.id > 0, limit=limit)
 
 
 def _is_open() -> ColumnElement[bool]:
@@ -189,10 +192,10 @@ _OPEN_LEAF = (batch.c.committed_at.is_(None), batch.c.split_at.is_(None))
 
 
 def _replays(
-    connection: Connection, known: Known, only: ColumnElement[bool], *, limit: int
+    connection: Connection, key: PipelineKey, only: ColumnElement[bool], *, limit: int
 ) -> list[Replay]:
     query = select(replay).where(
-        replay.c.pipeline_id == known.id, replay.c.generation == known.generation, only
+        replay.c.pipeline_id == key.id, replay.c.generation == key.generation, only
     )
     rows = connection.execute(query.order_by(replay.c.id.desc()).limit(limit)).all()
     return [_as_replay(connection, row) for row in rows]
@@ -215,7 +218,7 @@ def _as_replay(connection: Connection, row: AnyRow) -> Replay:
 
 
 def _refuse_overlap(
-    connection: Connection, known: Known, name: str, ranges: Sequence[OffsetRange]
+    connection: Connection, key: PipelineKey, name: str, ranges: Sequence[OffsetRange]
 ) -> None:
     """Let at most one open replay hold an offset; the locked progress rows keep rivals out."""
     query = (
@@ -227,8 +230,8 @@ def _refuse_overlap(
         )
         .join(batch, batch.c.id == batch_range.c.batch_id)
         .where(
-            batch.c.pipeline_id == known.id,
-            batch.c.generation == known.generation,
+            batch.c.pipeline_id == key.id,
+            batch.c.generation == key.generation,
             batch.c.kind == "replay",
             *_OPEN_LEAF,
         )
@@ -264,13 +267,13 @@ def standing_elsewhere(
     base: str,
 ) -> tuple[str, str] | None:
     """Find a standing file of the ranges on another server or below another base, if any."""
-    known = need_pipeline(connection, name)
+    key = need_pipeline(connection, name)
     for wanted in ranges:
         query = (
             select(record.c.destination, record.c.remote_path)
             .join(current, current.c.record_id == record.c.id)
             .where(
-                *_within(known, wanted),
+                *_within(key, wanted),
                 record.c.outcome == "delivered",
                 is_elsewhere(destination, base),
             )
@@ -283,11 +286,11 @@ def standing_elsewhere(
     return None
 
 
-def _within(known: Known, wanted: OffsetRange) -> tuple[ColumnElement[bool], ...]:
+def _within(key: PipelineKey, wanted: OffsetRange) -> tuple[ColumnElement[bool], ...]:
     """Pick what stands in a range of the newest generation."""
     return (
-        current.c.pipeline_id == known.id,
-        current.c.generation == known.generation,
+        current.c.pipeline_id == key.id,
+        current.c.generation == key.generation,
         current.c.partition == wanted.partition,
         current.c.offset >= wanted.start,
         current.c.offset < wanted.end,
@@ -295,17 +298,17 @@ def _within(known: Known, wanted: OffsetRange) -> tuple[ColumnElement[bool], ...
 
 
 def _refuse_pruned(
-    connection: Connection, known: Known, name: str, ranges: Sequence[OffsetRange]
+    connection: Connection, key: PipelineKey, name: str, ranges: Sequence[OffsetRange]
 ) -> None:
     """Refuse ranges whose rows were pruned: there is nothing to replay them by."""
     for wanted in ranges:
         # Usually each offset has its row: then nothing was pruned, and no batch is looked at.
-        if not _rowless(connection, known, wanted):
+        if not _rowless(connection, key, wanted):
             continue
-        for row in connection.execute(_pruned_over(known, wanted)).all():
+        for row in connection.execute(_pruned_over(key, wanted)).all():
             start, end = max(wanted.start, row.start_offset), min(wanted.end, row.end_offset)
             span = OffsetRange(wanted.partition, start, end)
-            if rowless := _rowless(connection, known, span):
+            if rowless := _rowless(connection, key, span):
                 msg = (
                     f"{rowless} offsets of {span} have no row: records of batch {row.id} were "
                     f"pruned on {row.pruned_at:%Y-%m-%d}"
@@ -317,20 +320,20 @@ def _refuse_pruned(
                 raise ConfigError(msg, remedy=remedy, pipeline=name)
 
 
-def _rowless(connection: Connection, known: Known, wanted: OffsetRange) -> int:
+def _rowless(connection: Connection, key: PipelineKey, wanted: OffsetRange) -> int:
     """Count the offsets for which no row stands: what was pruned, markers and gaps."""
-    query = select(func.count()).select_from(current).where(*_within(known, wanted))
+    query = select(func.count()).select_from(current).where(*_within(key, wanted))
     return wanted.length - connection.execute(query).scalar_one()
 
 
-def _pruned_over(known: Known, wanted: OffsetRange) -> Select[*tuple[Any, ...]]:
+def _pruned_over(key: PipelineKey, wanted: OffsetRange) -> Select[*tuple[Any, ...]]:
     """Pick the ranges of batches that lost standing rows to pruning."""
     return (
         select(batch.c.id, batch.c.pruned_at, batch_range.c.start_offset, batch_range.c.end_offset)
         .join(batch_range, batch_range.c.batch_id == batch.c.id)
         .where(
-            batch.c.pipeline_id == known.id,
-            batch.c.generation == known.generation,
+            batch.c.pipeline_id == key.id,
+            batch.c.generation == key.generation,
             batch.c.pruned_at.is_not(None),
             batch_range.c.partition == wanted.partition,
             batch_range.c.start_offset < wanted.end,
@@ -348,7 +351,7 @@ _COPIED = (
 )
 
 
-def _copy(connection: Connection, known: Known, batch_id: int, wanted: OffsetRange) -> None:
+def _copy(connection: Connection, key: PipelineKey, batch_id: int, wanted: OffsetRange) -> None:
     """Copy the standing rows: those with a file are due again, the others keep their outcome."""
     again = record.c.outcome == "delivered"
     standing = (
@@ -358,7 +361,7 @@ def _copy(connection: Connection, known: Known, batch_id: int, wanted: OffsetRan
             case((again, null()), else_=record.c.outcome),
         )
         .join(current, current.c.record_id == record.c.id)
-        .where(*_within(known, wanted))
+        .where(*_within(key, wanted))
         .order_by(current.c.offset)
     )
     connection.execute(insert(record).from_select(["batch_id", *_COPIED, "outcome"], standing))

@@ -42,20 +42,20 @@ def list_records(
     longer the more records there are. If more than *limit* names begin so, the first by name are
     listed.
     """
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return []
-    query = standing(known, record)
+    query = standing(key, record)
     if partition is not None:
         query = query.where(current.c.partition == partition)
     if offset is not None:
         query = query.where(current.c.offset == offset)
     if label is not None:
-        query = query.where(record.c.pipeline_id == known.id, record.c.label == label)
+        query = query.where(record.c.pipeline_id == key.id, record.c.label == label)
     if name_glob is None:
         source = current if label is None else record
         return [_record_row(row) for row in connection.execute(_in_order(query, source, limit))]
-    by_name = query.where(record.c.pipeline_id == known.id)
+    by_name = query.where(record.c.pipeline_id == key.id)
     rows = _named(connection, by_name, name_glob, limit)
     return [_record_row(row) for row in sorted(islice(rows, limit), key=_position)]
 

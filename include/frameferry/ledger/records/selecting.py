@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from frameferry.domain.offsets import OffsetRange
 from frameferry.ledger.database.tables import current, progress, quarantine, record
 from frameferry.ledger.progress.commits import committed_offsets
-from frameferry.ledger.progress.pipelines import Known, find_pipeline
+from frameferry.ledger.progress.pipelines import PipelineKey, find_pipeline
 
 
 def quarantined_ranges(connection: Connection, name: str, reason: str) -> list[OffsetRange]:
@@ -19,8 +19,8 @@ def quarantined_ranges(connection: Connection, name: str, reason: str) -> list[O
     Only those below the committed offset, of the newest generation. Offsets that follow each other
     are one range, and no other offset lies in any.
     """
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return []
     query = (
         select(record.c.partition, record.c.offset)
@@ -32,8 +32,8 @@ def quarantined_ranges(connection: Connection, name: str, reason: str) -> list[O
         .where(
             quarantine.c.resolved_at.is_(None),
             quarantine.c.reason == reason,
-            record.c.pipeline_id + 0 == known.id,
-            record.c.generation == known.generation,
+            record.c.pipeline_id + 0 == key.id,
+            record.c.generation == key.generation,
             record.c.offset < progress.c.committed_offset,
         )
         .order_by(record.c.partition, record.c.offset)
@@ -70,20 +70,20 @@ def window_ranges(
         end_ms: Its end, exclusive.
         floors: Per partition, an offset below which nothing needs to be looked at.
     """
-    known = find_pipeline(connection, name)
-    if known is None:
+    key = find_pipeline(connection, name)
+    if key is None:
         return []
     is_within = (record.c.timestamp_ms >= start_ms) & (record.c.timestamp_ms < end_ms)
     return [
         one
         for partition, end in committed_offsets(connection, name).items()
         if (start := floors.get(partition, 0)) < end
-        for one in _islands(connection, known, OffsetRange(partition, start, end), is_within)
+        for one in _islands(connection, key, OffsetRange(partition, start, end), is_within)
     ]
 
 
 def _islands(
-    connection: Connection, known: Known, among: OffsetRange, is_picked: ColumnElement[bool]
+    connection: Connection, key: PipelineKey, among: OffsetRange, is_picked: ColumnElement[bool]
 ) -> list[OffsetRange]:
     """Find the unbroken runs of standing rows that are picked."""
     rows = (
@@ -94,8 +94,8 @@ def _islands(
         )
         .join(record, record.c.id == current.c.record_id)
         .where(
-            current.c.pipeline_id == known.id,
-            current.c.generation == known.generation,
+            current.c.pipeline_id == key.id,
+            current.c.generation == key.generation,
             current.c.partition == among.partition,
             current.c.offset >= among.start,
             current.c.offset < among.end,

@@ -24,7 +24,7 @@ from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.tables import batch, batch_range, progress, record, sighting
 from frameferry.ledger.guards.fence import Held
-from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.pipelines import PipelineKey
 from frameferry.ledger.records.names import find_holders, name_key
 
 NOBODYS_ATTEMPT: Final = 0
@@ -33,12 +33,12 @@ _CHUNK: Final = 5_000
 
 
 def replace_sightings(
-    connection: Connection, known: Known, destination: str, seen: Sequence[Sighting]
+    connection: Connection, key: PipelineKey, destination: str, seen: Sequence[Sighting]
 ) -> None:
     """Write down what was seen; what an earlier recovery saw is forgotten."""
-    mine = (sighting.c.pipeline_id == known.id) & (sighting.c.generation == known.generation)
+    mine = (sighting.c.pipeline_id == key.id) & (sighting.c.generation == key.generation)
     connection.execute(delete(sighting).where(mine))
-    common = {"pipeline_id": known.id, "generation": known.generation, "destination": destination}
+    common = {"pipeline_id": key.id, "generation": key.generation, "destination": destination}
     statement = insert(sighting).values(seen_at=from_now())
     for start in range(0, len(seen), _CHUNK):
         connection.execute(
@@ -100,34 +100,34 @@ def leave_in_doubt(connection: Connection, batch_id: int) -> int:
     return len(rows)
 
 
-def rename_sighted(connection: Connection, known: Known, batch_ids: Iterable[int]) -> None:
+def rename_sighted(connection: Connection, key: PipelineKey, batch_ids: Iterable[int]) -> None:
     """Move judged rows that are due to the names under which their files were seen."""
     rows = connection.execute(
         select(record.c.id, sighting.c.remote_path, sighting.c.destination)
         .join(sighting, and_(_same_record(), sighting.c.remote_path != record.c.remote_path))
         .where(
             record.c.batch_id.in_(list(batch_ids)),
-            record.c.pipeline_id == known.id,
+            record.c.pipeline_id == key.id,
             record.c.outcome.is_(None),
             record.c.part_path.is_(None),
             record.c.name_key.is_not(None),
         )
     ).all()
     for row in rows:
-        key = name_key(row.remote_path)
-        if key not in find_holders(connection, row.destination, [key]):
+        taken = name_key(row.remote_path)
+        if taken not in find_holders(connection, row.destination, [taken]):
             connection.execute(
                 update(record)
                 .where(record.c.id == row.id)
-                .values(remote_path=row.remote_path, name_key=key)
+                .values(remote_path=row.remote_path, name_key=taken)
             )
 
 
-def open_judged(connection: Connection, known: Known) -> list[int]:
+def open_judged(connection: Connection, key: PipelineKey) -> list[int]:
     """List the live batches that are judged and not delivered."""
     query = select(batch.c.id).where(
-        batch.c.pipeline_id == known.id,
-        batch.c.generation == known.generation,
+        batch.c.pipeline_id == key.id,
+        batch.c.generation == key.generation,
         batch.c.kind == "live",
         batch.c.committed_at.is_(None),
         batch.c.split_at.is_(None),

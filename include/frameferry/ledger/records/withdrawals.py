@@ -27,7 +27,7 @@ from frameferry.ledger.database.tables import batch, current, quarantine, record
 from frameferry.ledger.database.text import storable
 from frameferry.ledger.guards.claims import ranges_of
 from frameferry.ledger.guards.fence import Held, check, fence
-from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.pipelines import PipelineKey
 from frameferry.ledger.progress.splits import add_piece
 from frameferry.ledger.records.intents import is_elsewhere
 from frameferry.ledger.records.tiling import tile
@@ -185,12 +185,12 @@ def _take_back(
         return
     _delete(connection, held.id, rest)
     _set(connection, held.id, split_at=from_now(), owner=None, leased_until=None, retry_at=None)
-    known = Known(held.pipeline_id, held.generation)
+    key = PipelineKey(held.pipeline_id, held.generation)
     stand, again = tile(ranges_of(connection, [held.id])[held.id], sure, doubtful)
     for ranges in stand:
-        _hand_over(connection, known, row, ranges, why)
+        _hand_over(connection, key, row, ranges, why)
     for ranges in again:
-        add_piece(connection, known, row, ranges, why, **trouble)
+        add_piece(connection, key, row, ranges, why, **trouble)
 
 
 def _rows(
@@ -213,12 +213,16 @@ def _rows(
 
 
 def _hand_over(
-    connection: Connection, known: Known, parent: AnyRow, ranges: Sequence[OffsetRange], why: str
+    connection: Connection,
+    key: PipelineKey,
+    parent: AnyRow,
+    ranges: Sequence[OffsetRange],
+    why: str,
 ) -> None:
     """Give rows that stand to a judged piece of their own, which is delivered like any other."""
     piece_id = add_piece(
         connection,
-        known,
+        key,
         parent,
         ranges,
         why,

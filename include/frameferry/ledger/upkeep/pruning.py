@@ -27,7 +27,7 @@ from frameferry.ledger.database.tables import (
 from frameferry.ledger.database.transactions import Transactions
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import lock_progress
-from frameferry.ledger.progress.pipelines import Known
+from frameferry.ledger.progress.pipelines import PipelineKey
 
 Export = Callable[[str, Sequence[int], Sequence[AnyRow]], str]
 """Write (pipeline, batch ids, rows) to a file, whole, and return its name."""
@@ -171,7 +171,7 @@ def _remove(connection: Connection, batch_id: int, exported: Sequence[int]) -> i
     """Remove what was exported and is still free, in one transaction; say how many."""
     query = select(batch.c.pipeline_id, batch.c.generation).where(batch.c.id == batch_id)
     # A replay is added under the same locks, so that none begins over what is removed.
-    lock_progress(connection, Known(*connection.execute(query).one()))
+    lock_progress(connection, PipelineKey(*connection.execute(query).one()))
     if connection.scalar(select(_is_open_over()).where(batch.c.id == batch_id)):
         return 0
     free = select(record.c.id).where(record.c.id.in_(as_set(connection, exported)), _is_free())

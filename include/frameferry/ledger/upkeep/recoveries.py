@@ -12,7 +12,7 @@ from frameferry.ledger.database.tables import batch, pipeline, progress
 from frameferry.ledger.guards.epochs import begin_epoch, live_leases
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import lock_progress
-from frameferry.ledger.progress.pipelines import Known, need_pipeline
+from frameferry.ledger.progress.pipelines import PipelineKey, need_pipeline
 from frameferry.ledger.records.sightings import (
     leave_in_doubt,
     open_judged,
@@ -27,16 +27,16 @@ def renew_epoch(connection: Connection, name: str, *, who: str) -> str:
 
     For a ledger that became an older one under its own epoch, as after a failover.
     """
-    known = need_pipeline(connection, name)
+    key = need_pipeline(connection, name)
     epoch = begin_epoch(connection, {})
-    write_action(connection, who=who, what="new epoch", pipeline_id=known.id, detail=epoch)
+    write_action(connection, who=who, what="new epoch", pipeline_id=key.id, detail=epoch)
     return epoch
 
 
 def record_confirmation(connection: Connection, name: str, *, who: str, reason: str) -> None:
     """Write down that a person vouches for this ledger as the newest."""
-    known = need_pipeline(connection, name)
-    write_action(connection, who=who, what="confirm", pipeline_id=known.id, detail=reason)
+    key = need_pipeline(connection, name)
+    write_action(connection, who=who, what="confirm", pipeline_id=key.id, detail=reason)
 
 
 def record_recovery(
@@ -70,27 +70,27 @@ def record_recovery(
         How many rows judged by now it leaves in doubt, for the next delivery to settle. Rows that
         are judged later are left in doubt then.
     """
-    known = need_pipeline(connection, name)
-    _refuse_in_use(connection, known, name)
-    for partition in lock_progress(connection, known):
+    key = need_pipeline(connection, name)
+    _refuse_in_use(connection, key, name)
+    for partition in lock_progress(connection, key):
         marks = {
             "recovered_to": recovered_to.get(partition),
             "taken_to": taken_to.get(partition),
             "looked_to": looked_to.get(partition),
         }
-        _mark(connection, known, partition, marks)
-    replace_sightings(connection, known, destination, seen)
-    judged = open_judged(connection, known)
-    rename_sighted(connection, known, judged)
+        _mark(connection, key, partition, marks)
+    replace_sightings(connection, key, destination, seen)
+    judged = open_judged(connection, key)
+    rename_sighted(connection, key, judged)
     in_doubt = sum(leave_in_doubt(connection, batch_id) for batch_id in judged)
-    connection.execute(update(pipeline).where(pipeline.c.id == known.id).values(restored_at=None))
-    write_action(connection, who=who, what="recover", pipeline_id=known.id, detail=detail)
+    connection.execute(update(pipeline).where(pipeline.c.id == key.id).values(restored_at=None))
+    write_action(connection, who=who, what="recover", pipeline_id=key.id, detail=detail)
     return in_doubt
 
 
-def _refuse_in_use(connection: Connection, known: Known, name: str) -> None:
+def _refuse_in_use(connection: Connection, key: PipelineKey, name: str) -> None:
     """Refuse while somebody delivers: they read what is due before rows are left in doubt."""
-    for lease in live_leases(connection, batch.c.pipeline_id == known.id):
+    for lease in live_leases(connection, batch.c.pipeline_id == key.id):
         msg = (
             f"batch {lease.id} is being worked on by {lease.owner} until "
             f"{lease.leased_until:%Y-%m-%d %H:%M:%S} UTC"
@@ -101,13 +101,13 @@ def _refuse_in_use(connection: Connection, known: Known, name: str) -> None:
 
 
 def _mark(
-    connection: Connection, known: Known, partition: int, marks: Mapping[str, int | None]
+    connection: Connection, key: PipelineKey, partition: int, marks: Mapping[str, int | None]
 ) -> None:
     connection.execute(
         update(progress)
         .where(
-            progress.c.pipeline_id == known.id,
-            progress.c.generation == known.generation,
+            progress.c.pipeline_id == key.id,
+            progress.c.generation == key.generation,
             progress.c.partition == partition,
         )
         .values(marks)
