@@ -104,10 +104,14 @@ def test_a_question_whose_answers_a_quota_holds_back_one_by_one_is_no_silence(
     kafka_server.produce(topic, [b"lost", b"kept"])
     kafka_server.delete_records(topic, {0: 1})
     with kafka_server.limited_client("one-by-one", request_percentage=0.01):
-        slow = reading(kafka_server, "one-by-one", topic, 1)
-        with pytest.raises(OffsetsLost):
-            list(slow)
-        assert slow.throttling.pauses > 2
+
+        def is_held_back_several_times() -> bool:
+            slow = reading(kafka_server, "one-by-one", topic, 1)
+            with pytest.raises(OffsetsLost):
+                list(slow)
+            return slow.throttling.pauses > 2
+
+        poll(is_held_back_several_times, "the quota", seconds=90)
         impatient = reading(kafka_server, "one-by-one", topic, 1, throttling=Throttling(1))
         with pytest.raises(KafkaThrottled, match="quota held back"):
             list(impatient)

@@ -10,6 +10,7 @@ import pytest
 from fixtures.page import settings_of
 
 from frameferry.config.raw import RawConnection
+from frameferry.domain.status import Status, Unasked
 from frameferry.page.asking import KAFKA_TIMEOUT_SECONDS, ask_with
 from frameferry.page.survey import PATIENCE_SECONDS, Survey, Surveyor
 
@@ -44,8 +45,9 @@ def test_a_kafka_that_never_answers_costs_a_viewer_seconds_and_is_said(
     started = time.monotonic()
     (found,) = survey(tmp_path, silent_port).pipelines
     assert time.monotonic() - started < KAFKA_TIMEOUT_SECONDS + MARGIN_SECONDS
-    assert "kafka" in found["advice"][0].lower()
-    assert found["records"] == 0
+    assert isinstance(found, Status)
+    assert "kafka" in found.advice[0].lower()
+    assert 0 == found.counts.records
 
 
 def test_a_ledger_that_is_down_is_said(
@@ -55,6 +57,6 @@ def test_a_ledger_that_is_down_is_said(
     started = time.monotonic()
     (found,) = survey(tmp_path, silent_port).pipelines
     assert time.monotonic() - started < PATIENCE_SECONDS + MARGIN_SECONDS
-    assert "ledger" in found["advice"][0]
+    assert isinstance(found, Unasked)
+    assert "ledger" in found.error
     assert "secret" not in str(found)
-    assert found["records"] is None
