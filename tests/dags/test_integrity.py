@@ -65,7 +65,7 @@ def test_the_wiring_of_a_pipeline(dags):
     assert {"batch.deliver"} == downstream["batch.infer"]
     assert {"batch.commit"} == downstream["batch.deliver"]
     assert {"publish", "verdict"} == downstream["batch.commit"]
-    assert "none_failed" == dag.get_task("batch.commit").trigger_rule
+    assert "all_success" == dag.get_task("batch.commit").trigger_rule
     assert "all_done" == dag.get_task("publish").trigger_rule
     assert "none_failed" == dag.get_task("verdict").trigger_rule
 
