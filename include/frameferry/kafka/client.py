@@ -181,7 +181,7 @@ def ask(
         KafkaThrottled: A quota holds back more than the listener has patience for.
         TopicMissing, ConfigError: The answer is a no.
     """
-    seconds, began = _SLICE_SECONDS, time.monotonic()
+    seconds, coming_up = _SLICE_SECONDS, ComingUp()
     pauses = listener.throttling.pauses
     while True:
         try:
@@ -189,7 +189,7 @@ def ask(
         except KafkaException as error:
             consumer.poll(0)
             cause = error.args[0]
-            if cause.code() not in codes.NO_ANSWER and not may_pass(cause, began):
+            if cause.code() not in codes.NO_ANSWER and not coming_up.may_pass(cause):
                 raise listener.translated(cause, doing, **where) from None
             if bears_quota and pauses != listener.throttling.pauses:
                 listener.throttling.refuse_endless(**where)
@@ -201,16 +201,25 @@ def ask(
             time.sleep(RETRY_SECONDS)
 
 
-def may_pass(cause: KafkaError, since: float) -> bool:
+class ComingUp:
     """
-    Say whether the same question may soon get another answer.
+    One question's patience with a broker that is just coming up, or was held up for a while.
 
-    For some moments, a broker that is just coming up, or was held up for a while, knows of no
-    topic, partition or leader. So a thing counts as missing only after COMING_UP_SECONDS.
+    For some moments it knows of no topic, partition or leader. So a thing counts as missing only
+    once that was said for COMING_UP_SECONDS; silence before does not count.
     """
-    if cause.code() in codes.MISSING:
-        return time.monotonic() - since < COMING_UP_SECONDS
-    return cause.code() in codes.NOT_YET
+
+    def __init__(self) -> None:
+        self._missing_since: float | None = None
+
+    def may_pass(self, cause: KafkaError) -> bool:
+        """Say whether the same question may soon get another answer than this no."""
+        if cause.code() not in codes.MISSING:
+            return cause.code() in codes.NOT_YET
+        now = time.monotonic()
+        if self._missing_since is None:
+            self._missing_since = now
+        return now - self._missing_since < COMING_UP_SECONDS
 
 
 def redacted(text: str, connection: KafkaConnection) -> str:

@@ -25,10 +25,10 @@ from frameferry.kafka import codes
 from frameferry.kafka.client import (
     RETRY_SECONDS,
     AnswerT,
+    ComingUp,
     Deadline,
     Listener,
     ask,
-    may_pass,
     open_admin,
     open_consumer,
 )
@@ -363,13 +363,13 @@ class Cluster:
         self, question: Callable[[], AnswerT], deadline: Deadline, doing: str
     ) -> AnswerT:
         """Ask again while a broker is only just coming up, or a leader or coordinator moves."""
-        began = time.monotonic()
+        coming_up = ComingUp()
         while True:
             try:
                 return question()
             except KafkaException as error:
                 cause = error.args[0]
-                if not may_pass(cause, began) or deadline.has_passed:
+                if not coming_up.may_pass(cause) or deadline.has_passed:
                     raise self._listener.translated(cause, doing) from None
                 self._learn_leaders(deadline)
                 time.sleep(RETRY_SECONDS)
