@@ -78,3 +78,21 @@ def test_no_step_asks_more_often_than_it_must(ferry: FerryBench, kafka_server: K
         note("wait", steps.wait)
         note("wait again", steps.wait)
     assert asked == ASKED
+
+
+def test_a_context_that_outlives_a_step_resolves_its_connections_anew(
+    ferry: FerryBench, kafka_server: KafkaServer
+) -> None:
+    """A credential may have changed meanwhile: a block on it is lifted by the next step."""
+    kafka_server.produce(ferry.content["kafka"]["topic"], [b"one"])
+    with ferry.context() as ctx:
+        resolved: list[str] = []
+
+        def resolve(conn_id: str) -> RawConnection:
+            resolved.append(conn_id)
+            return ctx.resolve(conn_id)
+
+        outlives = replace(ctx, resolve=resolve)
+        for _ in range(2):
+            steps.wait(outlives)
+        assert ["plant_kafka"] * 2 == resolved
