@@ -14,6 +14,7 @@ import psutil
 import pytest
 from fixtures.dying_envoys import DyingEnvoys
 from fixtures.polling import poll
+from fixtures.processes import is_zombie
 
 LINGER_SECONDS = 2.0
 
@@ -105,9 +106,7 @@ def test_a_look_that_loses_its_envoy_loses_no_wake_up(ferry, kafka_server, dying
         assert 0 == ctx.ledger.counts(ctx.pipeline).batches
     (pid,) = wait._ENVOYS.pids
     assert pid in [child.pid for child in psutil.Process().children()]
-    assert not [
-        child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE
-    ]
+    assert not list(filter(is_zombie, psutil.Process().children()))
     assert files >= psutil.Process().num_fds()
 
 

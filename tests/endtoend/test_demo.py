@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fixtures.processes import command_line, kill
 
 ROOT = Path(__file__).parents[2]
 FRAMEFERRY = str(Path(sys.executable).with_name("frameferry"))
@@ -29,9 +30,10 @@ def stack_home(tmp_path):
     home = tmp_path / "home"
     yield home
     left = belonging_to(home)
+    lines = list(filter(None, map(command_line, left)))
     for process in left:
-        process.kill()
-    assert [] == [process.cmdline() for process in left if process.is_running()]
+        kill(process)
+    assert not lines
 
 
 def belonging_to(home: Path) -> list[psutil.Process]:

@@ -8,11 +8,11 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
-from fixtures.judging import MODEL, python_workers, surface
+from fixtures.judging import MODEL, is_daemon, surface
 from fixtures.kafka import KafkaServer
+from fixtures.processes import command_line, descendants
 from fixtures.wheel import ROOT, Built, Installed, build, install
 
 import frameferry
@@ -95,8 +95,8 @@ def test_it_carries_a_picture_by_spark_connect_and_by_spark_submit(installed):
         broker.produce(broker.create_topic(name), [surface(seed)])
     installed.frameferry("run", "warm", "--until-caught-up")
     spark = StateFile(installed.home).state.servers["spark"].processes["spark"]
-    interpreters = {psutil.Process(pid).cmdline()[0] for pid in python_workers(spark.pid)}
-    assert {str(installed.python)} == interpreters
+    daemons = filter(is_daemon, map(command_line, descendants(spark.pid)))
+    assert {str(installed.python)} == {program for program, *_ in daemons}
     installed.frameferry("run", "cold", "--until-caught-up")
     for seed, name in enumerate(PIPELINES):
         (record,) = installed.json("records", name)

@@ -19,6 +19,7 @@ from fixtures.ferry import FRAMEFERRY, FerryBench, bench
 from fixtures.judging import MODEL, make_job, python_workers, surface
 from fixtures.kafka import KafkaServer
 from fixtures.polling import poll
+from fixtures.processes import command_line
 from fixtures.spark import SparkServer, started
 
 from frameferry.domain.offsets import OffsetRange
@@ -185,7 +186,7 @@ def test_a_worker_that_grew_too_large_begins_anew_in_its_place(
 
     def successors() -> set[int]:
         """While it becomes another program, a process has no command line for a moment."""
-        return {pid for pid in python_workers(restless.pid) if command_line(pid)[-1:].isdigit()}
+        return {pid for pid in python_workers(restless.pid) if last_word(pid).isdigit()}
 
     poll(successors, "a worker that began anew")
     before = successors()
@@ -195,7 +196,8 @@ def test_a_worker_that_grew_too_large_begins_anew_in_its_place(
     poll(lambda: before & successors(), "the same process, serving on")
 
 
-def command_line(pid: int) -> str:
-    with suppress(psutil.Error):
-        return " ".join(psutil.Process(pid).cmdline())
+def last_word(pid: int) -> str:
+    """What a worker that began anew has as its last word: a number."""
+    with suppress(psutil.NoSuchProcess):
+        return "".join(command_line(psutil.Process(pid))[-1:])
     return ""

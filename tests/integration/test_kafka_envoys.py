@@ -19,6 +19,7 @@ import pytest
 from confluent_kafka import KafkaError
 from fixtures.kafka import KafkaServer
 from fixtures.polling import poll
+from fixtures.processes import is_over
 from fixtures.questions import QUESTIONS
 
 from frameferry.config.connections import KafkaConnection
@@ -361,11 +362,6 @@ def test_it_ends_with_the_process_that_asks_also_in_a_question(silent: KafkaConn
         envoy = psutil.Process(int(child.stdout.readline()))
         child.kill()
         poll(partial(is_over, envoy), "the envoy's end", seconds=10)
-
-
-def is_over(process: psutil.Process) -> bool:
-    """Say whether it ended; a container may have nobody who buries it."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_forked_child_has_envoys_of_its_own(

@@ -11,15 +11,15 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-from fixtures.judging import descendants, make_job, slow_picture, surface
+from fixtures.judging import make_job, slow_picture, surface
 from fixtures.kafka import KafkaServer
 from fixtures.polling import poll
+from fixtures.processes import command_line, descendants, is_over
 from fixtures.spark import SparkServer
 
 from frameferry.config.connections import KafkaConnection, SparkConnection
@@ -59,13 +59,7 @@ def local(**conf: str) -> SparkConnection:
 
 
 def command_lines(pid: int) -> list[str]:
-    lines = []
-    for process in descendants(pid):
-        try:
-            lines.append(" ".join(process.cmdline()))
-        except psutil.Error:
-            continue
-    return lines
+    return [" ".join(command_line(process)) for process in descendants(pid)]
 
 
 def is_driver(line: str) -> bool:
@@ -74,9 +68,8 @@ def is_driver(line: str) -> bool:
 
 
 def is_drivers_java(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return process.name() == "java" and "infer_batch.py" in " ".join(process.cmdline())
-    return False
+    program, *words = command_line(process) or [""]
+    return program.endswith("java") and "infer_batch.py" in " ".join(words)
 
 
 def secretive(connection: KafkaConnection) -> KafkaConnection:
@@ -162,7 +155,7 @@ def test_a_killed_submitter_leaves_no_application_behind(
     finally:
         client.send_signal(signal.SIGKILL)
         client.wait(10)
-    poll(lambda: not any(each.is_running() for each in started), "its end", seconds=90)
+    poll(lambda: all(map(is_over, started)), "its end", seconds=90)
 
 
 def test_a_driver_that_dies_with_its_job_is_told_so_that_it_counts(

@@ -15,6 +15,7 @@ import yaml
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from fixtures.polling import poll
+from fixtures.processes import command_line
 
 from frameferry.config.home import home
 from frameferry.ledger.opening import open_ledger
@@ -81,7 +82,7 @@ def envoys(of: psutil.Process) -> list[psutil.Process]:
     return [
         child
         for child in of.children(recursive=True)
-        if "frameferry.kafka.envoy_process" in child.cmdline()
+        if "frameferry.kafka.envoy_process" in command_line(child)
     ]
 
 
