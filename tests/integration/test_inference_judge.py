@@ -394,12 +394,12 @@ def test_numbers_of_another_kind_are_a_reason_for_that_picture_only(tmp_path: Pa
 def test_nothing_imports_tensorflow_before_it_is_needed_and_then_it_has_one_thread() -> None:
     program = """
 import sys
-from frameferry.inference import answer, card, decode, digest, judge, network
+from frameferry.inference import answer, card, checking, decode, digest, judge, network
 from frameferry.demo import surfaces, training
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 from frameferry.config.settings import ModelSettings
 settings = ModelSettings(path=sys.argv[1])
-judge.check_model(settings)
+checking.check_model(settings)
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 judge.load_judge(settings)
 import tensorflow as tf

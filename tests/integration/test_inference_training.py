@@ -14,7 +14,8 @@ from frameferry.config.settings import ModelSettings
 from frameferry.demo.surfaces import samples
 from frameferry.demo.training import Recipe, main, train
 from frameferry.errors import ModelMismatch
-from frameferry.inference.judge import check_model, read_judge
+from frameferry.inference.checking import check_model
+from frameferry.inference.judge import read_judge
 
 SURFACE = Path(__file__).parents[2] / "include/models/surface/1"
 SHORT = Recipe(pictures=64, tested=24, epochs=1, input_pixels=48, least_accuracy=0)

@@ -10,8 +10,8 @@ import yaml
 from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
 from frameferry.inference.card import find_model
+from frameferry.inference.checking import check_model
 from frameferry.inference.digest import content_digest, judge_digest
-from frameferry.inference.judge import check_model
 
 SURFACE = Path(__file__).parents[2] / "include/models/surface/1"
 CARD = {

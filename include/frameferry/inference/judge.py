@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import tempfile
 import threading
 import time
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +27,7 @@ from frameferry.inference.digest import (
     model_files,
     refuse_other_content,
 )
-from frameferry.inference.network import Network, load_network, refuse_shape
+from frameferry.inference.network import Network, load_network
 from frameferry.inference.undecodable import Reason, Undecodable
 
 Stamps = dict[Path, tuple[int, int, int]]
@@ -138,22 +136,6 @@ def read_judge(settings: ModelSettings) -> Judge:
     return _load(found, effective(found, settings))
 
 
-def check_model(settings: ModelSettings) -> None:
-    """
-    Check what can be checked without TensorFlow: the card, the digest, the files, the input.
-
-    Raises:
-        ModelMismatch: Says what does not fit, and what to do.
-    """
-    found = find_model(settings.path)
-    judge_digest(settings.path, settings)
-    found.control_pictures()
-    if found.kind == "keras":
-        shape = _keras_input(found.path)
-        if shape is not None:
-            refuse_shape(found, effective(found, settings), shape)
-
-
 def _fresh(settings: ModelSettings, known: _Loaded | None) -> _Loaded:
     # Stamps first: a file that changes while it is read is looked at again at the next call.
     stamps = _stamps(find_model(settings.path))
@@ -203,28 +185,6 @@ def _is_current(stamps: Stamps) -> bool:
         return all(_stamp(path) == stamp for path, stamp in stamps.items())
     except OSError:
         return False
-
-
-def _keras_input(path: Path) -> list[int | None] | None:
-    """
-    Read the input shape, batch first, from a `.keras` file; None if it does not say.
-
-    Raises:
-        ModelMismatch: It is not such a file.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))["config"]
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-        what = f"it is no .keras file: {error}"
-        raise mismatch(path, what, "Save the model with model.save('model.keras')") from error
-    layers = config.get("layers", []) if isinstance(config, dict) else []
-    shapes = [
-        layer["config"].get("batch_shape")
-        for layer in layers
-        if isinstance(layer, dict) and layer.get("class_name") == "InputLayer"
-    ]
-    return shapes[0] if len(shapes) == 1 else None
 
 
 def _verdict(answer: Answer | NoAnswer, remark: str) -> Verdict:

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from frameferry.inference.answer import output_counts, unlike_output
 from frameferry.inference.card import FoundModel, Spec, mismatch
+from frameferry.inference.checking import Shape, readable, refuse_shape
 from frameferry.inference.decode import Pixels
-
-Shape = Sequence[int | None]
 
 CPU_BATCH: Final = 8
 """Small, since a call's last pictures are padded up to it; larger ones gain nothing on one core."""
@@ -79,29 +78,6 @@ def load_network(found: FoundModel, spec: Spec) -> Network:
     network = Network(batch, _compiled(tf, found, spec, forward, batch))
     _refuse_outputs(found, spec, _warm_up(tf, found, spec, network))
     return network
-
-
-def refuse_shape(found: FoundModel, spec: Spec, shape: Shape) -> None:
-    """
-    Compare a model's input shape, batch first, with the card's; None fits everything.
-
-    Raises:
-        ModelMismatch: They differ.
-    """
-    expected = (spec.height_pixels, spec.width_pixels, 3)
-    got = tuple(shape[1:])
-    fits = len(got) == len(expected) and all(
-        theirs in {None, ours} for ours, theirs in zip(expected, got, strict=True)
-    )
-    if not fits:
-        what = (
-            f"the model takes {_readable(got)}; its card or the pipeline's file says "
-            f"{_readable(expected)} (height x width x RGB)"
-        )
-        remedy = (
-            "Correct input: in card.yaml or model.input_height_pixels and model.input_width_pixels"
-        )
-        raise mismatch(found.path, what, remedy)
 
 
 def preload() -> None:
@@ -209,7 +185,7 @@ def _compiled(
             tf.TensorSpec(shape, tf.uint8)
         )
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
-        what = f"it does not take {_readable(shape)}: {_one_line(error)}"
+        what = f"it does not take {readable(shape)}: {_one_line(error)}"
         raise mismatch(found.path, what, "Correct the input size in its card") from error
 
     def predict(pixels: Pixels) -> NDArray[np.float32]:
@@ -231,7 +207,7 @@ def _warm_up(
     try:
         return network.predict(noise)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
-        what = f"it fails on {_readable(shape)}: {_one_line(error)}"
+        what = f"it fails on {readable(shape)}: {_one_line(error)}"
         raise mismatch(found.path, what, "Correct the input size in its card") from error
 
 
@@ -239,7 +215,7 @@ def _refuse_outputs(found: FoundModel, spec: Spec, raw: NDArray[np.float32]) -> 
     expected = output_counts(spec)
     if raw.ndim != len(("pictures", "outputs")) or raw.shape[1] not in expected:
         what = (
-            f"the model gives {_readable(raw.shape[1:])} outputs; its card or the pipeline's file "
+            f"the model gives {readable(raw.shape[1:])} outputs; its card or the pipeline's file "
             f"says {' or '.join(map(str, sorted(expected)))} ({spec.output}: "
             f"{', '.join(spec.labels[:8])})"
         )
@@ -247,10 +223,6 @@ def _refuse_outputs(found: FoundModel, spec: Spec, raw: NDArray[np.float32]) -> 
     if unlike := unlike_output(raw, spec):
         remedy = "Correct output: in its card (softmax, logits or sigmoid)"
         raise mismatch(found.path, f"not {spec.output}: {unlike}", remedy)
-
-
-def _readable(shape: Sequence[int | None]) -> str:
-    return " x ".join("any" if size is None else str(size) for size in shape) or "0"
 
 
 def _why(error: Exception) -> str:

@@ -12,7 +12,6 @@ from frameferry.ledger.database.engines import make_engine, refuse_missing
 from frameferry.ledger.database.schema import migrate
 from frameferry.ledger.database.transactions import Transactions
 from frameferry.ledger.upkeep.backups import Backup, back_up
-from frameferry.ledger.upkeep.exporting import parquet_in
 from frameferry.ledger.upkeep.pruning import Pruned, prune
 from frameferry.ledger.upkeep.restoring import Restored, restore
 from frameferry.ledger.upkeep.surveying import LedgerState, survey
@@ -65,6 +64,9 @@ def restore_ledger(file: Path, *, who: str, replace: bool) -> Restored:
 def prune_ledger(*, older_than_seconds: float, folder: Path, who: str) -> list[Pruned]:
     """Export old records to Parquet files in *folder* and remove them; see `ledger.pruning`."""
     refuse_missing(ledger_url())
+    # It imports pyarrow: too slow for every command.
+    from frameferry.ledger.upkeep.exporting import parquet_in  # noqa: PLC0415
+
     export = parquet_in(folder)
     with _transactions() as transactions:
         migrate(transactions)

@@ -11,7 +11,7 @@ from frameferry.config.connections import SparkConnection
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.records import Judged, Prediction
 from frameferry.errors import ControlFailed, ModelMismatch
-from frameferry.inference import judge as inference
+from frameferry.inference import checking
 from frameferry.inference.digest import judge_digest
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.reach import probe
@@ -140,4 +140,4 @@ def check_model(settings: ModelSettings) -> None:
     Raises:
         ModelMismatch: Says what does not fit, and what to do.
     """
-    inference.check_model(settings)
+    checking.check_model(settings)
