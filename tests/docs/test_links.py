@@ -24,7 +24,11 @@ def links(document: Path) -> list[str]:
 def anchors(document: Path) -> set[str]:
     """List a document's headings as GitHub names them."""
     headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return set(map(anchor_of, headings))
+
+
+def anchor_of(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,6 +66,14 @@ def test_every_failure_in_the_design_names_a_test_that_proves_it() -> None:
     failures = text[text.index("## When things fail") : text.index("## Not yet")]
     for section in failures.split("\n### ")[1:]:
         assert TEST.search(section), section.splitlines()[0]
+
+
+def test_every_way_out_of_a_failure_names_a_test_that_proves_it() -> None:
+    text = (ROOT / "docs/recovery.md").read_text(encoding="utf-8")
+    for section in re.split(r"\n##+ ", text):
+        title, _, body = section.partition("\n")
+        is_chapter = title.startswith("# ") or f"](#{anchor_of(title)})" in text
+        assert is_chapter or re.search(rf"\*\*Tests?:\*\* `{TEST.pattern}", body), title
 
 
 def test_every_package_is_in_the_designs_tree() -> None:
