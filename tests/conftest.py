@@ -27,6 +27,7 @@ KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs",
 HERE = Path(__file__).parent
 SPARK_FIXTURES = {"spark_server", "poisoned"}
 SPARK_FILES = {
+    "test_secured_kafka.py",
     "test_spark_connect.py",
     "test_spark_quotas.py",
     "test_spark_submit.py",

@@ -20,6 +20,7 @@ from frameferry.errors import (
     Where,
 )
 from frameferry.kafka import codes, throttling
+from frameferry.kafka.doors import takes_connections
 from frameferry.kafka.throttling import Throttling
 
 CLIENT_ID: Final = "frameferry"
@@ -121,11 +122,30 @@ class Listener:
         conn_id, text = self.connection.conn_id, cause.str() if cause else ""
         if cause is not None and cause.code() in codes.LOGIN_REFUSED:
             return f"Check user, password and sasl.mechanism of connection {conn_id!r}"
+        if "certificate verify failed" in text:
+            return (
+                f"Check ssl.ca.location (or ssl.ca.pem) of connection {conn_id!r}, and whether the "
+                "broker's certificate is for this host and valid today"
+            )
         if "SSL" in text or "certificate" in text:
             return f"Check security.protocol and the ssl options of connection {conn_id!r}"
         if cause is not None and cause.code() == codes.NAME_UNRESOLVED:
             return f"Check the host name in bootstrap.servers of connection {conn_id!r}"
+        if self._says_nothing(cause):
+            return (
+                "It takes connections and answers none: see whether it is busy, and whether "
+                f"security.protocol of connection {conn_id!r} is the one that it wants"
+            )
         return f"Start the broker, or check bootstrap.servers of connection {conn_id!r}"
+
+    def _says_nothing(self, cause: KafkaError | None) -> bool:
+        """
+        Say whether a broker is there that answers nothing.
+
+        One that wants TLS hangs up on a client without it, and librdkafka calls that down.
+        """
+        is_vague = cause is None or cause.code() in codes.NO_ANSWER
+        return is_vague and takes_connections(self.connection.bootstrap_servers)
 
 
 def open_admin(connection: KafkaConnection, listener: Listener) -> AdminClient:
@@ -249,6 +269,10 @@ def _made(kind: Any, options: dict[str, Any], connection: KafkaConnection) -> An
     except (KafkaException, TypeError, ValueError) as error:
         cause = error.args[0].str() if isinstance(error, KafkaException) else str(error)
         msg = f"connection {connection.conn_id!r}: {redacted(cause, connection)}"
-        raise ConnectionMissing(
-            msg, remedy="Its extra holds librdkafka's options; see docs/configuration.md"
-        ) from None
+        raise ConnectionMissing(msg, remedy=_remedy(cause)) from None
+
+
+def _remedy(cause: str) -> str:
+    if "GSSAPI" in cause:
+        return "Kerberos needs a librdkafka of your own: see docs/configuration.md, section Kafka"
+    return "Its extra holds librdkafka's options; see docs/configuration.md"

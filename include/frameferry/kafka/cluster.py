@@ -21,6 +21,7 @@ from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType, Topi
 
 from frameferry.config.connections import KafkaConnection
 from frameferry.domain.offsets import OffsetRange, Retention, Watermarks
+from frameferry.errors import KafkaUnavailable
 from frameferry.kafka import codes
 from frameferry.kafka.client import (
     RETRY_SECONDS,
@@ -32,6 +33,7 @@ from frameferry.kafka.client import (
     open_admin,
     open_consumer,
 )
+from frameferry.kafka.doors import untold
 from frameferry.kafka.glimpse import Isolation, first_timestamps
 from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.topics import identified, kept, refuse_compacted, wanted_partitions
@@ -259,7 +261,10 @@ class Cluster:
 
         with closing(consumer):
             deadline, doing = Deadline(self._timeout_seconds), f"consumer group {group!r}"
-            found = ask(consumer, self._listener, question, deadline, doing)
+            try:
+                found = ask(consumer, self._listener, question, deadline, doing)
+            except KafkaUnavailable as silence:
+                raise untold(self._client, self._connection, group) or silence from None
         return {one.partition: (one.offset, one.metadata or "") for one in found if one.offset >= 0}
 
     def offsets_kept_seconds(self) -> float | None:
