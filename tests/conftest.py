@@ -9,6 +9,7 @@ an Airflow.
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -40,9 +41,11 @@ SAID = "said"
 """The property under which a test tells what it covered, for whoever reads the run."""
 
 
-# How long one example takes is the machine's matter, which may have much else to do.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+# How long one example takes is the machine's matter, which may have much else to do. Which examples
+# are drawn follows from the test, unless `make search` wants others.
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("searching", deadline=None, print_blob=True, max_examples=500)
+settings.load_profile("searching" if os.environ.get("FRAMEFERRY_SEARCH") else "fixed")
 
 
 def pytest_addoption(parser):

@@ -124,9 +124,7 @@ listings = st.lists(
     ),
     max_size=6,
 ).map(b"\r\n".join)
-bounded = settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+bounded = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @contextmanager

@@ -31,7 +31,7 @@ WHOLE = [
 EDIT = st.tuples(st.floats(0, 1), st.binary(min_size=0, max_size=6), st.integers(0, 6))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(value=st.sampled_from(WHOLE), edits=st.lists(EDIT, min_size=1, max_size=8))
 def test_no_edited_picture_raises(value: bytes, edits: list[tuple[float, bytes, int]]) -> None:
     for share, new, dropped in edits:
@@ -45,7 +45,7 @@ def test_no_edited_picture_raises(value: bytes, edits: list[tuple[float, bytes, 
         assert np.uint8 == result.dtype
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     head=st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"]),
     tail=st.binary(max_size=300),

@@ -74,7 +74,7 @@ def is_right(miss: float) -> bool:
 
 
 @given(BUDGETS, HISTORIES, LAGS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_batch_is_within_every_bound_unless_it_is_one_offset(
     budget: Budget, costs: list[BatchCost], lag: int
 ) -> None:
@@ -99,7 +99,7 @@ def test_a_first_batch_is_within_every_bound_too(budget: Budget, lag: int) -> No
 
 
 @given(BUDGETS, st.just([]) | HISTORIES, LAGS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_decision_is_one_sentence_without_odd_numbers(
     budget: Budget, costs: list[BatchCost], lag: int
 ) -> None:
@@ -110,7 +110,7 @@ def test_every_decision_is_one_sentence_without_odd_numbers(
     assert len(sentence) < 200
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(machines(noise=0.05), st.sampled_from([0.0, 25.0, 60.0, 120.0]), st.booleans())
 def test_within_six_batches_a_batch_takes_what_it_should_and_there_it_stays(
     machine: Machine, cold_seconds: float, says: bool
@@ -172,7 +172,7 @@ def drawn(random: Random, noise: float) -> Machine:
     )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(
     machines(noise=0.05),
     st.integers(4, 25),
@@ -200,7 +200,7 @@ def test_one_odd_batch_hardly_moves_the_next_ones(
         usual.carry()
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(machines(noise=0.02, fixed=(7, 20)), between(0.0005, 0.05))
 def test_no_batch_is_so_small_that_more_than_a_tenth_is_fixed(
     machine: Machine, per_record: float
@@ -243,7 +243,7 @@ def test_empty_pictures_are_sized_by_their_number() -> None:
     assert sizes[-1] == pytest.approx((60 - 2.0) / 0.05, rel=0.2)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(machines(noise=0.02, fixed=(0.05, 5)), st.integers(4, 25), between(20_000, 12e6))
 def test_pictures_of_another_size_pass_max_bytes_once_and_are_learnt(
     machine: Machine, before: int, size: float
@@ -257,7 +257,7 @@ def test_pictures_of_another_size_pass_max_bytes_once_and_are_learnt(
     assert all(is_right(machine.miss(records)) for records in sizes[BATCHES + 2 :])
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 @given(
     machines(noise=0.02, fixed=(0.05, 2)),
     st.integers(8, 25),
@@ -275,7 +275,7 @@ def test_a_machine_that_changes_for_good_is_learnt_anew(
     assert all(map(is_right, misses[2 * BATCHES :])), misses
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 @given(machines(noise=0.02, fixed=(0.05, 1)))
 def test_workers_that_load_for_each_batch_are_a_fixed_cost(machine: Machine) -> None:
     """So it is on spark-submit: each batch has workers of its own."""

@@ -16,7 +16,9 @@ _TIMES: Final = {
     "timestamp": r"(?:\d{8}T\d{9}|undated)",
 }
 _ANY: Final = r"[^/]+?"
-_SUFFIX: Final = r"(?:\.[^/.]+|(?:%2E|_)part)?"
+# Letters and digits only, as naming makes it: with a separator in it, a part of the source's name
+# could pass for the numbers, and what follows it for a suffix.
+_SUFFIX: Final = r"(?:\.(?:[^\W_]|%[0-9A-F]{2})+|(?:%2E|_)part)?"
 
 
 class PositionReader:
