@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree as ET
 
-from benchmarks import loads, memory, sharing
+from benchmarks import loads, memory, recovery, sharing
 from benchmarks.pipeline.documents import README, between
 from benchmarks.pipeline.goals import GOALS, judged
 from benchmarks.pipeline.options import KEPT
@@ -61,3 +61,15 @@ def test_what_is_shown_of_sharing_is_made_from_the_kept_figures():
     assert sharing.shown(kept) == between(sharing.MARKER)
     for name, drawing in sharing.drawn(kept).items():
         assert drawing.svg() == (sharing.IMAGES / name).read_text(encoding="utf-8")
+
+
+def test_the_table_of_recoveries_is_made_from_the_kept_figures_and_none_is_left_out():
+    kept = json.loads(recovery.KEPT.read_text())
+    assert recovery.shown(kept) == between("recovery")
+    assert [*recovery.SERVERS, recovery.ALL] == [each["killed"] for each in kept["found"]]
+
+
+def test_after_a_kill_of_everything_a_file_arrives_within_the_time_that_is_promised():
+    kept = json.loads(recovery.KEPT.read_text())
+    (all_killed,) = [each for each in kept["found"] if each["killed"] == recovery.ALL]
+    assert all_killed["first_file_seconds"] <= 90
