@@ -19,6 +19,9 @@ from frameferry.config.home import home
 from frameferry.stack import stack
 from frameferry.stack.state import StateFile
 
+# It starts an Airflow, and waits until the watcher has started it again.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture
 def add_pipeline(
