@@ -1,0 +1,76 @@
+"""An adoption dies wherever it changed something: it is whole or not there, mirror and all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from fixtures.boundary import Crashed, crash_at
+from fixtures.plant import Plant, Process, Site
+from fixtures.promise import look, promise
+
+from frameferry.domain.adoption import Origin
+from frameferry.errors import LedgerConflict
+from frameferry.operations.adopting.adopt import Decision, adopt
+from frameferry.pipeline import steps
+
+pytestmark = [pytest.mark.usefixtures("small_groups", "quick_retries")]
+Say = Callable[[str], None]
+STARTS, PLANNED_TO, ENDS = {0: 2, 1: 1}, {0: 4, 1: 1}, {0: 6, 1: 3}
+WRITES = {"kafka.mirror done", "ledger.adopt done"}
+"""What changes the world outside: between them a dead process leaves the same."""
+ORIGIN = Origin("the other system", STARTS, PLANNED_TO)
+
+
+def a_plant(site: Site, *, is_registered: bool) -> Plant:
+    plant = Plant(site, max_records=2)
+    for partition, count in ENDS.items():
+        plant.produce(count, partition=partition)
+    if is_registered:
+        plant.process().attempt(steps.wait)
+    return plant
+
+
+def adopting(process: Process) -> None:
+    adopt(process.ctx, lambda *_: ORIGIN, Decision(carries=True), dry_run=False, who="ada")
+
+
+def adopted_in_the_end(plant: Plant) -> None:
+    """The person gives the command once more; where it was done it says so."""
+    with suppress(LedgerConflict):
+        adopting(plant.process())
+
+
+def delivered(plant: Plant) -> list[tuple[int, int]]:
+    return sorted((row["partition"], row["offset"]) for row in look(plant).delivered)
+
+
+def all_from(starts: dict[int, int]) -> list[tuple[int, int]]:
+    return [(p, at) for p, start in starts.items() for at in range(start, ENDS[p])]
+
+
+@pytest.mark.parametrize("is_registered", [False, True])
+@pytest.mark.parametrize("is_given_again", [False, True])
+def test_an_adoption_that_dies_anywhere_is_whole_or_not_there(
+    sqlite_site: Site, is_registered: bool, is_given_again: bool, say: Say
+) -> None:
+    whole = a_plant(sqlite_site, is_registered=is_registered).process()
+    adopting(whole)
+    names = whole.boundary.crossings
+    moments = [at for at, name in enumerate(names, 1) if name in WRITES]
+    assert len(moments) == 3
+    for number in moments:
+        plant = a_plant(sqlite_site, is_registered=is_registered)
+        with pytest.raises(Crashed):
+            adopting(plant.process(crash_at(number)))
+        is_done = "ledger.adopt done" in names[:number]
+        assert is_done == (sqlite_site.ledger.adopted(plant.pipeline) is not None)
+        if is_given_again:
+            adopted_in_the_end(plant)
+        plant.finish()
+        promise(plant)
+        starts = STARTS if is_done or is_given_again else dict.fromkeys(STARTS, 0)
+        assert all_from(starts) == delivered(plant)
+        assert ENDS == sqlite_site.ledger.committed_offsets(plant.pipeline)
+    say(f"died at {len(moments)} moments of {len(names)} boundaries")
