@@ -17,19 +17,38 @@ from frameferry.pipeline import steps
 
 pytestmark = [pytest.mark.usefixtures("small_groups", "quick_retries")]
 Say = Callable[[str], None]
+Begin = Callable[[Plant], None]
 STARTS, PLANNED_TO, ENDS = {0: 2, 1: 1}, {0: 4, 1: 1}, {0: 6, 1: 3}
 WRITES = {"kafka.mirror done", "ledger.adopt done"}
 """What changes the world outside: between them a dead process leaves the same."""
 ORIGIN = Origin("the other system", STARTS, PLANNED_TO)
 
 
-def a_plant(site: Site, *, is_registered: bool) -> Plant:
+def a_plant(site: Site, begin: Begin) -> Plant:
     plant = Plant(site, max_records=2)
     for partition, count in ENDS.items():
         plant.produce(count, partition=partition)
-    if is_registered:
-        plant.process().attempt(steps.wait)
+    begin(plant)
     return plant
+
+
+def unknown(_: Plant) -> None:
+    """Nobody has waited yet."""
+
+
+def registered(plant: Plant) -> None:
+    plant.process().attempt(steps.wait)
+
+
+def mirrored_beyond(plant: Plant) -> None:
+    """It was to begin at the end, found nothing to plan there, and was mirrored."""
+    kafka = plant.settings.kafka.model_copy(update={"start": ENDS})
+    plant.settings = plant.settings.model_copy(update={"kafka": kafka})
+    plant.process().attempt(steps.plan)
+
+
+FIRST = {unknown: dict.fromkeys(ENDS, 0), registered: dict.fromkeys(ENDS, 0), mirrored_beyond: ENDS}
+"""Where the pipeline begins if it is not adopted."""
 
 
 def adopting(process: Process) -> None:
@@ -50,18 +69,18 @@ def all_from(starts: dict[int, int]) -> list[tuple[int, int]]:
     return [(p, at) for p, start in starts.items() for at in range(start, ENDS[p])]
 
 
-@pytest.mark.parametrize("is_registered", [False, True])
+@pytest.mark.parametrize("begin", FIRST)
 @pytest.mark.parametrize("is_given_again", [False, True])
 def test_an_adoption_that_dies_anywhere_is_whole_or_not_there(
-    sqlite_site: Site, is_registered: bool, is_given_again: bool, say: Say
+    sqlite_site: Site, begin: Begin, is_given_again: bool, say: Say
 ) -> None:
-    whole = a_plant(sqlite_site, is_registered=is_registered).process()
+    whole = a_plant(sqlite_site, begin).process()
     adopting(whole)
     names = whole.boundary.crossings
     moments = [at for at, name in enumerate(names, 1) if name in WRITES]
     assert len(moments) == 3
     for number in moments:
-        plant = a_plant(sqlite_site, is_registered=is_registered)
+        plant = a_plant(sqlite_site, begin)
         with pytest.raises(Crashed):
             adopting(plant.process(crash_at(number)))
         is_done = "ledger.adopt done" in names[:number]
@@ -70,7 +89,7 @@ def test_an_adoption_that_dies_anywhere_is_whole_or_not_there(
             adopted_in_the_end(plant)
         plant.finish()
         promise(plant)
-        starts = STARTS if is_done or is_given_again else dict.fromkeys(STARTS, 0)
+        starts = STARTS if is_done or is_given_again else FIRST[begin]
         assert all_from(starts) == delivered(plant)
         assert ENDS == sqlite_site.ledger.committed_offsets(plant.pipeline)
     say(f"died at {len(moments)} moments of {len(names)} boundaries")

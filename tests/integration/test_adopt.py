@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ def test_a_stopped_stream_is_gone_on_with_by_the_command_and_every_picture_comes
     dry = old.ferry.run(*command, "--dry-run")
     assert (0, {}) == (dry.returncode, old.known()), dry.stderr
     told = " ".join(dry.stdout.split())
-    assert "dry run: would begin where Spark checkpoint" in told
+    assert "dry run: would begin where another system stopped" in told
+    assert f"read from: Spark checkpoint {place}, batch 2 committed" in told
     assert "it holds no topic id" in told
     wrong = old.ferry.run(*command, "--dry-run", "--carry-planned")
     assert 1 == wrong.returncode
@@ -292,8 +294,25 @@ def test_where_the_ledger_was_lost_the_mirror_stays_and_recovery_is_asked_for(ol
     assert pictures((0, 4, 20), (1, 3, 8)) == old.carry()
 
 
+def test_an_older_copy_of_the_ledger_is_not_adopted_anew(old):
+    """The copy was made when nothing had begun, so that only the mirror knows better."""
+    path = old.offsets({"0": 4, "1": 3})
+    old.adopt(offsets=path)
+    copy = old.ferry.folder / "older.db"
+    shutil.copy(old.ferry.url.removeprefix("sqlite:///"), copy)
+    assert pictures((0, 4, 20), (1, 3, 8)) == old.carry()
+    old.ferry.ledger_url = f"sqlite:///{copy}"
+    assert "is older than the world" in old.refused(offsets=path, again=True)
+
+
 def test_a_share_of_a_topic_is_adopted_alone(old):
     old.ferry.content["kafka"]["partitions"] = [1]
     notes = old.adopt(offsets=old.offsets({"0": 4, "1": 3})).notes
     assert "partition 0 is not this pipeline's (kafka.partitions): left as it is" in notes
     assert {1: (3, 3)} == old.known()
+    other = replace(old.ferry, content={**old.ferry.content, "pipeline": "another"})
+    other.content["kafka"] = {**other.content["kafka"], "partitions": "all"}
+    old.ferry = other
+    path = old.offsets({"0": 4, "1": 3})
+    assert "partition 1 belongs to pipeline" in old.refused(offsets=path)
+    assert 1 == len(old.adopt(offsets=path, dry_run=True).objections)

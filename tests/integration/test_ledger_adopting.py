@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from dataclasses import replace
 from threading import Barrier
 from typing import Any
 
 import pytest
 from fixtures.ledgers import PIPELINE, carried, plan, register
 from fixtures.outside import Outside
+from sqlalchemy import event
 
-from frameferry.domain.adoption import Carried
+from frameferry.domain.adoption import Carried, Takeover
 from frameferry.domain.offsets import OffsetRange, Progress
 from frameferry.errors import LedgerConflict, PlanStale, TopicChanged
 from frameferry.ledger.opening import open_ledger
@@ -23,21 +25,27 @@ PLANNED = (
 )
 
 
-def adopt(ledger: Ledger, **otherwise: Any) -> None:
-    said: dict[str, Any] = {
-        "cluster_id": "cluster",
-        "topic": f"{PIPELINE}.images",
-        "topic_id": f"{PIPELINE}-topic",
-        "starts": {0: 4711, 1: 7},
-        "lost": (),
-        "reason": "",
-        "carried": (),
-        "config_digest": "c" * 64,
-        "again": False,
-        "who": "ada",
-        "detail": "Spark checkpoint /old",
-    }
-    ledger.adopt(PIPELINE, **{**said, **otherwise})
+WANTED = Takeover(
+    cluster_id="cluster",
+    topic=f"{PIPELINE}.images",
+    topic_id=f"{PIPELINE}-topic",
+    starts={0: 4711, 1: 7},
+    lost=(),
+    reason="",
+    carried=(),
+    config_digest="c" * 64,
+)
+
+
+def adopt(
+    ledger: Ledger,
+    name: str = PIPELINE,
+    *,
+    again: bool = False,
+    detail: str = "Spark checkpoint /old",
+    **otherwise: Any,
+) -> None:
+    ledger.adopt(name, replace(WANTED, **otherwise), again=again, who="ada", detail=detail)
 
 
 def progress(ledger: Ledger) -> dict[int, Progress]:
@@ -91,7 +99,7 @@ def test_what_is_lost_is_a_gap_that_is_accepted_with_its_reason(
     ledger_url: str, ledger: Ledger
 ) -> None:
     lost = OffsetRange(0, 4711, 4715)
-    adopt(ledger, lost=[lost], reason="they were too old")
+    adopt(ledger, lost=(lost,), reason="they were too old")
     [gap] = ledger.gaps(PIPELINE)
     assert (0, 4711, 4715, "ada") == (gap.partition, gap.start, gap.end, gap.accepted_by)
     assert Progress(0, 4715, 4715, start=4711) == progress(ledger)[0]
@@ -146,7 +154,7 @@ def test_twice_is_refused_and_once_more_is_said_with_again(ledger_url: str, ledg
 def test_a_refused_adoption_registers_nothing(ledger: Ledger) -> None:
     astray = Carried((OffsetRange(0, 9, 12),), "it does not begin at the start")
     with pytest.raises(PlanStale):
-        adopt(ledger, carried=[astray])
+        adopt(ledger, carried=(astray,))
     assert ledger.pipeline_state(PIPELINE) is None
 
 
@@ -154,20 +162,7 @@ def test_another_topic_or_owner_is_refused(press: Ledger) -> None:
     with pytest.raises(TopicChanged):
         adopt(press, topic_id="created-anew")
     with pytest.raises(LedgerConflict, match="belongs to pipeline press-a"):
-        press.adopt(
-            "press-b",
-            cluster_id="cluster",
-            topic="press-a.images",
-            topic_id="press-a-topic",
-            starts={0: 1},
-            lost=(),
-            reason="",
-            carried=(),
-            config_digest="c",
-            again=False,
-            who="ada",
-            detail="",
-        )
+        adopt(press, "press-b", starts={0: 1})
     assert press.pipeline_state("press-b") is None
 
 
@@ -194,6 +189,28 @@ def test_of_an_adoption_and_a_planner_at_once_one_gives_way(ledger_url: str) -> 
         {"adopt": "LedgerConflict", "plan": "done"},
     )
     assert planned == (4711 if said["adopt"] == "done" else 5)
+
+
+def test_a_planner_that_comes_between_looking_and_moving_gives_way(ledger_url: str) -> None:
+    planned: list[Future[int]] = []
+    with (
+        closing(open_ledger(ledger_url)) as ledger,
+        closing(open_ledger(ledger_url)) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        register(ledger)
+
+        def before(_: Any, __: Any, statement: str, *___: Any) -> None:
+            """Let the planner try now: it is done at once, or waits for the adoption's end."""
+            if statement.startswith("UPDATE progress") and not planned:
+                planned.append(pool.submit(plan, other, OffsetRange(0, 0, 5)))
+                wait(planned, timeout=1)
+
+        event.listen(ledger._transactions._engine, "before_cursor_execute", before)
+        adopt(ledger)
+        with pytest.raises(PlanStale):
+            planned[0].result(30)
+        assert progress(ledger) == ADOPTED
 
 
 def test_of_two_adoptions_at_once_one_is_refused(ledger_url: str) -> None:

@@ -14,6 +14,41 @@ from frameferry.operations.adopting.adopt import Adoption, Decision
 from frameferry.operations.adopting.adopt import adopt as adopt_pipeline
 from frameferry.operations.adopting.sources import source_of
 
+SparkCheckpoint = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="The checkpointLocation of a Structured Streaming query."),
+]
+Group = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A consumer group; Kafka Connect's sinks: connect-NAME."),
+]
+ConnectOffsets = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Kafka Connect's answer: GET /connectors/NAME/offsets."),
+]
+Offsets = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help='The next offsets as {"TOPIC": {"0": 123}}.'),
+]
+CarryPlanned = Annotated[
+    bool,
+    typer.Option(
+        "--carry-planned",
+        help="Begin with the exact range that the Spark checkpoint planned and did not commit, "
+        "cut into bounded batches.",
+    ),
+]
+AcceptLoss = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REASON",
+        help="Why what Kafka lost, or may have lost, is all right; kept with your name.",
+    ),
+]
+Again = Annotated[
+    bool, typer.Option("--again", help="Replace an adoption of which nothing was planned yet.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only look; 1 if it would be refused.")]
 _BEGINNINGS = {
     "partition": "partition",
     "start": "begins at",
@@ -33,44 +68,14 @@ def register(app: typer.Typer) -> None:
 def adopt(
     pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
     *,
-    spark_checkpoint: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="The checkpointLocation of a Structured Streaming query."),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A consumer group; Kafka Connect's sinks: connect-NAME."),
-    ] = None,
-    connect_offsets: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Kafka Connect's answer: GET /connectors/NAME/offsets."),
-    ] = None,
-    offsets: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help='The next offsets as {"TOPIC": {"0": 123}}.'),
-    ] = None,
-    carry_planned: Annotated[
-        bool,
-        typer.Option(
-            "--carry-planned",
-            help="Begin with the exact range that the Spark checkpoint planned and did not commit, "
-            "cut into bounded batches.",
-        ),
-    ] = False,
-    accept_loss: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REASON",
-            help="Why what Kafka lost, or may have lost, is all right; kept with your name.",
-        ),
-    ] = None,
-    again: Annotated[
-        bool,
-        typer.Option("--again", help="Replace an adoption of which nothing was planned yet."),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only look; 1 if it would be refused.")
-    ] = False,
+    spark_checkpoint: SparkCheckpoint = None,
+    group: Group = None,
+    connect_offsets: ConnectOffsets = None,
+    offsets: Offsets = None,
+    carry_planned: CarryPlanned = False,
+    accept_loss: AcceptLoss = None,
+    again: Again = False,
+    dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Begin a pipeline exactly where another system stopped; it must have begun nothing itself."""
@@ -93,8 +98,9 @@ def adopt(
 
 def _show(adopted: Adoption) -> None:
     done = "dry run: would begin" if adopted.dry_run else "begins"
-    title = f"{adopted.pipeline}: {done} where {adopted.source} stopped"
+    title = f"{adopted.pipeline}: {done} where another system stopped"
     show_table(title, adopted.partitions, _BEGINNINGS)
+    _say(f"read from: {adopted.source}")
     if adopted.batches:
         _say(f"{adopted.batches} bounded batches carry what was planned and not committed")
     for line in adopted.notes:

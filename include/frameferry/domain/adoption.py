@@ -37,6 +37,27 @@ class Carried:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Takeover:
+    """
+    Where a pipeline is to begin, in which topic of which cluster, by Kafka's own ids.
+
+    `starts` is the first offset to plan, per partition. `lost` is what Kafka no longer holds, each
+    from its partition's start on, and `reason` why that is all right, in a person's words.
+    `carried` are batches to freeze, in this order; the first of a partition begins at its start, or
+    where what is lost ends. `config_digest` is of the pipeline's file.
+    """
+
+    cluster_id: str
+    topic: str
+    topic_id: str
+    starts: Mapping[int, int]
+    lost: tuple[OffsetRange, ...]
+    reason: str
+    carried: tuple[Carried, ...]
+    config_digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class Adopted:
     """When a pipeline was adopted, by whom, and from where."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from frameferry.domain.adoption import Adopted, Carried
+from frameferry.domain.adoption import Adopted, Takeover
 from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import LedgerConflict
-from frameferry.ledger.database.tables import action, batch, gap, progress
+from frameferry.ledger.database.tables import action, progress
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import lock_progress
 from frameferry.ledger.progress.gaps import accept_gap, record_gap
@@ -26,20 +26,7 @@ _LOST = "expired before it was adopted"
 
 
 def adopt(
-    connection: Connection,
-    name: str,
-    *,
-    cluster_id: str,
-    topic: str,
-    topic_id: str,
-    starts: Mapping[int, int],
-    lost: Sequence[OffsetRange],
-    reason: str,
-    carried: Sequence[Carried],
-    config_digest: str,
-    again: bool,
-    who: str,
-    detail: str,
+    connection: Connection, name: str, wanted: Takeover, *, again: bool, who: str, detail: str
 ) -> None:
     """
     Begin a pipeline at given offsets, as planned and committed up to there. Recorded.
@@ -51,15 +38,7 @@ def adopt(
     Args:
         connection: Its transaction.
         name: The pipeline.
-        cluster_id: Its Kafka cluster, by Kafka's own id.
-        topic: Its topic's name, for people.
-        topic_id: Its topic, by Kafka's own id.
-        starts: The first offset to plan, per partition.
-        lost: What Kafka no longer holds; each begins at its partition's start.
-        reason: Why that is all right, in the person's words; kept with each gap.
-        carried: Batches to freeze, in this order; the first of a partition begins at its start,
-            or where what is lost ends.
-        config_digest: Of the pipeline's file, for the batches.
+        wanted: Where it is to begin.
         again: Whether an earlier adoption may be replaced.
         who: The person.
         detail: Where the offsets come from, for the record.
@@ -70,30 +49,22 @@ def adopt(
             owns one of the partitions.
     """
     register_pipeline(
-        connection, name, cluster_id=cluster_id, topic=topic, topic_id=topic_id, starts=starts
+        connection,
+        name,
+        cluster_id=wanted.cluster_id,
+        topic=wanted.topic,
+        topic_id=wanted.topic_id,
+        starts=wanted.starts,
     )
     key = need_pipeline(connection, name)
     lock_progress(connection, key)
     refuse_begun(connection, name, again=again)
-    _move(connection, key, starts)
-    for place in lost:
-        gap_id = record_gap(
-            connection,
-            name,
-            partition=place.partition,
-            start=place.start,
-            end=place.end,
-            cause=_LOST,
-        )
-        accept_gap(connection, gap_id, who=who, reason=reason)
-    for one in carried:
-        add_batch(
-            connection,
-            name,
-            ranges=one.ranges,
-            sentence=one.sentence,
-            config_digest=config_digest,
-        )
+    _move(connection, key, wanted.starts)
+    for place in wanted.lost:
+        _give_up(connection, name, place, who=who, reason=wanted.reason)
+    for one in wanted.carried:
+        digest = wanted.config_digest
+        add_batch(connection, name, ranges=one.ranges, sentence=one.sentence, config_digest=digest)
     write_action(connection, who=who, what=_WHAT, pipeline_id=key.id, detail=detail)
 
 
@@ -151,15 +122,26 @@ def _told(before: Adopted) -> str:
 
 
 def _has_begun(connection: Connection, key: PipelineKey) -> bool:
-    moved = (progress.c.planned_offset != progress.c.start_offset) | (
-        progress.c.committed_offset != progress.c.start_offset
+    """Say whether any partition, of any generation, was planned beyond where it began."""
+    query = select(progress.c.partition).where(
+        progress.c.pipeline_id == key.id,
+        progress.c.planned_offset.is_distinct_from(progress.c.start_offset),
     )
-    signs = (
-        select(batch.c.id).where(batch.c.pipeline_id == key.id),
-        select(gap.c.id).where(gap.c.pipeline_id == key.id),
-        select(progress.c.partition).where(progress.c.pipeline_id == key.id, moved),
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _give_up(
+    connection: Connection, name: str, lost: OffsetRange, *, who: str, reason: str
+) -> None:
+    gap_id = record_gap(
+        connection,
+        name,
+        partition=lost.partition,
+        start=lost.start,
+        end=lost.end,
+        cause=_LOST,
     )
-    return any(connection.execute(sign.limit(1)).first() is not None for sign in signs)
+    accept_gap(connection, gap_id, who=who, reason=reason)
 
 
 def _move(connection: Connection, key: PipelineKey, starts: Mapping[int, int]) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from frameferry.domain.adoption import Carried, Origin
+from frameferry.domain.adoption import Carried, Origin, Takeover
 from frameferry.domain.offsets import Progress
 from frameferry.domain.state import PipelineState
 from frameferry.domain.wording import counted
@@ -92,25 +92,13 @@ def adopt(
     view, origin = _look(ctx, find, known)
     found = survey(ctx, origin, view, carries=decision.carries)
     carried = _carried(ctx, origin, view, found) if decision.carries else ()
-    told = Adoption(
-        pipeline=ctx.pipeline,
-        source=origin.source,
-        topic=ctx.settings.kafka.topic,
-        topic_id=view.topic_id,
-        partitions=found.beginnings,
-        notes=found.notes,
-        losses=found.losses,
-        objections=found.objections,
-        batches=len(carried),
-        dry_run=dry_run,
-        next=f"frameferry run {ctx.pipeline}, or let Airflow run",
-    )
+    told = _told(ctx, origin, view, found, batches=len(carried))
     if dry_run:
         return told
     _refuse(ctx, found, decision)
     _announce(ctx, view, known, found.beginnings)
     _begin(ctx, told, view, carried=carried, decision=decision, who=who)
-    return replace(told, next=_mirrored(ctx, known) or told.next)
+    return replace(told, dry_run=False, next=_mirrored(ctx, known) or told.next)
 
 
 def _beginner(ctx: Context, decision: Decision) -> PipelineState | None:
@@ -128,7 +116,29 @@ def _look(ctx: Context, find: FindOrigin, known: PipelineState | None) -> tuple[
         view = cluster.view(ctx.settings.kafka.topic, None if wanted == "all" else wanted)
         if known is not None:
             world.refuse_other_topic(ctx, view)
-        return view, find(ctx, cluster, view)
+        try:
+            return view, find(ctx, cluster, view)
+        except ConfigError as error:
+            raise error.at(pipeline=ctx.pipeline) from None
+
+
+def _told(
+    ctx: Context, origin: Origin, view: TopicView, found: Survey, *, batches: int
+) -> Adoption:
+    """Say what was found, as a dry run does."""
+    return Adoption(
+        pipeline=ctx.pipeline,
+        source=origin.source,
+        topic=ctx.settings.kafka.topic,
+        topic_id=view.topic_id,
+        partitions=found.beginnings,
+        notes=found.notes,
+        losses=found.losses,
+        objections=found.objections,
+        batches=batches,
+        dry_run=True,
+        next=f"frameferry run {ctx.pipeline}, or let Airflow run",
+    )
 
 
 def _carried(ctx: Context, origin: Origin, view: TopicView, found: Survey) -> tuple[Carried, ...]:
@@ -168,20 +178,18 @@ def _begin(
     starts = {one.partition: one.start for one in told.partitions}
     places = ", ".join(f"{partition}:{start}" for partition, start in starts.items())
     doubts = f"; accepted: {decision.accepts_loss}" if told.losses else ""
-    ctx.ledger.adopt(
-        ctx.pipeline,
+    wanted = Takeover(
         cluster_id=view.cluster_id,
         topic=told.topic,
         topic_id=view.topic_id,
         starts=starts,
-        lost=[one.lost for one in told.partitions if one.lost],
+        lost=tuple(one.lost for one in told.partitions if one.lost),
         reason=decision.accepts_loss or "",
         carried=carried,
         config_digest=ctx.settings.digest,
-        again=decision.again,
-        who=who,
-        detail=f"{told.source}, at {places}{doubts}",
     )
+    detail = f"{told.source}, at {places}{doubts}"
+    ctx.ledger.adopt(ctx.pipeline, wanted, again=decision.again, who=who, detail=detail)
     log.info("pipeline.adopted", pipeline=ctx.pipeline, source=told.source, starts=starts)
 
 

@@ -118,9 +118,13 @@ def _folder(place: str) -> Path:
 
 def _numbers(folder: Path) -> set[int]:
     """List the batches of a log; hidden files, and half-written ones, have other names."""
-    if not folder.is_dir():
+    try:
+        return {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
+    except FileNotFoundError:
         return set()
-    return {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
+    except OSError as error:
+        msg = f"the Spark checkpoint cannot be read: {folder}: {error.strerror}"
+        raise ConfigError(msg, remedy="Mend the right to read it") from None
 
 
 def _batch(folder: Path, number: int) -> _Batch:

@@ -81,7 +81,10 @@ def survey(ctx: Context, origin: Origin, view: TopicView, *, carries: bool) -> S
         beginnings,
         notes=tuple(_notes(ctx, origin, view, beginnings)),
         losses=(*_losses(beginnings), *_doubts(ctx, origin, beginnings)),
-        objections=tuple(_objections(origin, view, carries=carries)),
+        objections=(
+            *_owned_by_others(ctx, view),
+            *_objections(origin, view, carries=carries),
+        ),
     )
 
 
@@ -142,6 +145,13 @@ def _losses(beginnings: tuple[Beginning, ...]) -> Iterator[str]:
             f"partition {lost.partition}: {counted(lost.length, 'offset')} from {lost.start} on "
             f"lost: Kafka holds none below {lost.end}"
         )
+
+
+def _owned_by_others(ctx: Context, view: TopicView) -> Iterator[str]:
+    owned = ctx.ledger.owned_partitions(view.cluster_id, view.topic_id)
+    for partition in sorted(view.watermarks):
+        if owned.get(partition, ctx.pipeline) != ctx.pipeline:
+            yield f"partition {partition} belongs to pipeline {owned[partition]}"
 
 
 def _objections(origin: Origin, view: TopicView, *, carries: bool) -> Iterator[str]:
