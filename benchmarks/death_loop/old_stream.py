@@ -17,6 +17,9 @@ from typing import Any
 
 from benchmarks.pipeline.old_design import upload
 
+QUICK_START = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+"""It lives for seconds, three times."""
+
 
 def main() -> None:
     from pyspark.sql import SparkSession
@@ -25,6 +28,7 @@ def main() -> None:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     builder = builder.config("spark.driver.maxResultSize", told["max_result_size"])
+    builder = builder.config("spark.driver.extraJavaOptions", QUICK_START)
     spark = builder.config("spark.jars", ",".join(told["jars"])).getOrCreate()
     spark.sparkContext.setLogLevel("OFF")
     options = {

@@ -15,7 +15,7 @@ from frameferry.operations.adopting.sources import source_of
 from frameferry.operations.adopting.spark_checkpoint import read_spark_checkpoint
 
 WRITTEN = Path(__file__).parents[1] / "data" / "spark_checkpoints"
-"""By Spark 4.2.0 itself: `make.py` beside them says how."""
+"""By Spark 4.2.0 itself, one by 4.3.0: `make.py` beside them says how."""
 TOPIC = "press-a.images"
 
 
@@ -35,6 +35,12 @@ def test_a_batch_that_was_planned_and_not_committed_is_told_with_its_exact_ends(
     found = checkpoint("died")
     assert ({0: 4, 1: 3}, {0: 10, 1: 4}) == (found.offsets, found.planned_to)
     assert "batch 2 committed, batch 3 planned and not committed" in found.source
+
+
+def test_a_later_spark_writes_the_same():
+    found = checkpoint("died_on_4_3")
+    assert ({0: 4, 1: 3}, {0: 10, 1: 4}) == (found.offsets, found.planned_to)
+    assert "batch 0 committed, batch 1 planned and not committed" in found.source
 
 
 def test_a_stream_that_died_in_its_first_batch_stopped_where_it_began():

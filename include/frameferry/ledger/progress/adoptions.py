@@ -88,9 +88,9 @@ def refuse_begun(connection: Connection, name: str, *, again: bool) -> None:
         at = f", adopted on {_told(before)}," if before else ""
         msg = f"the pipeline{at} has planned something already: its offsets cannot be moved"
         remedy = (
-            f"See how far it is: frameferry status {name}. To deliver a range once more: "
-            "frameferry replay. To adopt something else, make a pipeline with a topic, or "
-            "partitions, of its own"
+            f"It goes on from there; see how far it is: frameferry status {name}. To deliver a "
+            "range once more: frameferry replay. kafka.start: adopt keeps a pipeline from "
+            "beginning by itself"
         )
         raise LedgerConflict(msg, remedy=remedy, pipeline=name)
     if before is not None and not again:
