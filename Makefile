@@ -17,7 +17,7 @@ CHECKS := check-unit check-property check-types check-imports check-lint check-f
 
 TIMES := .venv/test-times
 
-.PHONY: setup demo test search test-ftp-servers test-ftp-matrix check mutants benchmark measure-memory measure-loads model lock $(CHECKS)
+.PHONY: setup demo death-loop test search test-ftp-servers test-ftp-matrix check mutants benchmark measure-memory measure-loads model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -25,6 +25,9 @@ setup: ## .venv, Java and the cache; at once where they are there
 
 demo: setup ## the whole chain on generated pictures; EXIT=1 stops everything at the end
 	@$(BIN)/frameferry demo $(if $(EXIT),--exit) --started $(STARTED)
+
+death-loop: setup ## the old design dies three times on one batch; Frameferry adopts it and delivers
+	@$(BIN)/python -m benchmarks.death_loop
 
 check: setup ## what every commit passes: format, lint, types, import contracts, fast tests
 	@$(MAKE) --no-print-directory -j2 -Otarget $(CHECKS)

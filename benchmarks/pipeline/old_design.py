@@ -48,12 +48,12 @@ class OldDesign:
         """Carry all that the topic holds from the errand's starts on."""
         delivered: list[int] = []
 
-        def upload(frame: Any, _number: int) -> None:  # noqa: ANN401 - pyspark's DataFrame
-            delivered.append(_upload(errand, frame.collect()))
+        def each(frame: Any, _number: int) -> None:  # noqa: ANN401 - pyspark's DataFrame
+            delivered.append(upload(errand, frame.collect()))
 
         judged = self._stream(errand).mapInArrow(self._judge, COLUMNS)
         with tempfile.TemporaryDirectory() as checkpoint:
-            writer = judged.writeStream.foreachBatch(upload).trigger(availableNow=True)
+            writer = judged.writeStream.foreachBatch(each).trigger(availableNow=True)
             writer.option("checkpointLocation", checkpoint).start().awaitTermination()
         return {"batches": len(delivered), "delivered": sum(delivered)}
 
@@ -69,7 +69,7 @@ class OldDesign:
         return read.select("partition", "offset", "value")
 
 
-def _upload(errand: Errand, rows: list[Any]) -> int:
+def upload(errand: Errand, rows: list[Any]) -> int:
     with ftplib.FTP(timeout=60) as ftp:
         log_in(ftp, errand)
         for row in rows:

@@ -39,6 +39,7 @@ FrameferryError
     ├── DeliveryRefused           the FTP server refuses the job as a whole
     │   └── LoginRefused              the FTP server refuses the user or password
     ├── UnsafePath                a remote path would leave its base or break the protocol
+    ├── NotAdopted                the pipeline waits to be told where another system stopped
     ├── PipelineBlocked           the ledger says blocked: a person or a new credential frees it
     └── StackError                an embedded server does not start or stop
 """
@@ -459,6 +460,10 @@ class LoginRefused(DeliveryRefused):
 
 class UnsafePath(TerminalError):
     """A remote path would leave its base or break the protocol."""
+
+
+class NotAdopted(TerminalError):
+    """The pipeline waits to be told where another system stopped."""
 
 
 class PipelineBlocked(TerminalError):

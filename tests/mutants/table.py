@@ -12,6 +12,9 @@ from dataclasses import dataclass
 PROCESSES = "tests/faults/test_guards_of_processes.py"
 ENVOYS = "tests/faults/test_guards_of_envoys.py"
 WORLD = "tests/faults/test_guards_of_the_world.py"
+ADOPTING = (
+    "tests/faults/test_adopting.py::test_an_adoption_that_dies_anywhere_is_whole_or_not_there"
+)
 STATEMENTS = "tests/faults/test_zombies_in_transactions.py"
 
 
@@ -395,6 +398,26 @@ MUTANTS = (
             "pipeline/world/witness.py",
             "    return _missing(known, missing) if missing else None\n",
             "    return _missing(known, missing) if missing and heard.said else None\n",
+        ),
+    ),
+    mutant(
+        "planned-before-mirrored",
+        "an adoption is mirrored before it freezes anything",
+        f"{ADOPTING}[False-unknown]",
+        (
+            "operations/adopting/adopt.py",
+            "    _announce(ctx, view, known, found.beginnings)\n",
+            "    _announce(ctx, view, known, found.beginnings[:0])\n",
+        ),
+    ),
+    mutant(
+        "mirrored-ahead",
+        "what is mirrored before an adoption is no further than the ledger may be after it",
+        f"{ADOPTING}[False-mirrored_beyond]",
+        (
+            "operations/adopting/adopt.py",
+            "min(one.start, before.get(one.partition, 0))",
+            "max(one.start, before.get(one.partition, 0))",
         ),
     ),
     mutant(

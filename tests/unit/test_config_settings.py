@@ -117,6 +117,7 @@ def test_partitions_that_make_no_sense(partitions: Any) -> None:
     [
         ("earliest", "earliest"),
         ({"0": 4711, "1": 0}, {0: 4711, 1: 0}),
+        ("adopt", "adopt"),
         ({0: 4711}, {0: 4711}),
         ("2026-11-23T08:00:00Z", datetime(2026, 11, 23, 8, tzinfo=UTC)),
         (
@@ -326,7 +327,7 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_start_latest_is_refused_in_words_that_help(tmp_path: Path) -> None:
-    assert "must be earliest, a time with its zone" in refusal(
+    assert "must be earliest, adopt, a time with its zone" in refusal(
         tmp_path, YAML.replace("images}", "images, start: latest}")
     )
 

@@ -12,6 +12,7 @@ import typer
 import frameferry
 from frameferry.cli import (
     acceptance,
+    adopt,
     airflow,
     demo,
     ledger,
@@ -38,6 +39,7 @@ app.add_typer(ledger.app, name="ledger")
 operations.register(app)
 listings.register(app)
 probe.register(app)
+adopt.register(app)
 demo.register(app)
 
 

@@ -49,8 +49,9 @@ class KafkaSettings(_Frozen):
     start: Start = Field(
         default="earliest",
         description="Where to begin when the ledger has no progress: `earliest`, a time with "
-        "zone, or an offset for every partition. Used once. A time is the first record of then or "
-        "later, in the log's order; what lies behind it is carried, whatever its time.",
+        "zone, an offset for every partition, or `adopt`: not before `frameferry adopt` has said "
+        "where. Used once. A time is the first record of then or later, in the log's order; what "
+        "lies behind it is carried, whatever its time.",
     )
     filename_header: str = Field(
         default="filename",

@@ -22,12 +22,12 @@ def _beginning(value: object) -> object:
     """Refuse a bare number (an offset? seconds?) and the silent default of another tool."""
     if isinstance(value, dict) and value:
         return value
-    if isinstance(value, str) and value != "earliest":
+    if isinstance(value, str) and value not in {"earliest", "adopt"}:
         value = _moment(value)
-    if value == "earliest" or (isinstance(value, datetime) and value.tzinfo is not None):
+    if isinstance(value, str) or (isinstance(value, datetime) and value.tzinfo is not None):
         return value
     msg = (
-        "must be earliest, a time with its zone as in 2026-11-23T08:00:00+09:00, "
+        "must be earliest, adopt, a time with its zone as in 2026-11-23T08:00:00+09:00, "
         'or an offset per partition as in {"0": 4711}'
     )
     raise ValueError(msg)
@@ -46,6 +46,6 @@ Partitions = Annotated[
     Literal["all"] | tuple[PartitionNumber, ...], BeforeValidator(_all_or_numbers)
 ]
 Start = Annotated[
-    Literal["earliest"] | datetime | dict[PartitionNumber, Annotated[int, Field(ge=0)]],
+    Literal["earliest", "adopt"] | datetime | dict[PartitionNumber, Annotated[int, Field(ge=0)]],
     BeforeValidator(_beginning),
 ]

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from confluent_kafka import (
+    ConsumerGroupState,
     ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaException,
@@ -266,6 +267,31 @@ class Cluster:
             except KafkaUnavailable as silence:
                 raise untold(self._client, self._connection, group) or silence from None
         return {one.partition: (one.offset, one.metadata or "") for one in found if one.offset >= 0}
+
+    def group_members(self, group: str) -> int | None:
+        """
+        Count the consumers that are in a group now.
+
+        Returns:
+            None if there is no such group.
+
+        Raises:
+            KafkaUnavailable, ConfigError: As `mirror`.
+        """
+        deadline = Deadline(self._timeout_seconds)
+
+        def question() -> int | None:
+            asked = self._client.describe_consumer_groups([group], **_within(deadline))
+            try:
+                described = self._result(asked[group], deadline)
+            except KafkaException as error:
+                if error.args[0].code() in codes.NO_GROUP:
+                    return None
+                raise
+            is_there = described.state != ConsumerGroupState.DEAD
+            return len(described.members) if is_there else None
+
+        return self._patiently(question, deadline, f"consumer group {group!r}")
 
     def offsets_kept_seconds(self) -> float | None:
         """

@@ -54,6 +54,7 @@ LOGIN_REFUSED: Final = frozenset(
     {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}
 )
 GROUP_IN_USE: Final = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP})
+NO_GROUP: Final = frozenset({KafkaError.GROUP_ID_NOT_FOUND})
 NOT_IN_LOG: Final = frozenset(
     {
         KafkaError._AUTO_OFFSET_RESET,

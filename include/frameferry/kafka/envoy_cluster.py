@@ -108,6 +108,11 @@ class EnvoyCluster(Cluster):
         found: dict[int, tuple[int, str]] = self._ask("mirrored", group, topic, tuple(partitions))
         return found
 
+    def group_members(self, group: str) -> int | None:
+        """As `Cluster.group_members`."""
+        found: int | None = self._ask("group_members", group)
+        return found
+
     def offsets_kept_seconds(self) -> float | None:
         """As `Cluster.offsets_kept_seconds`."""
         kept: float | None = self._ask("offsets_kept_seconds")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from frameferry.config.settings import KafkaSettings
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import ConfigError
+from frameferry.errors import ConfigError, NotAdopted
 from frameferry.kafka.cluster import Cluster, TopicView
 
 
@@ -20,12 +20,16 @@ def start_offsets(settings: KafkaSettings, cluster: Cluster, view: TopicView) ->
     with an earlier time are not left out: timestamps need not rise.
 
     Raises:
+        NotAdopted: A person says first where another system stopped.
         ConfigError: A mapping leaves out a partition, names another, or lies outside the log.
         KafkaUnavailable: No broker answered in time (only asked for a time).
     """
     match settings.start:
         case "earliest":
             return {partition: marks.low for partition, marks in view.watermarks.items()}
+        case "adopt":
+            msg = "the pipeline waits to be adopted (kafka.start: adopt)"
+            raise NotAdopted(msg)
         case datetime() as moment:
             found = cluster.offsets_at(settings.topic, tuple(view.watermarks), moment)
             ends = {partition: marks.end for partition, marks in view.watermarks.items()}

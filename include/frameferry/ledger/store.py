@@ -14,7 +14,15 @@ from frameferry.domain.batch import Token
 from frameferry.errors import LedgerConflict, LedgerUnavailable
 from frameferry.ledger.database.transactions import Transactions, write_names
 from frameferry.ledger.guards import claims, company, epochs, logins
-from frameferry.ledger.progress import commits, pipelines, plans, splits, states, topics
+from frameferry.ledger.progress import (
+    adoptions,
+    commits,
+    pipelines,
+    plans,
+    splits,
+    states,
+    topics,
+)
 from frameferry.ledger.progress import gaps as lost
 from frameferry.ledger.records import (
     census,
@@ -102,6 +110,11 @@ class Ledger:
     gaps = reads(lost.list_gaps)
     record_gap = writes(lost.record_gap)
     accept_gap = writes(lost.accept_gap)
+
+    # Beginning where another system stopped
+    adopt = writes(adoptions.adopt)
+    adopted = reads(adoptions.adopted)
+    refuse_begun = reads(adoptions.refuse_begun)
 
     # Topics that are no longer what they were
     accept_topic = writes(topics.accept_topic)

@@ -9,7 +9,7 @@ from frameferry.operations.alarms import Limits, alarms, hanging, nobody_carries
 from frameferry.operations.watching import Seen
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.world import witness
-from frameferry.pipeline.world.world import is_other_topic
+from frameferry.pipeline.world.world import adopting, is_other_topic
 from frameferry.planning.gaps import find_truncated
 
 
@@ -32,7 +32,7 @@ def _lines(ctx: Context, overview: Overview, seen: Seen, unowned: tuple[int, ...
     known = overview.state
     lines = [*([seen.trouble] if seen.trouble else []), *_owned_by_others(ctx, overview, seen)]
     if known is None:
-        return [*lines, f"Nothing was planned yet. Run: frameferry run {ctx.pipeline}"]
+        return [*lines, _first_act(ctx)]
     return [
         *lines,
         *(_replaced(ctx, known, seen) or _objections(ctx, known, seen)),
@@ -51,6 +51,12 @@ def _lines(ctx: Context, overview: Overview, seen: Seen, unowned: tuple[int, ...
         *alarms(seen.figures, _limits(ctx)),
         *nobody_carries(ctx.settings.kafka.topic, unowned),
     ]
+
+
+def _first_act(ctx: Context) -> str:
+    if ctx.settings.kafka.start == "adopt":
+        return f"The pipeline waits to be adopted. {adopting(ctx)}"
+    return f"Nothing was planned yet. Run: frameferry run {ctx.pipeline}"
 
 
 def _replaced(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:

@@ -22,6 +22,7 @@ from frameferry.errors import (
     BatchUnfinished,
     ConnectionMissing,
     ConnectionUnresolved,
+    NotAdopted,
     PredictionsIncomplete,
     RecordChanged,
     TopicChanged,
@@ -84,8 +85,8 @@ def wait(ctx: Context) -> Readiness:
     """
     try:
         seen = world.observe_or_block(ctx, world.known_and_free(ctx))
-    except (TopicChanged, TopicCompacted) as changed:
-        return Readiness(now=False, reason=str(changed), retry_in_seconds=None)
+    except (NotAdopted, TopicChanged, TopicCompacted) as waits:
+        return Readiness(now=False, reason=str(waits), retry_in_seconds=None)
     found = readiness(seen.known, seen.view.watermarks, max_open=ctx.settings.batch.max_open)
     # Asked last, and only if a run would begin: a run that plan refuses would begin again for ever.
     trouble = witness.objection(ctx, seen.known) if found.now else look_after(ctx)
@@ -105,6 +106,7 @@ def plan(ctx: Context) -> Planned:
 
     Raises:
         PipelineBlocked: A person or a new credential has to free the pipeline first.
+        NotAdopted: A person has to say first where another system stopped.
         LedgerOutdated: The ledger is older than the world; a person recovers it first.
         WitnessMissing: The mirror is gone; a person confirms the ledger, or recovers it.
         PlanStale: Another planner was faster; its batches are found at the next try.

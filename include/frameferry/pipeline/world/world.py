@@ -11,6 +11,7 @@ from frameferry.errors import (
     FrameferryError,
     LedgerConflict,
     LogExchanged,
+    NotAdopted,
     PipelineBlocked,
     TopicChanged,
 )
@@ -47,6 +48,7 @@ def observe(ctx: Context, known: PipelineState | None = None) -> World:
 
     Raises:
         KafkaUnavailable: No broker answered in time.
+        NotAdopted: It is to begin where another system stopped, and nobody said where that is.
         TopicMissing: The topic or a partition does not exist.
         TopicChanged: Another topic now has this name, or its log was truncated.
         TopicCompacted: Records vanish from it unread.
@@ -146,11 +148,22 @@ def is_other_topic(known: PipelineState | None, view: TopicView) -> bool:
     )
 
 
+def adopting(ctx: Context) -> str:
+    """Say how a pipeline that waits to be adopted is adopted."""
+    return (
+        "Say where another system stopped, with --dry-run first: frameferry adopt "
+        f"{ctx.pipeline} --spark-checkpoint, --group, --connect-offsets or --offsets"
+    )
+
+
 def _starts(
     ctx: Context, cluster: Cluster, view: TopicView, known: PipelineState | None
 ) -> dict[int, int]:
     if known is None:
-        return start_offsets(ctx.settings.kafka, cluster, view)
+        try:
+            return start_offsets(ctx.settings.kafka, cluster, view)
+        except NotAdopted as error:
+            raise error.at(pipeline=ctx.pipeline).advise(adopting(ctx)) from None
     return {partition: 0 for partition in view.watermarks if partition not in known.progress}
 
 
