@@ -13,6 +13,7 @@ import frameferry
 from frameferry.cli import (
     acceptance,
     airflow,
+    audit,
     demo,
     ledger,
     listings,
@@ -38,6 +39,7 @@ app.add_typer(ledger.app, name="ledger")
 operations.register(app)
 listings.register(app)
 probe.register(app)
+audit.register(app)
 demo.register(app)
 
 
