@@ -120,7 +120,7 @@ def test_what_is_in_quarantine_is_judged_again_only_if_that_is_asked_for(
     assert (0, True) == (done.returncode, "there is nothing to send" in done.stdout), done.stderr
     done = world.ferry.run("audit", world.ferry.name, "--repair", "--reinfer-quarantined")
     assert "note  quarantined: 1 records" in done.stdout
-    assert "repair: sent: reinfer all quarantined as 'empty'" in done.stdout
+    assert "repair: to be sent: reinfer all quarantined as 'empty'" in done.stdout
     told = world.ferry.json("audit", world.ferry.name)
     assert ([], PICTURES + 1) == (told["findings"], told["files"])
 

@@ -11,19 +11,18 @@ import typer
 from frameferry.cli.session import session
 from frameferry.cli.terminal import out, show_json
 from frameferry.config.person import person
-from frameferry.domain.audit import Example, Finding, Repairs, Report, to_json
-from frameferry.domain.wording import counted, shown
+from frameferry.domain.audit import Report, to_json
 from frameferry.operations.audit.auditing import Audited
 from frameferry.operations.audit.auditing import audit as audit_pipeline
 from frameferry.operations.audit.page import write_page
 from frameferry.operations.audit.repairing import repair as plan_repairs
+from frameferry.operations.audit.telling import lines
 from frameferry.operations.audit.wishing import wished
 from frameferry.operations.replay import carry
 from frameferry.pipeline.context import Context
 
 NOT_WELL: Final = 3
 """The exit status if something is wrong. Errors end with 1, as everywhere."""
-_EXAMPLES_SHOWN: Final = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -119,40 +118,5 @@ def _tell(report: Report, html: Path | None, *, as_json: bool) -> None:
     if as_json:
         show_json(to_json(report))
         return
-    _say(f"{report.pipeline}: {report.sentence}")
-    for finding in report.findings:
-        _tell_finding(finding)
-    if report.repairs is not None:
-        _tell_repairs(report.repairs)
-
-
-def _tell_finding(finding: Finding) -> None:
-    first = [_told(one) for one in finding.examples[:_EXAMPLES_SHOWN]]
-    more = "; …" if finding.count > len(first) and first else ""
-    examples = f": {'; '.join(first)}{more}" if first else ""
-    mark = "WRONG" if finding.is_wrong else "note "
-    _say(f"  {mark} {finding.kind}: {finding.count:,} {finding.what}{examples}")
-    if finding.next_step:
-        _say(f"        next: {finding.next_step}")
-
-
-def _tell_repairs(repairs: Repairs) -> None:
-    done = "would send" if repairs.dry_run else "sent"
-    for one in repairs.replays:
-        _say(f"  repair: {done}: {one.sentence}")
-    if not repairs.replays:
-        _say("  repair: there is nothing to send")
-    if repairs.gone:
-        _say(f"  repair: Kafka no longer holds {counted(repairs.gone, 'record')} of these")
-    if repairs.left:
-        _say(f"  repair: {counted(repairs.left, 'file')} more; audit again to go on with them")
-
-
-def _told(one: Example) -> str:
-    path = shown(one.path) if one.path else ""
-    head = f"{path} ({one.place})" if path and one.place else path or one.place or ""
-    return f"{head}: {shown(one.detail)}" if head and one.detail else head or shown(one.detail)
-
-
-def _say(text: str) -> None:
-    out.print(text, highlight=False, markup=False, soft_wrap=True)
+    for line in lines(report):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
