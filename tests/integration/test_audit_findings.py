@@ -23,6 +23,7 @@ from fixtures.ledgers import fresh_database
 
 from frameferry.domain.audit import Kind
 from frameferry.errors import FtpUnavailable, LedgerUnavailable
+from frameferry.ftp.listing import RemoteFile
 from frameferry.ledger.upkeep.pruning import prune
 from frameferry.operations.replay import carry, plan_replay
 from frameferry.operations.selecting import selected
@@ -109,6 +110,10 @@ def test_whose_a_file_is_that_no_row_explains(world: World) -> None:
         "of another ledger, or of this one before a restore",
         "nobody knows whose it is",
     } == {detail for *_, detail in examples(report, Kind.part)}
+    world.ferry.content["deliver"]["name"] = "{partition}/{offset:05d}.bin"
+    with world.ferry.context() as ctx:
+        report = World(world.ferry, ctx, world.base).audit()
+    assert {Kind.extra: 2} == wrong(report), "no file's own name tells which record it is"
 
 
 def test_only_files_of_the_window_are_looked_at_and_only_their_folders_listed(
@@ -209,6 +214,8 @@ def test_gaps_and_quarantined_records_are_told_and_are_no_losses(
     kafka_server.produce(topic, [b"lost", b"z"], partition=1)
     kafka_server.delete_records(topic, {1: EACH + 1})
     run_until_caught_up(world.ctx)
+    # As of a record that was delivered before the ledger was lost, and that Kafka lost since.
+    world.file(1, 0).with_name(f"1-{EACH:05d}.bin").write_bytes(b"lost")
     report = world.audit()
     assert report.is_well, report.findings
     assert {Kind.quarantined: 1, Kind.gap: 1} == noted(report)
@@ -242,6 +249,38 @@ def test_what_was_pruned_is_explained_by_its_name_and_not_looked_for(world: Worl
     assert (0, PICTURES - 1) == (report.records, report.files)
     assert report.is_well, report.findings
     assert {Kind.pruned: PICTURES} == noted(report)
+
+
+def test_what_is_delivered_while_an_audit_runs_is_neither_missing_nor_hidden_nor_extra(
+    world: World, kafka_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from frameferry.operations.audit.leftovers import Leftovers
+    from frameferry.operations.audit.showing import Server
+
+    topic = world.ctx.settings.kafka.topic
+    listing, sorting = Server.show_all, Leftovers.meet
+
+    def deliver(value: bytes) -> None:
+        kafka_server.produce(topic, [value], partition=0, timestamp_ms=FIRST_MS)
+        run_until_caught_up(world.ctx)
+
+    def then_delivering(*arguments: Any) -> int:
+        number = listing(*arguments)
+        deliver(b"after the list")
+        return number
+
+    def before_sorting(self: Leftovers, files: Any) -> None:
+        deliver(b"after the rows")
+        late = world.file(0, EACH + 1)
+        path = f"/{world.base.name}/{late.relative_to(world.base)}"
+        sorting(self, [*files, RemoteFile(path, late.stat().st_size)])
+
+    monkeypatch.setattr(Server, "show_all", then_delivering)
+    monkeypatch.setattr(Leftovers, "meet", before_sorting)
+    (world.base / "readme").write_bytes(b"")
+    report = world.audit()
+    assert report.is_well, report.findings
+    assert (PICTURES + 1, PICTURES + 1) == (report.records, report.files)
 
 
 def test_an_audit_beside_a_prune_does_not_count(

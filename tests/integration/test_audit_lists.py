@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from fixtures.odd_ftp import odd_server
 from fixtures.real_ftp import real_server
 
 from frameferry.domain.audit import Kind
-from frameferry.errors import DeliveryRefused
+from frameferry.errors import DeliveryRefused, FtpUnavailable
+from frameferry.ftp.client import connect
 from frameferry.operations.audit import comparing
+from frameferry.operations.audit.showing import Server
 
 CUT = {
     "pyftpdlib": {"list_cut": 5, "list_end": "Output truncated to 5 matches"},
@@ -129,6 +131,15 @@ def test_a_file_that_may_not_be_read_is_unread_and_not_missing(make: Make) -> No
         assert {Kind.unread: PICTURES} == wrong(world.audit(sample=100))
     with make(without=["RETR"]) as world:
         assert {Kind.unread: 3} == wrong(world.audit(sample=3))
+
+
+def test_a_connection_that_ends_while_the_ledger_is_read_is_said(tmp_path: Path) -> None:
+    with odd_server(tmp_path / "root") as site:
+        ftp = connect(site.connection())
+        server = Server(ftp, "/")
+        server.keep_alive()
+    with closing(ftp), pytest.raises(FtpUnavailable, match="ended the connection"):
+        server.keep_alive()
 
 
 def test_a_sample_is_drawn_by_chance() -> None:

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -145,7 +146,11 @@ ASKED: dict[str, Callable[[Ledger], object]] = {
     "replays": lambda ledger: ledger.replays(PIPELINE),
     "quarantined as": lambda ledger: ledger.quarantined_ranges(PIPELINE, "damaged"),
     "rows to audit": lambda ledger: ledger.audited_rows(
-        PIPELINE, Span(1, 0, 0, RECORDS), start=RECORDS // 2, limit=100
+        PIPELINE,
+        Span(1, 0, 0, RECORDS),
+        start=RECORDS // 2,
+        limit=100,
+        began=datetime(2026, 11, 25, tzinfo=UTC),
     ),
     "ranges to audit": lambda ledger: ledger.counted_ranges(PIPELINE, 1, since=(0, 0), limit=9),
     "whose a path is": lambda ledger: ledger.known_paths(

@@ -30,7 +30,7 @@ PATHS = st.builds(lambda folder, name: f"/base/{folder}/{name}", WORDS, WORDS)
 
 
 def row(offset: int, path: str, size: int, outcome: str | None = "delivered") -> AuditedRow:
-    return AuditedRow(1, 0, offset, 0, HERE, path, size, "s", outcome, "p.part")
+    return AuditedRow(1, 0, offset, 0, HERE, path, size, "s", outcome, "p.part", False)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from fixtures.hostile_names import hostile_names
 
 from frameferry.domain.audit import Example, Finding, Kind, Repair, Repairs, Report
 from frameferry.domain.wording import shown
-from frameferry.operations.audit.page import write_files, write_page
+from frameferry.errors import ConfigError
+from frameferry.operations.audit.page import refuse_unwritable, write_files, write_page
 
 HOSTILE = [
     *(name.text for name in hostile_names()),
@@ -74,6 +75,17 @@ def test_reports_of_audits_that_nobody_watches_lie_below_the_home(
     assert (tmp_path / "audits/press-a", ".html") == (page.parent, page.suffix)
     assert "press-a" == json.loads(data.read_text(encoding="utf-8"))["pipeline"]
     assert sorted([page, data]) == sorted(page.parent.iterdir()), "no draft is left"
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_audit(tmp_path: Path) -> None:
+    for file in (tmp_path, Path("/proc/none/audit.html")):
+        with pytest.raises(ConfigError, match="cannot be written"):
+            refuse_unwritable(file)
+    old = tmp_path / "old.html"
+    old.write_text("old")
+    refuse_unwritable(old)
+    refuse_unwritable(tmp_path / "reports" / "new.html")
+    assert ["old"] == [one.read_text() for one in tmp_path.rglob("*.html")]
 
 
 @pytest.mark.parametrize(

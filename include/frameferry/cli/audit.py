@@ -14,7 +14,7 @@ from frameferry.config.person import person
 from frameferry.domain.audit import Report, to_json
 from frameferry.operations.audit.auditing import Audited
 from frameferry.operations.audit.auditing import audit as audit_pipeline
-from frameferry.operations.audit.page import write_page
+from frameferry.operations.audit.page import refuse_unwritable, write_page
 from frameferry.operations.audit.repairing import repair as plan_repairs
 from frameferry.operations.audit.telling import lines
 from frameferry.operations.audit.wishing import wished
@@ -81,6 +81,8 @@ def audit(
         reinfer_quarantined=reinfer_quarantined,
         dry_run=dry_run,
     )
+    if html is not None:
+        refuse_unwritable(html)
     with session(pipeline) as ctx:
         audited = audit_pipeline(ctx, wish)
         report = audited.report

@@ -27,7 +27,8 @@ class AuditedRow(NamedTuple):
     """
     A row that stands, as an audit needs it.
 
-    `path` is the full remote path; a duplicate's is that of the record that it leans on.
+    `path` is the full remote path; a duplicate's is that of the record that it leans on. `is_fresh`
+    says that it was delivered after the audit began, so that no list need show its file.
     """
 
     generation: int
@@ -40,6 +41,7 @@ class AuditedRow(NamedTuple):
     sha256: str
     outcome: str | None
     part_path: str | None
+    is_fresh: bool
 
     @property
     def place(self) -> str:

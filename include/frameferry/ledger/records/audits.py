@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, false, func, select
 
 from frameferry.domain.audit import AuditedRow, CountedRange, Known, Span
 from frameferry.ledger.database.bulk import as_text_set
@@ -40,12 +41,13 @@ def audited_spans(connection: Connection, name: str) -> list[Span]:
 
 
 def audited_rows(
-    connection: Connection, name: str, span: Span, *, start: int, limit: int
+    connection: Connection, name: str, span: Span, *, start: int, limit: int, began: datetime
 ) -> list[AuditedRow]:
     """
     List at most *limit* rows that stand for offsets of a span from *start* on, by offset.
 
-    Each question is a snapshot of its own: a reader of a million rows must not hold one so long.
+    What was delivered since *began*, by the database's clock, is fresh. Each question is a snapshot
+    of its own: a reader of a million rows must not hold one so long.
     """
     key = find_pipeline(connection, name)
     if key is None:
@@ -63,6 +65,7 @@ def audited_rows(
             record.c.sha256,
             record.c.outcome,
             record.c.part_path,
+            func.coalesce(record.c.delivered_at >= began, false()),
         )
         .select_from(current)
         .join(record, record.c.id == current.c.record_id)

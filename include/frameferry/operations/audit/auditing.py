@@ -20,7 +20,13 @@ import structlog
 from frameferry.domain.audit import AuditedRow, CountedRange, Kind, Report, Span, place
 from frameferry.domain.offsets import OffsetRange, Watermarks
 from frameferry.domain.state import PipelineState
-from frameferry.errors import KafkaUnavailable, LedgerUnavailable, TopicChanged, TopicMissing
+from frameferry.errors import (
+    KafkaUnavailable,
+    LedgerUnavailable,
+    TopicChanged,
+    TopicCompacted,
+    TopicMissing,
+)
 from frameferry.operations.audit.answering import Answers
 from frameferry.operations.audit.collecting import Collector
 from frameferry.operations.audit.comparing import Comparison, Place, Sampler
@@ -36,7 +42,7 @@ log = structlog.get_logger()
 
 ROWS_AT_ONCE: Final = 5_000
 RANGES_AT_ONCE: Final = 50_000
-_AWAY: Final = (KafkaUnavailable, TopicMissing, TopicChanged)
+_AWAY: Final = (KafkaUnavailable, TopicMissing, TopicChanged, TopicCompacted)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -244,7 +250,7 @@ class _Audit:
     def _rows(self, span: Span) -> Iterator[list[AuditedRow]]:
         start = 0
         while rows := self.ctx.ledger.audited_rows(
-            self.ctx.pipeline, span, start=start, limit=ROWS_AT_ONCE
+            self.ctx.pipeline, span, start=start, limit=ROWS_AT_ONCE, began=self.known.now
         ):
             yield rows
             start = rows[-1].offset + 1

@@ -121,7 +121,7 @@ class Comparison:
             elif flaw := one.flaw(size):
                 self.found.add_file(Kind.wrong_size, one.row, one.path, flaw)
             else:
-                self.hidden[dirname(one.path)] += not is_shown
+                self.hidden[dirname(one.path)] += not (is_shown or one.row.is_fresh)
                 self._fits(one)
         for one, _ in unasked:
             self.found.add(Kind.unasked, path=one.path, place=one.row.place)

@@ -52,7 +52,9 @@ class Inventory:
             "UPDATE file SET is_known = 1 WHERE path IN (SELECT value FROM json_each(?)) "
             "RETURNING path, size"
         )
-        return dict(self._database.execute(query, (json.dumps(paths),)).fetchall())
+        return dict(
+            self._database.execute(query, (json.dumps(paths, ensure_ascii=False),)).fetchall()
+        )
 
     def unknown(self) -> Iterator[list[RemoteFile]]:
         """Yield the files that nobody knows, by path, some at a time."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +31,22 @@ def write_page(report: Report, file: Path) -> None:
         ConfigError: The file cannot be written.
     """
     _write(file, _page(report))
+
+
+def refuse_unwritable(file: Path) -> None:
+    """
+    Make sure that a page can be written, before an audit that takes minutes.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    is_there = file.exists()
+    with _writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8"):
+            pass
+    if not is_there:
+        file.unlink()
 
 
 def write_files(report: Report) -> tuple[Path, Path]:
@@ -63,11 +81,19 @@ def _page(report: Report) -> str:
 def _write(file: Path, text: str) -> None:
     draft = file.with_name(f".{file.name}.{os.getpid()}.draft")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(file)
+        with _writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(file)
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         msg = f"{file} cannot be written: {error.strerror}"
         raise ConfigError(msg, remedy="Name a file in a folder that can be written to") from error
-    finally:
-        draft.unlink(missing_ok=True)
