@@ -17,7 +17,7 @@ CHECKS := check-unit check-property check-types check-imports check-lint check-f
 
 TIMES := .venv/test-times
 
-.PHONY: setup demo death-loop test search test-ftp-servers test-ftp-matrix check mutants benchmark measure-memory measure-loads model lock $(CHECKS)
+.PHONY: setup demo death-loop test search test-ftp-servers test-ftp-matrix check mutants benchmark measure-memory measure-loads measure-audit model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -64,6 +64,10 @@ measure-memory: setup ## peak memory against a batch's size and a server's batch
 measure-loads: setup ## four backlogs at default settings: failures, heap, memory; ONLY="--scale 0.1"
 	@scripts/unpack-debian vsftpd
 	@$(BIN)/python -m benchmarks.loads $(ONLY)
+
+measure-audit: setup ## an audit of a million files on both databases: ten minutes; ONLY="--records 200000"
+	@scripts/unpack-debian vsftpd
+	@$(BIN)/python -m benchmarks.audit $(ONLY)
 
 model: setup ## train the demo's model again
 	@$(BIN)/python -m frameferry.demo.training

@@ -25,9 +25,9 @@ def dags(airflow_home):
     return bag.dags
 
 
-def test_there_is_one_dag_per_pipeline_file_and_the_replay_form(dags):
+def test_there_is_one_dag_per_pipeline_file_and_the_two_forms(dags):
     files = {path.stem for path in (ROOT / "include/pipelines").glob("*.yaml")}
-    assert {f"ferry__{name}" for name in files} | {"replay"} == set(dags)
+    assert {f"ferry__{name}" for name in files} | {"replay", "audit"} == set(dags)
 
 
 def test_every_dag_runs_once_at_a_time_with_tags_and_retries(dags):
@@ -40,11 +40,11 @@ def test_every_dag_runs_once_at_a_time_with_tags_and_retries(dags):
             assert task.retry_delay.total_seconds() > 0
 
 
-def test_ferry_dags_are_continuous_and_replay_runs_by_hand_only(dags):
+def test_ferry_dags_are_continuous_and_the_forms_run_by_hand_only(dags):
     from airflow.timetables.simple import ContinuousTimetable, NullTimetable
 
     for dag_id, dag in dags.items():
-        expected = NullTimetable if dag_id == "replay" else ContinuousTimetable
+        expected = NullTimetable if dag_id in {"replay", "audit"} else ContinuousTimetable
         assert expected.__name__ == type(dag.timetable).__name__, dag_id
 
 
@@ -75,8 +75,9 @@ def test_ftp_and_spark_work_is_capped_by_pools(dags):
     deliver = dag.get_task("batch.deliver")
     assert ("ftp__archive_ftp", 4) == (deliver.pool, deliver.pool_slots)
     assert "spark" == dag.get_task("batch.infer").pool
-    replay = dags["replay"].get_task("batches_archive_ftp.deliver")
-    assert ("ftp__archive_ftp", 4) == (replay.pool, replay.pool_slots)
+    for form in ("replay", "audit"):
+        again = dags[form].get_task("batches_archive_ftp.deliver")
+        assert ("ftp__archive_ftp", 4) == (again.pool, again.pool_slots)
 
 
 PARSE = """

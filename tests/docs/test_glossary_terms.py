@@ -28,7 +28,7 @@ TESTS = [
     for path in sorted((ROOT / "tests").rglob("test_*.py"))
     for name in (path.stem, *re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8")))
 ]
-NOT_BUILT_YET = {"audit"}
+NOT_BUILT_YET: set[str] = set()
 """Words that are taken already; take them out here when the code begins to use them."""
 
 BANNED = {

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from fixtures.ledgers import (
 )
 from sqlalchemy import Connection, event, text
 
+from frameferry.domain.audit import Span
 from frameferry.domain.offsets import OffsetRange
 from frameferry.ledger.database.tables import record as record_table
 from frameferry.ledger.opening import open_ledger
@@ -143,6 +145,17 @@ ASKED: dict[str, Callable[[Ledger], object]] = {
     "unfinished": lambda ledger: ledger.unfinished(PIPELINE, [1, 2, 3]),
     "replays": lambda ledger: ledger.replays(PIPELINE),
     "quarantined as": lambda ledger: ledger.quarantined_ranges(PIPELINE, "damaged"),
+    "rows to audit": lambda ledger: ledger.audited_rows(
+        PIPELINE,
+        Span(1, 0, 0, RECORDS),
+        start=RECORDS // 2,
+        limit=100,
+        began=datetime(2026, 11, 25, tzinfo=UTC),
+    ),
+    "ranges to audit": lambda ledger: ledger.counted_ranges(PIPELINE, 1, since=(0, 0), limit=9),
+    "whose a path is": lambda ledger: ledger.known_paths(
+        destination=DESTINATION, paths=["/press-a/cam_1-0.jpg", "/press-a/nobodys"]
+    ),
     "a window's end": lambda ledger: ledger.window_ranges(
         PIPELINE, start_ms=0, end_ms=2**62, floors={0: RECORDS - 100, 1: 0}
     ),

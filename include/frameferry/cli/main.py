@@ -14,6 +14,7 @@ from frameferry.cli import (
     acceptance,
     adopt,
     airflow,
+    audit,
     demo,
     ledger,
     listings,
@@ -40,6 +41,7 @@ operations.register(app)
 listings.register(app)
 probe.register(app)
 adopt.register(app)
+audit.register(app)
 demo.register(app)
 
 

@@ -17,14 +17,13 @@ from frameferry.config.person import person
 from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError, FrameferryError, encodable
 from frameferry.operations.check import check_pipeline, spark_advice
-from frameferry.operations.replay import ReplayPlan, plan_replay
+from frameferry.operations.replay import carry, plan_replay
 from frameferry.operations.selecting import selected
 from frameferry.operations.unblock import unblock as unblock_pipeline
-from frameferry.pipeline import family
 from frameferry.pipeline.context import Context, open_context
 from frameferry.pipeline.deliver.sweeping import sweep as sweep_parts
 from frameferry.pipeline.run import Carried, run_once, run_until_caught_up
-from frameferry.pipeline.steps import publish, wait
+from frameferry.pipeline.steps import wait
 
 
 class Mode(StrEnum):
@@ -144,19 +143,12 @@ def replay(
     )
     with session(pipeline) as ctx:
         plan = plan_replay(ctx, selection, mode=mode.value, dry_run=dry_run, who=person())
-        _carry(ctx, plan)
+        carry(ctx, plan.batch_ids)
     if as_json:
         show_json(plan.as_json())
     else:
         done = "dry run: " if dry_run else "done: "
         out.print(f"{pipeline}: {done}{plan.sentence}", highlight=False, markup=False)
-
-
-def _carry(ctx: Context, plan: ReplayPlan) -> None:
-    for batch_id in plan.batch_ids:
-        family.carry(ctx, batch_id)
-    if plan.batch_ids:
-        publish(ctx)
 
 
 def unblock(

@@ -31,5 +31,14 @@ def in_time(seconds: float) -> str:
     return f"{_short(seconds)} s" if seconds >= 1 else f"{_short(seconds * 1000)} ms"
 
 
+def shown(text: str) -> str:
+    """Escape the characters of a text that do not show, or could steer a terminal."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
+
+
 def _short(number: float) -> str:
     return f"{number:.1f}" if 0 < number < _FINE and number != round(number) else f"{number:.0f}"

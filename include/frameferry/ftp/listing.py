@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from frameferry.errors import DeliveryRefused, FtpUnavailable, UnsafePath
 from frameferry.ftp.client import FerryFTP
@@ -46,6 +46,26 @@ class RemoteFile:
     size_bytes: int
 
 
+Entry = tuple[str, int | None]
+"""A name in a folder, and its size in bytes; None for a folder."""
+
+
+class Flaw(NamedTuple):
+    """
+    Why a folder may hold more than its list shows.
+
+    `is_sure` unless it is a suspicion only: the list ends where many lists are cut.
+    """
+
+    words: str
+    is_sure: bool = True
+
+
+OnFlaw = Callable[[str, Flaw], None]
+Entries = Generator[Entry, None, Flaw | None]
+"""The entries of a folder as they come, and what speaks for there being more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """
@@ -54,18 +74,19 @@ class Listing:
     `flaw` says why there may be more; empty if nothing speaks for it, which proves nothing.
     """
 
-    entries: list[tuple[str, int | None]]
+    entries: list[Entry]
     flaw: str = ""
 
 
 def list_tree(
-    ftp: FerryFTP, base: str, *, on_flaw: Callable[[str, str], None] = lambda *_: None
+    ftp: FerryFTP, base: str, *, on_flaw: OnFlaw = lambda *_: None
 ) -> Iterator[RemoteFile]:
     """
     Yield every file at or below *base*, hidden ones too, folder by folder; links are not followed.
 
-    *on_flaw* is told each folder that may hold more, and why: its list ends early or, below the
-    base, there is none.
+    Files are yielded as they come, so that a folder may hold millions: meanwhile nothing else can
+    be asked on this connection. *on_flaw* is told each folder that may hold more, and why: its list
+    ends early or, below the base, there is none.
 
     Raises:
         FtpUnavailable: Cut off, or the base is not there: perhaps only its volume is not mounted.
@@ -76,6 +97,31 @@ def list_tree(
         remedy = "See that the server's volume is mounted; if nothing was ever delivered, make it"
         raise FtpUnavailable(msg, remedy=remedy)
     yield from _below(ftp, base, MAX_DEPTH, on_flaw)
+
+
+def list_files(
+    ftp: FerryFTP, folder: str, *, on_flaw: OnFlaw
+) -> Generator[RemoteFile, None, list[str]]:
+    """
+    Yield the files of one folder as they come, hidden ones too; return the folders in it.
+
+    Raises:
+        As `read_folder`.
+    """
+    folders: list[str] = []
+    entries = stream_folder(ftp, folder)
+    while True:
+        try:
+            name, size = next(entries)
+        except StopIteration as end:
+            if end.value is not None:
+                on_flaw(folder, end.value)
+            return folders
+        path = f"{folder.rstrip('/')}/{name}"
+        if size is None:
+            folders.append(path)
+        else:
+            yield RemoteFile(path, size)
 
 
 def read_sha256(ftp: FerryFTP, path: str) -> str | None:
@@ -95,32 +141,21 @@ def read_sha256(ftp: FerryFTP, path: str) -> str | None:
     return digest.hexdigest()
 
 
-def _below(
-    ftp: FerryFTP, folder: str, depth: int, on_flaw: Callable[[str, str], None]
-) -> Iterator[RemoteFile]:
+def _below(ftp: FerryFTP, folder: str, depth: int, on_flaw: OnFlaw) -> Iterator[RemoteFile]:
     try:
-        listing = read_folder(ftp, folder)
+        folders = yield from list_files(ftp, folder, on_flaw=on_flaw)
     except (DeliveryRefused, UnsafePath) as refusal:
         if depth == MAX_DEPTH:
             raise
-        return on_flaw(folder, refusal.what)
-    if listing.flaw:
-        on_flaw(folder, listing.flaw)
-    folders = []
-    for name, size in listing.entries:
-        path = f"{folder.rstrip('/')}/{name}"
-        if size is None:
-            folders.append(path)
-        else:
-            yield RemoteFile(path, size)
+        return on_flaw(folder, Flaw(refusal.what))
     if folders and not depth:
-        return on_flaw(folder, f"it holds folders more than {MAX_DEPTH} levels down")
+        return on_flaw(folder, Flaw(f"it holds folders more than {MAX_DEPTH} levels down"))
     for path in folders:
         yield from _below(ftp, path, depth - 1, on_flaw)
     return None
 
 
-def list_folder(ftp: FerryFTP, folder: str) -> list[tuple[str, int | None]]:
+def list_folder(ftp: FerryFTP, folder: str) -> list[Entry]:
     """
     List one folder as far as the server shows it: names with sizes, None for a folder.
 
@@ -138,14 +173,27 @@ def read_folder(ftp: FerryFTP, folder: str) -> Listing:
         FtpUnavailable: Cut off, or refused for now.
         DeliveryRefused: The server does not list it, or in a form that nobody can read.
     """
+    entries, flaw = _drawn(stream_folder(ftp, folder))
+    return Listing(entries, flaw.words if flaw else "")
+
+
+def stream_folder(ftp: FerryFTP, folder: str) -> Entries:
+    """
+    List one folder as `read_folder` does, each entry as it comes.
+
+    Until the end, nothing else can be asked on this connection.
+
+    Raises:
+        As `read_folder`.
+    """
     if "MLST" in ftp.features or "MLSD" in ftp.features:
         lines = ftp.list_lines(f"MLSD {folder}")
         if not isinstance(lines, Reply):
             with suppress(DeliveryRefused):
-                return _read(lines, _by_facts)
+                return (yield from _read(lines, _by_facts))
         elif not lines.is_unknown_command:
             raise _unlisted(folder, lines)
-    return _by_list(ftp, folder)
+    return (yield from _by_list(ftp, folder))
 
 
 def shown_names(ftp: FerryFTP, folder: str) -> frozenset[str]:
@@ -160,43 +208,63 @@ def shown_names(ftp: FerryFTP, folder: str) -> frozenset[str]:
     lines = ftp.list_lines("NLST") if entered.is_success else entered
     if isinstance(lines, Reply):
         raise _unlisted(folder, lines)
-    return frozenset(line.rpartition("/")[2] for line in lines.lines if line)
+    return frozenset(line.rpartition("/")[2] for line in lines if line)
 
 
-def _read(lines: Lines, entry_of: Callable[[str], tuple[str, int | None] | None]) -> Listing:
+def _drawn(entries: Entries) -> tuple[list[Entry], Flaw | None]:
+    """Draw a generator to its end; return what it yielded, and what it returned."""
+    drawn = []
+    while True:
+        try:
+            drawn.append(next(entries))
+        except StopIteration as end:
+            return drawn, end.value
+
+
+def _read(lines: Lines, entry_of: Callable[[str], Entry | None]) -> Entries:
     """
     Read each line that can be read; one that cannot may be a name with a newline in it.
 
     Raises:
-        DeliveryRefused: Not one can be read.
+        DeliveryRefused: Not one can be read; nothing was yielded.
     """
-    entries, strange, first = [], 0, None
-    full = [line for line in lines.lines if line]
-    for line in full:
+    full, shown, strange = 0, 0, 0
+    first: DeliveryRefused | None = None
+    while True:
+        try:
+            line = next(lines)
+        except StopIteration as stop:
+            end: Reply = stop.value
+            break
+        if not line:
+            continue
+        full += 1
         try:
             entry = entry_of(line)
         except DeliveryRefused as refusal:
             strange, first = strange + 1, first or refusal
             continue
         if entry is not None and entry[0] not in _DOTS:
-            entries.append(entry)
-    if first is not None and strange == len(full):
+            shown += 1
+            yield entry
+    if first is not None and strange == full:
         raise first
-    return Listing(entries, _flaw(lines.end, len(full), len(entries), strange))
+    return _flaw(end, full, shown, strange)
 
 
-def _flaw(end: Reply, lines: int, entries: int, strange: int) -> str:
+def _flaw(end: Reply, lines: int, entries: int, strange: int) -> Flaw | None:
     if end.speaks_of_cut:
-        return f"the server said {end.words!r}"
+        return Flaw(f"the server said {end.words!r}")
     if strange:
-        return f"{strange} lines of its list cannot be read"
+        return Flaw(f"{strange} lines of its list cannot be read")
     counts = {lines, lines - 1, entries, entries + len(_DOTS)}
     if _ROUND & counts:
-        return f"its list ends at exactly {max(_ROUND & counts):,} names, perhaps a limit"
-    return ""
+        words = f"its list ends at exactly {max(_ROUND & counts):,} names, perhaps a limit"
+        return Flaw(words, is_sure=False)
+    return None
 
 
-def _by_facts(line: str) -> tuple[str, int | None] | None:
+def _by_facts(line: str) -> Entry | None:
     facts, _, name = line.partition(" ")
     known = dict(fact.lower().split("=", 1) for fact in facts.split(";") if "=" in fact)
     match known.get("type"):
@@ -210,7 +278,7 @@ def _by_facts(line: str) -> tuple[str, int | None] | None:
             return None
 
 
-def _by_list(ftp: FerryFTP, folder: str) -> Listing:
+def _by_list(ftp: FerryFTP, folder: str) -> Entries:
     """List by LIST from within the folder, so that no space or dash in its name makes an option."""
     entered = ftp.ask("CWD", folder)
     if not entered.is_success:
@@ -218,10 +286,10 @@ def _by_list(ftp: FerryFTP, folder: str) -> Listing:
     lines = ftp.list_lines("LIST -a")
     if isinstance(lines, Reply):
         raise _unlisted(folder, lines)
-    return _read(lines, _by_columns)
+    return (yield from _read(lines, _by_columns))
 
 
-def _by_columns(line: str) -> tuple[str, int | None] | None:
+def _by_columns(line: str) -> Entry | None:
     if line.startswith(("l", "total ")):
         return None
     if (unix := _UNIX.fullmatch(line)) is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import socket
 import ssl
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import NamedTuple
 
 from frameferry.config.connections import FtpConnection
 from frameferry.errors import FtpUnavailable
@@ -24,11 +24,8 @@ SEALED_PIECE_BYTES = 1 << 16
 _READY_SECONDS = 2.0
 
 
-class Lines(NamedTuple):
-    """The lines of a list, and what the server said at its end: perhaps that it is not all."""
-
-    lines: list[str]
-    end: Reply
+Lines = Generator[str, None, Reply]
+"""The lines of a list, and what the server said at its end: perhaps that it is not all."""
 
 
 class Transfers(Wire):
@@ -165,7 +162,9 @@ class Transfers(Wire):
 
     def list_lines(self, line: str) -> Lines | Reply:
         """
-        Ask for a list of files and return it, or the server's refusal.
+        Ask for a list of files and return its lines as they come, or the server's refusal.
+
+        Until the last line is read, nothing else can be asked on this connection.
 
         Raises:
             FtpUnavailable: Cut off or timed out, also while reading.
@@ -174,9 +173,7 @@ class Transfers(Wire):
         channel = self._open_data([line])
         if isinstance(channel, Reply):
             return channel
-        data, end = _gathered(self._pieces(channel))
-        text = data.decode(self.encoding, "replace")
-        return Lines([line.rstrip("\r") for line in text.split("\n")], end)
+        return _lines(self._pieces(channel), self.encoding)
 
     def _open_data(self, lines: Sequence[str]) -> socket.socket | Reply:
         with self.translated("control"):
@@ -330,14 +327,20 @@ class Transfers(Wire):
         return reply
 
 
-def _gathered(pieces: Generator[bytes, None, Reply]) -> tuple[bytes, Reply]:
-    """Read all pieces, and the reply behind them."""
-    data = bytearray()
-    while True:
+def _lines(pieces: Generator[bytes, None, Reply], encoding: str) -> Lines:
+    """Cut pieces into lines, without their ends; return the reply behind them."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    rest = ""
+    end: Reply | None = None
+    while end is None:
         try:
-            data += next(pieces)
-        except StopIteration as end:
-            return bytes(data), end.value
+            *whole, rest = f"{rest}{decoder.decode(next(pieces))}".split("\n")
+        except StopIteration as stop:
+            end = stop.value
+            *whole, rest = f"{rest}{decoder.decode(b'', final=True)}".split("\n")
+        yield from (line.rstrip("\r") for line in whole)
+    yield rest.rstrip("\r")
+    return end
 
 
 def _send_whole(channel: socket.socket, data: bytes) -> None:

@@ -25,6 +25,7 @@ from frameferry.ledger.progress import (
 )
 from frameferry.ledger.progress import gaps as lost
 from frameferry.ledger.records import (
+    audits,
     census,
     intents,
     listings,
@@ -169,6 +170,14 @@ class Ledger:
     unfinished = reads(listings.unfinished)
     litter_folders = reads(orphans.litter_folders)
     part_fates = reads(orphans.part_fates)
+
+    # What an audit compares
+    audited_spans = reads(audits.audited_spans)
+    audited_rows = reads(audits.audited_rows)
+    counted_ranges = reads(audits.counted_ranges)
+    lost_ranges = reads(audits.lost_ranges)
+    known_paths = reads(audits.known_paths)
+    count_pruned = reads(audits.count_pruned)
 
     # Replay and recovery; what a person does is recorded with a name
     add_replay = writes(replays.add_replay)

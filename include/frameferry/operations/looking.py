@@ -13,7 +13,7 @@ from frameferry.domain.positions import PositionReader
 from frameferry.domain.sightings import Sighting
 from frameferry.domain.state import PipelineState
 from frameferry.ftp.client import FerryFTP
-from frameferry.ftp.listing import RemoteFile, list_tree, read_sha256
+from frameferry.ftp.listing import Flaw, RemoteFile, list_tree, read_sha256
 from frameferry.pipeline.context import Context
 
 
@@ -53,8 +53,8 @@ def look(
     base = ctx.settings.deliver.base
     found = Found(looked_to={partition: mark.high for partition, mark in marks.items()})
 
-    def note(folder: str, flaw: str) -> None:
-        found.unlisted.append((folder, flaw))
+    def note(folder: str, flaw: Flaw) -> None:
+        found.unlisted.append((folder, flaw.words))
 
     for file in list_tree(ftp, base, on_flaw=note):
         if not _is_sidecar(ctx, file, reader):

@@ -17,8 +17,10 @@ from frameferry.domain.selection import Quarantined, Selection, Window, to_json
 from frameferry.domain.wording import counted
 from frameferry.errors import ConfigError, OffsetsLost
 from frameferry.operations.selecting import offsets_of
+from frameferry.pipeline import family
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.deliver.login import PUT_BACK, misplaced, told_elsewhere
+from frameferry.pipeline.steps import publish
 from frameferry.pipeline.world import world
 
 MAX_BATCHES = 1024
@@ -112,6 +114,15 @@ def plan_replay(
     )
     log.info("replay.planned", pipeline=ctx.pipeline, batches=ids, sentence=plan.sentence)
     return replace(plan, batch_ids=ids)
+
+
+def carry(ctx: Context, batch_ids: Iterable[int]) -> None:
+    """Carry the batches of replays to their commits, in order, and mirror what is committed."""
+    listed = list(batch_ids)
+    for batch_id in listed:
+        family.carry(ctx, batch_id)
+    if listed:
+        publish(ctx)
 
 
 def _taken_up(ctx: Context, interrupted: Replay) -> ReplayPlan:

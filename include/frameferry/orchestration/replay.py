@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any
 
-from airflow.sdk import DAG, Param, TriggerRule, get_current_context, get_parsing_context, task
+from airflow.sdk import DAG, Param, get_current_context, get_parsing_context, task
 
-from frameferry.config.folder import find_pipeline, load_all
-from frameferry.config.home import pipelines_folder
 from frameferry.config.settings import PipelineSettings
-from frameferry.domain.records import sha256_hex
 from frameferry.domain.selection import Selection
-from frameferry.errors import ConfigError
 from frameferry.operations.replay import ReplayPlan, plan_replay
 from frameferry.operations.selecting import selected
-from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, batch_steps, publish, verdict
+from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, publish, verdict
+from frameferry.orchestration.forms import (
+    EMPTY,
+    NAME,
+    carried,
+    pipeline_field,
+    pipelines,
+    refuse_unknown,
+)
 from frameferry.orchestration.person import person
 from frameferry.orchestration.tasks import airflow_errors, call_step
 
@@ -36,17 +39,13 @@ _SELECTS = {
 }
 """Fields that select, with their names in `selected`; an empty one is not passed on."""
 _FIELDS = {"pipeline", "mode", "dry_run", *_SELECTS}
-_NOT_IN_KEYS = re.compile(r"[^\w-]", re.ASCII)
-_KEY_CHARACTERS = 100
-_NO_PIPELINE = "(no pipeline)"
-_EMPTY = (None, "")
 
 
 def replay_dag() -> DAG | None:
     """Build the replay DAG; None if Airflow is about to run another one."""
     if get_parsing_context().dag_id not in {None, DAG_ID}:
         return None
-    pipelines = _pipelines()
+    offered = pipelines()
     with DAG(
         dag_id=DAG_ID,
         schedule=None,
@@ -54,19 +53,13 @@ def replay_dag() -> DAG | None:
         max_active_runs=1,
         default_args=RETRY_ARGS,
         tags=[TAG, "replay"],
-        params=_form([settings.pipeline for settings in pipelines]),
+        params=_form(offered),
         doc_md=_DOCUMENTATION,
     ) as dag:
         planned = prepare()
-        name = "{{ params.pipeline }}"
-        groups = [
-            batch_steps(name, settings, group_id=f"batches_{_key(connection)}").expand(
-                batch_id=choose.override(task_id=f"choose_{_key(connection)}")(planned, connection)
-            )
-            for connection, settings in _by_connection(pipelines).items()
-        ]
-        groups >> publish(name)
-        groups >> verdict(name, planned)
+        groups = carried(offered, planned)
+        groups >> publish(NAME)
+        groups >> verdict(NAME, planned)
     return dag
 
 
@@ -76,7 +69,7 @@ def prepare() -> list[int]:
     context = get_current_context()
     form = context["params"]
     with airflow_errors():
-        _refuse_unknown(context["dag_run"].conf or {})
+        refuse_unknown(DAG_ID, _FIELDS, context["dag_run"].conf or {})
         selection = _selection(form)
     plan = call_step(
         form["pipeline"],
@@ -92,65 +85,20 @@ def prepare() -> list[int]:
     return list(plan.batch_ids)
 
 
-@task(trigger_rule=TriggerRule.ALL_SUCCESS)
-def choose(batch_ids: list[int], connection: str) -> list[int]:
-    """Return the batches if the pipeline delivers by this connection, otherwise none."""
-    name = get_current_context()["params"]["pipeline"]
-    with airflow_errors():
-        mine = find_pipeline(pipelines_folder(), name).deliver.connection == connection
-    return batch_ids if mine else []
-
-
 def _selection(form: Any) -> Selection:  # noqa: ANN401 - Airflow's params are untyped
-    given = {name: form[field] for field, name in _SELECTS.items() if form[field] not in _EMPTY}
+    given = {name: form[field] for field, name in _SELECTS.items() if form[field] not in EMPTY}
     if "ranges" in given:
         given["ranges"] = given["ranges"].replace(",", " ").split()
     return selected(**given)
-
-
-def _refuse_unknown(conf: dict[str, Any]) -> None:
-    unknown = sorted(set(conf) - _FIELDS)
-    if unknown:
-        msg = f"the replay form has no field {', '.join(unknown)}"
-        raise ConfigError(msg, remedy=f"Use: {', '.join(sorted(_FIELDS))}")
 
 
 def _log_plan(plan: ReplayPlan) -> None:
     log.info("%s%s", "" if plan.batch_ids else "dry run: ", plan.sentence)
 
 
-def _pipelines() -> list[PipelineSettings]:
-    try:
-        whole, _ = load_all(pipelines_folder())
-    except ConfigError:
-        return []
-    return list(whole.values())
-
-
-def _by_connection(pipelines: list[PipelineSettings]) -> dict[str, PipelineSettings]:
-    """
-    Make one group per FTP server: a task's pool and its slots are fixed when the file is parsed.
-
-    The slots are those of the pipeline that opens the most connections.
-    """
-    by_need = sorted(pipelines, key=lambda settings: settings.deliver.connections)
-    return {settings.deliver.connection: settings for settings in by_need}
-
-
-def _key(connection: str) -> str:
-    """Name a server in an Airflow id, which is shorter and allows fewer kinds of characters."""
-    key = _NOT_IN_KEYS.sub("_", connection)[:_KEY_CHARACTERS]
-    return key if key == connection else f"{key}_{sha256_hex(connection.encode())[:8]}"
-
-
-def _form(names: list[str]) -> dict[str, Param]:
+def _form(offered: list[PipelineSettings]) -> dict[str, Param]:
     return {
-        "pipeline": Param(
-            names[0] if names else _NO_PIPELINE,
-            type="string",
-            enum=names or [_NO_PIPELINE],
-            title="Pipeline",
-        ),
+        "pipeline": pipeline_field(offered),
         **_selecting(),
         "mode": Param(
             "redeliver",

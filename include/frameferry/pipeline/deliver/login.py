@@ -121,3 +121,25 @@ def one_connection(ctx: Context) -> Iterator[FerryFTP]:
             yield ftp
         finally:
             ftp.farewell()
+
+
+@contextmanager
+def connection_to_look(ctx: Context) -> Iterator[FerryFTP]:
+    """
+    Log in once, as `one_connection` does; what is refused later blocks nothing.
+
+    Raises:
+        FtpUnavailable: Nothing answers, or not now.
+        PipelineBlocked, DeliveryRefused: The log-in is refused, or was before.
+    """
+    connection = ctx.ftp
+    with (
+        blocking(ctx, connection.digest),
+        one_login(ctx.ledger, connection.digest, owner=ctx.owner),
+    ):
+        ftp = ctx.open_ftp(connection)
+    try:
+        ftp.confine(ctx.settings.deliver.base)
+        yield ftp
+    finally:
+        ftp.farewell()

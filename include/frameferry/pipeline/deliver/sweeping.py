@@ -75,7 +75,7 @@ def _sweep(ctx: Context, ftp: FerryFTP, folders: Sequence[str], *, dry_run: bool
         except DeliveryRefused as refusal:
             left.append((folder, refusal.what))
             continue
-        reasons = _reasons_to_stay(ctx, found)
+        reasons = reasons_to_stay(ctx, found)
         orphans = [part.path for part in found if part.path not in reasons]
         refused = {} if dry_run else delete_parts(ftp, orphans)
         deleted += [path for path in orphans if path not in refused]
@@ -84,7 +84,8 @@ def _sweep(ctx: Context, ftp: FerryFTP, folders: Sequence[str], *, dry_run: bool
     return Swept(len(folders), tuple(deleted), tuple(left))
 
 
-def _reasons_to_stay(ctx: Context, found: Sequence[FoundPart]) -> dict[str, str]:
+def reasons_to_stay(ctx: Context, found: Sequence[FoundPart]) -> dict[str, str]:
+    """Say by path why parts must not be deleted; a part that may be is left out."""
     fates = ctx.ledger.part_fates(
         ctx.pipeline,
         {part.tag.batch_id for part in found},
