@@ -1,4 +1,4 @@
-"""The commands that show: status, records, quarantine, replays. Each also as `--json`."""
+"""The commands that show: status, records, replays. Each also as `--json`."""
 
 from __future__ import annotations
 
@@ -35,14 +35,6 @@ _RECORDS = {
     "batch": "batch",
     "delivered_at": "delivered at",
 }
-_QUARANTINE = {
-    "partition": "partition",
-    "offset": "offset",
-    "stage": "stage",
-    "reason": "reason",
-    "detail": "detail",
-    "batch": "batch",
-}
 _REPLAYS = {
     "replay": "replay",
     "state": "state",
@@ -60,7 +52,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(status)
     app.command()(records)
-    app.command()(quarantine)
     app.command()(replays)
 
 
@@ -102,16 +93,6 @@ def records(
         show_table(f"{pipeline}: records", rows, _RECORDS)
 
 
-def quarantine(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
-    """List the records that were set aside, and why."""
-    with session(pipeline) as ctx:
-        rows = ctx.ledger.quarantined(pipeline)
-    if as_json:
-        show_json(rows)
-    else:
-        show_table(f"{pipeline}: quarantine", rows, _QUARANTINE)
-
-
 def replays(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
     """List the newest replays: who asked for what, and how far that is."""
     with session(pipeline) as ctx:
@@ -140,9 +121,10 @@ def _show_status(one: Status) -> None:
         _show_line(f"last batch {last.batch}: {last.sentence}")
     _show_line(_backlog(one.backlog))
     counts = one.counts
+    resolved = f" ({counts.resolved:,} resolved)" if counts.resolved else ""
     out.print(
         f"  {counts.records:,} records, {counts.delivered:,} delivered, "
-        f"{counts.quarantined:,} quarantined, {counts.gaps:,} in gaps, "
+        f"{counts.quarantined:,} quarantined{resolved}, {counts.gaps:,} in gaps, "
         f"{counts.batches:,} batches\n",
         highlight=False,
     )

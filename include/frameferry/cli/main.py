@@ -18,6 +18,7 @@ from frameferry.cli import (
     listings,
     operations,
     probe,
+    quarantine,
     stack,
 )
 from frameferry.cli.session import use_stack_connections
@@ -35,6 +36,7 @@ app.add_typer(airflow.app, name="airflow")
 app.add_typer(acceptance.gaps_app, name="gaps")
 app.add_typer(acceptance.topic_app, name="topic")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(quarantine.app, name="quarantine")
 operations.register(app)
 listings.register(app)
 probe.register(app)

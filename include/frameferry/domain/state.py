@@ -74,12 +74,17 @@ class PipelineState:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Standing rows of one pipeline: `delivered` has receipts, `gaps` are unaccepted offsets."""
+    """
+    Standing rows of one pipeline: `delivered` has receipts, `gaps` are unaccepted offsets.
+
+    `resolved` are those of the `quarantined` that a person is done with; `reasons` counts the others.
+    """
 
     records: int
     delivered: int
     duplicates: int
     quarantined: int
+    resolved: int
     gaps: int
     batches: int
     labels: Mapping[str, int]
@@ -104,7 +109,7 @@ class RecordRow(Said):
 
 @dataclass(frozen=True, slots=True)
 class QuarantineRow:
-    """One line of `frameferry quarantine`."""
+    """One line of `frameferry quarantine`; the resolution is None while it is open."""
 
     partition: int
     offset: int
@@ -112,6 +117,10 @@ class QuarantineRow:
     reason: str
     detail: str
     batch: int
+    found_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    resolved_how: str | None
 
 
 @dataclass(frozen=True, slots=True)

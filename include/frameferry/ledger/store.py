@@ -26,6 +26,7 @@ from frameferry.ledger.records import (
     predictions,
     receipts,
     replays,
+    resolving,
     searching,
     selecting,
     withdrawals,
@@ -151,6 +152,7 @@ class Ledger:
     counts = reads(listings.counts)
     records = reads(searching.list_records)
     quarantined = reads(listings.quarantined)
+    resolve_quarantined = writes(resolving.resolve_quarantined)
     count_standing = reads(listings.count_standing)
     last_batches = reads(listings.last_batches)
     unfinished = reads(listings.unfinished)

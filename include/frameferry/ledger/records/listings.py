@@ -24,6 +24,7 @@ _NOTHING = Counts(
     delivered=0,
     duplicates=0,
     quarantined=0,
+    resolved=0,
     gaps=0,
     batches=0,
     labels={},
@@ -42,24 +43,29 @@ def counts(connection: Connection, name: str) -> Counts:
         outcomes[outcome] += number
         if outcome in _HAS_A_FILE:
             labels[label or UNJUDGED] += number
+    reasons = _reasons(connection, key)
     return Counts(
         records=outcomes.total(),
         delivered=outcomes["delivered"],
         duplicates=outcomes["duplicate"],
         quarantined=outcomes["quarantined"],
+        resolved=outcomes["quarantined"] - sum(reasons.values()),
         gaps=_lost(connection, key),
         batches=_leaves(connection, key),
         labels=dict(sorted(labels.items())),
-        reasons=_reasons(connection, key),
+        reasons=reasons,
     )
 
 
-def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
-    """List the quarantined rows that stand, by partition and offset."""
+def quarantined(
+    connection: Connection, name: str, *, with_resolved: bool = False
+) -> list[QuarantineRow]:
+    """List the quarantined rows that stand, by partition and offset; resolved ones if asked for."""
     key = find_pipeline(connection, name)
     if key is None:
         return []
-    query = _quarantined(
+    listed = _ever_quarantined if with_resolved else _quarantined
+    query = listed(
         key,
         record.c.partition,
         record.c.offset,
@@ -67,6 +73,10 @@ def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
         quarantine.c.reason,
         quarantine.c.detail,
         record.c.batch_id,
+        quarantine.c.found_at,
+        quarantine.c.resolved_at,
+        quarantine.c.resolved_by,
+        quarantine.c.resolved_how,
     ).order_by(record.c.partition, record.c.offset)
     return [QuarantineRow(*row) for row in connection.execute(query)]
 
@@ -133,17 +143,22 @@ def standing(key: PipelineKey, *columns: Any) -> Select[Any]:  # noqa: ANN401 - 
 
 
 def _quarantined(key: PipelineKey, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
-    """
-    Select from the standing rows whose quarantine is not resolved, beginning at the quarantines.
+    """Select from the standing rows whose quarantine is not resolved."""
+    return _ever_quarantined(key, *columns).where(quarantine.c.resolved_at.is_(None))
 
-    The sums keep planners from walking all of a pipeline's records instead.
+
+def _ever_quarantined(key: PipelineKey, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
+    """
+    Select from the standing rows in quarantine, beginning at the quarantines.
+
+    The sum keeps planners from walking all of a pipeline's records instead.
     """
     return (
         select(*columns)
         .select_from(quarantine)
         .join(record, record.c.id == quarantine.c.record_id)
         .join(current, current.c.record_id == record.c.id)
-        .where(quarantine.c.resolved_at.is_(None), record.c.pipeline_id + 0 == key.id)
+        .where(record.c.pipeline_id + 0 == key.id)
     )
 
 

@@ -377,6 +377,9 @@ def _copy_quarantines(connection: Connection, batch_id: int) -> None:
             quarantine.c.found_at,
             quarantine.c.held_until,
             quarantine.c.kept_copy,
+            quarantine.c.resolved_at,
+            quarantine.c.resolved_how,
+            quarantine.c.resolved_by,
         )
         .join(current, same_position())
         .join(quarantine, quarantine.c.record_id == current.c.record_id)
@@ -390,5 +393,8 @@ def _copy_quarantines(connection: Connection, batch_id: int) -> None:
         "found_at",
         "held_until",
         "kept_copy",
+        "resolved_at",
+        "resolved_how",
+        "resolved_by",
     ]
     connection.execute(insert(quarantine).from_select(columns, standing))
