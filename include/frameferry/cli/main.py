@@ -19,6 +19,7 @@ from frameferry.cli import (
     operations,
     probe,
     quarantine,
+    replay,
     stack,
 )
 from frameferry.cli.session import use_stack_connections
@@ -37,6 +38,8 @@ app.add_typer(acceptance.gaps_app, name="gaps")
 app.add_typer(acceptance.topic_app, name="topic")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(replay.replays_app, name="replays")
+app.command()(replay.replay)
 operations.register(app)
 listings.register(app)
 probe.register(app)

@@ -77,7 +77,8 @@ class Counts:
     """
     Standing rows of one pipeline: `delivered` has receipts, `gaps` are unaccepted offsets.
 
-    `resolved` are those of the `quarantined` that a person is done with; `reasons` counts the others.
+    `resolved` are those of the `quarantined` that a person is done with. `reasons` counts the
+    others, of which `kept` have a kept copy.
     """
 
     records: int
@@ -85,6 +86,7 @@ class Counts:
     duplicates: int
     quarantined: int
     resolved: int
+    kept: int
     gaps: int
     batches: int
     labels: Mapping[str, int]

@@ -19,6 +19,7 @@ from frameferry.ledger.progress import gaps as lost
 from frameferry.ledger.records import (
     census,
     intents,
+    keeping,
     listings,
     losses,
     orphans,
@@ -153,6 +154,11 @@ class Ledger:
     records = reads(searching.list_records)
     quarantined = reads(listings.quarantined)
     resolve_quarantined = writes(resolving.resolve_quarantined)
+    to_keep = reads(keeping.to_keep)
+    set_aside_at = reads(keeping.set_aside_at)
+    still_set_aside = reads(keeping.still_set_aside)
+    unkept = reads(keeping.unkept)
+    note_kept = writes(keeping.note_kept)
     count_standing = reads(listings.count_standing)
     last_batches = reads(listings.last_batches)
     unfinished = reads(listings.unfinished)

@@ -25,6 +25,7 @@ _NOTHING = Counts(
     duplicates=0,
     quarantined=0,
     resolved=0,
+    kept=0,
     gaps=0,
     batches=0,
     labels={},
@@ -43,13 +44,14 @@ def counts(connection: Connection, name: str) -> Counts:
         outcomes[outcome] += number
         if outcome in _HAS_A_FILE:
             labels[label or UNJUDGED] += number
-    reasons = _reasons(connection, key)
+    reasons, kept = _reasons(connection, key)
     return Counts(
         records=outcomes.total(),
         delivered=outcomes["delivered"],
         duplicates=outcomes["duplicate"],
         quarantined=outcomes["quarantined"],
         resolved=outcomes["quarantined"] - sum(reasons.values()),
+        kept=kept,
         gaps=_lost(connection, key),
         batches=_leaves(connection, key),
         labels=dict(sorted(labels.items())),
@@ -167,10 +169,12 @@ def _by_outcome_and_label(key: PipelineKey) -> Select[Any]:
     return standing(key, *by, func.count()).group_by(*by)
 
 
-def _reasons(connection: Connection, key: PipelineKey) -> dict[str, int]:
-    query = _quarantined(key, quarantine.c.reason, func.count())
-    query = query.group_by(quarantine.c.reason).order_by(quarantine.c.reason)
-    return dict(connection.execute(query).all())
+def _reasons(connection: Connection, key: PipelineKey) -> tuple[dict[str, int], int]:
+    """Count what is open in quarantine: by reason, and how many have a kept copy."""
+    columns = (quarantine.c.reason, func.count(), func.count(quarantine.c.kept_copy))
+    query = _quarantined(key, *columns).group_by(quarantine.c.reason)
+    rows = connection.execute(query.order_by(quarantine.c.reason)).all()
+    return {reason: number for reason, number, _ in rows}, sum(kept for *_, kept in rows)
 
 
 def _lost(connection: Connection, key: PipelineKey) -> int:

@@ -1,0 +1,112 @@
+"""The commands about replays: ask for one, list them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from frameferry.cli.session import session
+from frameferry.cli.terminal import ListsByDefault, out, show_json, show_table
+from frameferry.config.person import person
+from frameferry.operations.replay import ReplayPlan, plan_replay
+from frameferry.operations.selecting import selected
+from frameferry.pipeline import family
+from frameferry.pipeline.context import Context
+from frameferry.pipeline.steps import publish
+
+replays_app = typer.Typer(
+    cls=ListsByDefault, no_args_is_help=True, help="Replays: list them (`replays PIPELINE`)."
+)
+Pipeline = Annotated[str, typer.Argument(help="The pipeline's name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_REPLAYS = {
+    "replay": "replay",
+    "state": "state",
+    "mode": "mode",
+    "what": "what",
+    "who": "who",
+    "asked_at": "asked at",
+    "batches": "batches",
+    "open": "open",
+}
+
+
+class Mode(StrEnum):
+    """What a replay does with the predictions."""
+
+    redeliver = "redeliver"
+    reinfer = "reinfer"
+
+
+def replay(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
+    *,
+    partition: Annotated[int | None, typer.Option(help="The partition of one range.")] = None,
+    from_offset: Annotated[
+        int | None, typer.Option("--from", help="Its first offset, inclusive.")
+    ] = None,
+    to_offset: Annotated[int | None, typer.Option("--to", help="Its end, exclusive.")] = None,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option("--range", help="A range as PARTITION:FROM-TO; may be given several times."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Records from this moment by their own timestamps, in ISO 8601."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="The window's end, exclusive.")] = None,
+    batch: Annotated[int | None, typer.Option(help="A batch, by its number.")] = None,
+    record: Annotated[str | None, typer.Option(help="One record as PARTITION:OFFSET.")] = None,
+    quarantined: Annotated[
+        str | None, typer.Option(help="All that are in quarantine for this reason.")
+    ] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="Keep the predictions, or judge again.")
+    ] = Mode.redeliver,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run the steps again over what is committed already: ranges, a window, a batch, a record."""
+    selection = selected(
+        partition=partition,
+        start=from_offset,
+        end=to_offset,
+        ranges=ranges or (),
+        since=since,
+        until=until,
+        batch=batch,
+        record=record,
+        quarantined=quarantined,
+    )
+    with session(pipeline) as ctx:
+        plan = plan_replay(ctx, selection, mode=mode.value, dry_run=dry_run, who=person())
+        carry(ctx, plan)
+    if as_json:
+        show_json(plan.as_json())
+    else:
+        done = "dry run: " if dry_run else "done: "
+        out.print(f"{pipeline}: {done}{plan.sentence}", highlight=False, markup=False)
+
+
+def carry(ctx: Context, plan: ReplayPlan) -> None:
+    """Carry what was frozen of a replay; nothing after a dry run."""
+    for batch_id in plan.batch_ids:
+        family.carry(ctx, batch_id)
+    if plan.batch_ids:
+        publish(ctx)
+
+
+@replays_app.command("list")
+def list_replays(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
+    """List the newest replays: who asked for what, and how far that is."""
+    with session(pipeline) as ctx:
+        found = ctx.ledger.replays(pipeline)
+    if as_json:
+        show_json([one.as_json() for one in found])
+    else:
+        rows = [one.as_json() | {"what": str(one.selection)} for one in found]
+        show_table(f"{pipeline}: replays", rows, _REPLAYS)
