@@ -58,9 +58,22 @@ def replay(
     ] = None,
     until: Annotated[str | None, typer.Option(help="The window's end, exclusive.")] = None,
     batch: Annotated[int | None, typer.Option(help="A batch, by its number.")] = None,
+    last_failed: Annotated[
+        bool, typer.Option("--last-failed", help="The newest batch that failed.")
+    ] = False,
     record: Annotated[str | None, typer.Option(help="One record as PARTITION:OFFSET.")] = None,
     quarantined: Annotated[
         str | None, typer.Option(help="All that are in quarantine for this reason.")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="All with this label; ranges or a window may bound where to look."),
+    ] = None,
+    below: Annotated[
+        float | None, typer.Option(help="All whose score is below; bounded likewise.")
+    ] = None,
+    piece_records: Annotated[
+        int | None, typer.Option(help="Records in a batch, at most; up to batch.max_records.")
     ] = None,
     mode: Annotated[
         Mode, typer.Option(help="Keep the predictions, or judge again.")
@@ -70,7 +83,7 @@ def replay(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Run the steps again over what is committed already: ranges, a window, a batch, a record."""
+    """Run the steps again over what is committed already: ranges, a window, a batch, a label."""
     selection = selected(
         partition=partition,
         start=from_offset,
@@ -79,11 +92,20 @@ def replay(
         since=since,
         until=until,
         batch=batch,
+        last_failed=last_failed,
         record=record,
         quarantined=quarantined,
+        label=label,
+        below=below,
     )
     with session(pipeline) as ctx:
-        plan = plan_replay(ctx, selection, mode=mode.value, dry_run=dry_run, who=person())
+        plan = plan_replay(
+            *(ctx, selection),
+            mode=mode.value,
+            dry_run=dry_run,
+            who=person(),
+            piece_records=piece_records,
+        )
         carry(ctx, plan)
     if as_json:
         show_json(plan.as_json())

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from frameferry.domain.batch import ReplayMode
-from frameferry.domain.selection import Selection, to_json
+from frameferry.domain.selection import Selection
+from frameferry.domain.selection_json import to_json
 
 ReplayState = Literal["open", "done"]
 

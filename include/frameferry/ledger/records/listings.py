@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import UNJUDGED
@@ -92,15 +92,33 @@ def count_standing(
         return 0, 0
     outcomes: Counter[str | None] = Counter()
     for wanted in ranges:
-        inside = (
-            (current.c.generation == key.generation)
-            & (current.c.partition == wanted.partition)
-            & (current.c.offset >= wanted.start)
-            & (current.c.offset < wanted.end)
-        )
-        for outcome, _, number in connection.execute(_by_outcome_and_label(key).where(inside)):
+        query = _by_outcome_and_label(key).where(_inside(key, wanted))
+        for outcome, _, number in connection.execute(query):
             outcomes[outcome] += number
     return outcomes["delivered"], outcomes["quarantined"]
+
+
+def standing_bytes(
+    connection: Connection, name: str, ranges: Sequence[OffsetRange], outcomes: Sequence[str]
+) -> int:
+    """Add up the bytes of the standing rows of ranges that have one of these outcomes."""
+    key = find_pipeline(connection, name)
+    if key is None:
+        return 0
+    total = standing(key, func.coalesce(func.sum(record.c.size_bytes), 0))
+    total = total.where(record.c.outcome.in_(outcomes))
+    return sum(
+        int(connection.execute(total.where(_inside(key, wanted))).scalar_one()) for wanted in ranges
+    )
+
+
+def _inside(key: PipelineKey, wanted: OffsetRange) -> ColumnElement[bool]:
+    return (
+        (current.c.generation == key.generation)
+        & (current.c.partition == wanted.partition)
+        & (current.c.offset >= wanted.start)
+        & (current.c.offset < wanted.end)
+    )
 
 
 def last_batches(connection: Connection, name: str, limit: int = 20) -> list[BatchRow]:

@@ -28,7 +28,8 @@ from frameferry.domain.batch import ReplayMode
 from frameferry.domain.columns import MET, SAID
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.replay import Replay
-from frameferry.domain.selection import Selection, as_options, parse, to_json
+from frameferry.domain.selection import Selection
+from frameferry.domain.selection_json import as_options, parse, to_json
 from frameferry.errors import ConfigError
 from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.database.dialects import AnyRow
