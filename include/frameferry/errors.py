@@ -40,6 +40,7 @@ FrameferryError
     │   └── LoginRefused              the FTP server refuses the user or password
     ├── UnsafePath                a remote path would leave its base or break the protocol
     ├── PipelineBlocked           the ledger says blocked: a person or a new credential frees it
+    ├── ReplayStopped             a person stopped the replay, until it is resumed
     └── StackError                an embedded server does not start or stop
 """
 
@@ -463,6 +464,10 @@ class UnsafePath(TerminalError):
 
 class PipelineBlocked(TerminalError):
     """The ledger says blocked: a person or a new credential frees it."""
+
+
+class ReplayStopped(TerminalError):
+    """A person stopped the replay, until it is resumed."""
 
 
 class StackError(TerminalError):

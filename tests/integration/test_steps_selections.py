@@ -15,10 +15,11 @@ from fixtures.poison import Judge
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import ImageRecord, Prediction
 from frameferry.domain.selection import Asked, OfBatch, Quarantined
-from frameferry.errors import ConfigError, LedgerConflict, OffsetsLost
+from frameferry.errors import ConfigError, LedgerConflict, OffsetsLost, ReplayStopped
 from frameferry.operations import replay, selecting
 from frameferry.operations.replay import ReplayPlan, plan_replay
 from frameferry.operations.selecting import selected
+from frameferry.operations.status import status
 from frameferry.pipeline import family, steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_until_caught_up
@@ -342,3 +343,29 @@ def test_a_dry_run_says_how_much_it_is_and_how_long_it_takes(shipped: Context) -
     assert 0 < told.seconds < again.seconds
     assert f"{told.size_bytes} bytes, at most " in told.sentence
     assert f"{again.size_bytes} bytes, about " in again.sentence
+
+
+def test_a_stopped_replay_goes_on_by_the_same_words_and_tells_what_it_changed(
+    shipped: Context, ferry: FerryBench, ftp_server: Any
+) -> None:
+    asked = selected(partition=1, start=0, end=10)
+    first, second = plan_replay(shipped, asked, mode="reinfer", dry_run=False, who="anna").batch_ids
+    family.carry(shipped, first)
+    stopped = ferry.run("replays", "stop", ferry.name, "1")
+    assert "is stopped; 1 batch left" in stopped.stdout, stopped.stderr
+    with pytest.raises(ReplayStopped, match="stopped replay 1"):
+        family.carry(shipped, second)
+    assert 5 == len(there(ferry, ftp_server))
+    [line] = status(shipped).open_batches
+    assert (second, "stopped", None) == (line.batch, line.state, line.last_error)
+    dry = plan_replay(shipped, asked, mode="reinfer", dry_run=True)
+    assert ((), (second,)) == (dry.batch_ids, dry.taken_up)
+    assert "stopped" == shipped.ledger.find_replay(shipped.pipeline, 1).state
+    carried(shipped, asked, "reinfer")
+    assert 10 == len(there(ferry, ftp_server))
+    told = ferry.json("replays", "show", ferry.name, "1")
+    assert ("done", 10) == (told["state"], sum(one["records"] for one in told["changes"]))
+    # The judge here says another label at every call.
+    assert all(one["before"] != one["after"] for one in told["changes"])
+    again = ferry.run("replays", "resume", ferry.name, "1")
+    assert (1, True) == (again.returncode, "was not stopped" in " ".join(again.stderr.split()))

@@ -1,4 +1,4 @@
-"""The commands about replays: ask for one, list them."""
+"""The commands about replays: ask for one, list, show, stop and resume them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ import typer
 from frameferry.cli.session import session
 from frameferry.cli.terminal import ListsByDefault, out, show_json, show_table
 from frameferry.config.person import person
-from frameferry.operations.replay import ReplayPlan, plan_replay
+from frameferry.domain.wording import counted
+from frameferry.operations.replay import ReplayPlan, plan_replay, resume_replay
 from frameferry.operations.selecting import selected
 from frameferry.pipeline import family
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.steps import publish
 
 replays_app = typer.Typer(
-    cls=ListsByDefault, no_args_is_help=True, help="Replays: list them (`replays PIPELINE`)."
+    cls=ListsByDefault,
+    no_args_is_help=True,
+    help="Replays: list (`replays PIPELINE`), show, stop and resume them.",
 )
+ReplayId = Annotated[int, typer.Argument(metavar="ID", help="As `frameferry replays` lists it.")]
 Pipeline = Annotated[str, typer.Argument(help="The pipeline's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_CHANGES = {
+    "before": "before",
+    "after": "after",
+    "records": "records",
+    "model_before": "model before",
+    "model_after": "model after",
+}
 _REPLAYS = {
     "replay": "replay",
     "state": "state",
@@ -132,3 +143,37 @@ def list_replays(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
     else:
         rows = [one.as_json() | {"what": str(one.selection)} for one in found]
         show_table(f"{pipeline}: replays", rows, _REPLAYS)
+
+
+@replays_app.command()
+def show(pipeline: Pipeline, replay_id: ReplayId, *, as_json: AsJson = False) -> None:
+    """Show what one changed: how many had which verdict before, and have which by it."""
+    with session(pipeline) as ctx:
+        found = ctx.ledger.find_replay(pipeline, replay_id)
+        changes = ctx.ledger.replay_changes(pipeline, replay_id)
+    if as_json:
+        show_json({**found.as_json(), "changes": changes})
+        return
+    changed = sum(one.records for one in changes if one.is_change)
+    compared = sum(one.records for one in changes)
+    title = f"{pipeline}: {found}, {found.state}: {changed:,} of {compared:,} have another verdict"
+    show_table(title, changes, _CHANGES)
+
+
+@replays_app.command()
+def stop(pipeline: Pipeline, replay_id: ReplayId) -> None:
+    """Stop one: what a step has in hand is finished, and nothing further is begun."""
+    with session(pipeline) as ctx:
+        found = ctx.ledger.stop_replay(pipeline, replay_id, who=person())
+    left = counted(len(found.open_batches), "batch", "batches")
+    line = f"{pipeline}: {found} is stopped; {left} left"
+    out.print(line, highlight=False, markup=False)
+
+
+@replays_app.command()
+def resume(pipeline: Pipeline, replay_id: ReplayId) -> None:
+    """Let a stopped one go on, and carry it."""
+    with session(pipeline) as ctx:
+        plan = resume_replay(ctx, replay_id, who=person())
+        carry(ctx, plan)
+    out.print(f"{pipeline}: done: {plan.sentence}", highlight=False, markup=False)

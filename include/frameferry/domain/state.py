@@ -31,7 +31,7 @@ class OpenBatch:
 
     `held_by_gap` says that it is finished and waits only for a gap to be accepted, or for an
     earlier batch. `retry_at` and `leased_until` are None if nothing holds it back. `is_piece` says
-    that a split made it.
+    that a split made it, `is_stopped` that a person stopped the replay that it is of.
     """
 
     id: int
@@ -46,6 +46,7 @@ class OpenBatch:
     last_error: str | None
     sentence: str
     is_piece: bool = False
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from frameferry.ledger.progress import commits, pipelines, plans, splits, states
 from frameferry.ledger.progress import gaps as lost
 from frameferry.ledger.records import (
     census,
+    comparing,
     intents,
     keeping,
     listings,
@@ -30,6 +31,7 @@ from frameferry.ledger.records import (
     resolving,
     searching,
     selecting,
+    stopping,
     withdrawals,
 )
 from frameferry.ledger.upkeep import recoveries
@@ -171,6 +173,10 @@ class Ledger:
     standing_elsewhere = reads(replays.standing_elsewhere)
     check_replay = reads(replays.check_replay)
     open_replay = reads(replays.open_replay)
+    find_replay = reads(replays.find_replay)
+    replay_changes = reads(comparing.replay_changes)
+    stop_replay = writes(stopping.stop_replay)
+    resume_replay = writes(stopping.resume_replay)
     replays = reads(replays.list_replays)
     quarantined_ranges = reads(selecting.quarantined_ranges)
     window_ranges = reads(selecting.window_ranges)

@@ -115,8 +115,7 @@ def plan_replay(
     selection = settled(ctx, asked)
     interrupted = ctx.ledger.open_replay(ctx.pipeline, selection, mode)
     if interrupted is not None:
-        plan = _taken_up(ctx, interrupted)
-        return plan if dry_run else replace(plan, batch_ids=plan.taken_up)
+        return _take_up(ctx, interrupted, dry_run=dry_run, who=who or person())
     plan = _new(ctx, selection, mode, most)
     if dry_run:
         ctx.ledger.check_replay(ctx.pipeline, [one for piece in plan.pieces for one in piece])
@@ -132,6 +131,30 @@ def plan_replay(
     )
     log.info("replay.planned", pipeline=ctx.pipeline, batches=ids, sentence=plan.sentence)
     return replace(plan, batch_ids=ids)
+
+
+def resume_replay(ctx: Context, replay_id: int, *, who: str) -> ReplayPlan:
+    """
+    Let a stopped replay go on, and say what is left of it; the action is recorded.
+
+    Raises:
+        ConfigError: There is none with this number, or it is not stopped; or its files belong to
+            another server or base by now.
+    """
+    found = ctx.ledger.find_replay(ctx.pipeline, replay_id)
+    plan = _taken_up(ctx, found)
+    ctx.ledger.resume_replay(ctx.pipeline, replay_id, who=who)
+    return replace(plan, batch_ids=plan.taken_up)
+
+
+def _take_up(ctx: Context, interrupted: Replay, *, dry_run: bool, who: str) -> ReplayPlan:
+    """Go on with an open replay; who asks for a stopped one again lets it go on."""
+    plan = _taken_up(ctx, interrupted)
+    if dry_run:
+        return plan
+    if interrupted.state == "stopped":
+        ctx.ledger.resume_replay(ctx.pipeline, interrupted.id, who=who)
+    return replace(plan, batch_ids=plan.taken_up)
 
 
 def _taken_up(ctx: Context, interrupted: Replay) -> ReplayPlan:

@@ -40,6 +40,7 @@ from frameferry.ledger.database.tables import (
     quarantine,
     record,
     replay,
+    stopped_replay,
 )
 from frameferry.ledger.database.text import storable
 from frameferry.ledger.progress.actions import write_action
@@ -179,6 +180,21 @@ def open_replay(
     return found[0] if found else None
 
 
+def find_replay(connection: Connection, name: str, replay_id: int) -> Replay:
+    """
+    Read a replay of the newest generation.
+
+    Raises:
+        ConfigError: The pipeline has none with this number.
+    """
+    key = find_pipeline(connection, name)
+    found = [] if key is None else _replays(connection, key, replay.c.id == replay_id, limit=1)
+    if not found:
+        msg = f"this pipeline has no replay {replay_id}"
+        raise ConfigError(msg, remedy=f"See: frameferry replays {name}", pipeline=name)
+    return found[0]
+
+
 def list_replays(connection: Connection, name: str, limit: int = 20) -> list[Replay]:
     """List the newest generation's replays, newest first."""
     key = find_pipeline(connection, name)
@@ -207,6 +223,7 @@ def _as_replay(connection: Connection, row: AnyRow) -> Replay:
         batch.c.replay_id == row.id, batch.c.split_at.is_(None)
     )
     leaves = connection.execute(query.order_by(batch.c.id)).all()
+    stopped = select(stopped_replay.c.who).where(stopped_replay.c.replay_id == row.id)
     return Replay(
         id=row.id,
         mode=row.mode,
@@ -215,6 +232,7 @@ def _as_replay(connection: Connection, row: AnyRow) -> Replay:
         asked_at=row.asked_at,
         batches=len(leaves),
         open_batches=tuple(batch_id for batch_id, is_open in leaves if is_open),
+        stopped_by=connection.scalar(stopped),
     )
 
 
