@@ -76,7 +76,8 @@ def test_ftp_and_spark_work_is_capped_by_pools(dags):
     assert ("ftp__archive_ftp", 4) == (deliver.pool, deliver.pool_slots)
     assert "spark" == dag.get_task("batch.infer").pool
     replay = dags["replay"].get_task("batches_archive_ftp.deliver")
-    assert ("ftp__archive_ftp", 4) == (replay.pool, replay.pool_slots)
+    assert ("ftp__archive_ftp__replay", 4) == (replay.pool, replay.pool_slots)
+    assert "spark_replay" == dags["replay"].get_task("batches_archive_ftp.infer").pool
 
 
 PARSE = """
@@ -229,6 +230,7 @@ def test_a_replay_takes_as_many_places_as_any_pipeline_of_its_server(pipelines):
     [
         ("record", ["0:120", None, ""], ["120", "0:x", "0:1, 0:2"]),
         ("ranges", ["0:1-3", "0:1-3, 1:4-6", "0:1-3 1:4-6 ", ""], ["0:1", "0:1-3;1:4-6", "x"]),
+        ("resume_from", ["0:120", "0:120, 1:90", ""], ["120", "0:1-3"]),
         ("since", ["2026-05-01T06:00:00Z", "2026-05-01 08:00+02:00", None], ["yesterday", "2026"]),
         ("below", [0.6, 1, None], [0, 1.1, "low"]),
         ("piece_records", [1, None], [0, "many"]),

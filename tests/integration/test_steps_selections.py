@@ -14,7 +14,7 @@ from fixtures.poison import Judge
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import ImageRecord, Prediction
-from frameferry.domain.selection import Asked, OfBatch, Quarantined
+from frameferry.domain.selection import Asked, OfBatch, Quarantined, Ranges
 from frameferry.errors import ConfigError, LedgerConflict, OffsetsLost, ReplayStopped
 from frameferry.operations import replay, selecting
 from frameferry.operations.replay import ReplayPlan, plan_replay
@@ -369,3 +369,24 @@ def test_a_stopped_replay_goes_on_by_the_same_words_and_tells_what_it_changed(
     assert all(one["before"] != one["after"] for one in told["changes"])
     again = ferry.run("replays", "resume", ferry.name, "1")
     assert (1, True) == (again.returncode, "was not stopped" in " ".join(again.stderr.split()))
+
+
+def test_all_from_an_offset_on_is_carried_again_and_no_committed_offset_goes_back(
+    shipped: Context, ferry: FerryBench, ftp_server: Any, kafka_server: Any
+) -> None:
+    plan = carried(shipped, selected(resume_from=["0:8", "1:7"]))
+    wanted = [*pictures()[8:], *pictures(prefix="1: ")[7:]]
+    assert sorted(wanted) == there(ferry, ftp_server)
+    assert Ranges((OffsetRange(0, 8, 10), OffsetRange(1, 7, 10))) == plan.selection
+    assert {0: 10, 1: 10} == shipped.ledger.committed_offsets(shipped.pipeline)
+    for point, says in (
+        ("0:10", r"record 0:10 is not below the committed offset 10"),
+        ("7:0", r"record 7:0 is not below the committed offset 0"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            carried(shipped, selected(resume_from=[point]))
+    with pytest.raises(ConfigError, match=r"0:\[2, 10\) and 0:\[8, 10\) overlap"):
+        carried(shipped, selected(resume_from=["0:8", "0:2"]))
+    kafka_server.delete_records(shipped.settings.kafka.topic, {0: 4})
+    with pytest.raises(OffsetsLost, match=r"Choose from >= 4"):
+        carried(shipped, selected(resume_from=["0:2"]))

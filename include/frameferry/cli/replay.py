@@ -76,6 +76,13 @@ def replay(
     quarantined: Annotated[
         str | None, typer.Option(help="All that are in quarantine for this reason.")
     ] = None,
+    resume_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="All that is committed from this PARTITION:OFFSET on, up to where the live flow "
+            "is; may be given once a partition."
+        ),
+    ] = None,
     label: Annotated[
         str | None,
         typer.Option(help="All with this label; ranges or a window may bound where to look."),
@@ -106,6 +113,7 @@ def replay(
         last_failed=last_failed,
         record=record,
         quarantined=quarantined,
+        resume_from=resume_from or (),
         label=label,
         below=below,
     )

@@ -140,7 +140,18 @@ class LastFailed:
         return "the last failed batch"
 
 
-Asked = Selection | LastFailed
+@dataclass(frozen=True, slots=True)
+class Onwards:
+    """All that is committed from some offsets on, each the first of its partition."""
+
+    points: tuple[OneRecord, ...]
+
+    def __str__(self) -> str:
+        places = ", ".join(f"{one.partition}:{one.offset}" for one in self.points)
+        return f"all that is committed from {places} on"
+
+
+Asked = Selection | LastFailed | Onwards
 """What a person may ask for. A replay keeps the `Selection` that it came to."""
 
 

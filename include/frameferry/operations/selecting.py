@@ -12,6 +12,7 @@ from frameferry.domain.selection import (
     LastFailed,
     OfBatch,
     OneRecord,
+    Onwards,
     Predicted,
     Quarantined,
     Ranges,
@@ -40,7 +41,8 @@ class Fields(TypedDict, total=False):
 
     `partition`, `start` and `end` are one range, whose end is exclusive; `ranges` are others, each
     as `partition:from-to`. `since` and `until`, exclusive, are a window of time in ISO 8601 with a
-    zone. `record` is `partition:offset`, and `quarantined` a reason.
+    zone. `record` is `partition:offset`, and `quarantined` a reason. `resume_from` are offsets as
+    `partition:offset`, each the first of all that is committed behind it.
     """
 
     partition: int | None
@@ -53,6 +55,7 @@ class Fields(TypedDict, total=False):
     last_failed: bool
     record: str | None
     quarantined: str | None
+    resume_from: Sequence[str]
 
 
 def selected(
@@ -77,32 +80,42 @@ def selected(
 
 
 def _of_one_kind(fields: Fields) -> Asked:
-    place = fields.get("partition"), fields.get("start"), fields.get("end")
-    time = fields.get("since"), fields.get("until")
-    batch, record, reason = fields.get("batch"), fields.get("record"), fields.get("quarantined")
     kinds: dict[str, tuple[object, ...]] = {
-        "partition, from and to": place,
+        "partition, from and to": (fields.get("partition"), fields.get("start"), fields.get("end")),
         "ranges": (tuple(fields.get("ranges", ())) or None,),
-        "since and until": time,
-        "a batch": (batch,),
+        "where to resume from": (tuple(fields.get("resume_from", ())) or None,),
+        "since and until": (fields.get("since"), fields.get("until")),
+        "a batch": (fields.get("batch"),),
         "the last failed batch": (fields.get("last_failed") or None,),
-        "a record": (record,),
-        "a reason of quarantine": (reason,),
+        "a record": (fields.get("record"),),
+        "a reason of quarantine": (fields.get("quarantined"),),
     }
     _refuse_other_than_one(kinds)
-    match place, time:
-        case (int(partition), int(start), int(end)), _:
+    return _by_place(fields) or _by_name(fields)
+
+
+def _by_place(fields: Fields) -> Asked | None:
+    match fields:
+        case {"partition": int(partition), "start": int(start), "end": int(end)}:
             return Ranges((range_of(partition, start, end),))
-        case _, (str(since), str(until)):
+        case {"since": str(since), "until": str(until)}:
             return Window(read_moment(since), read_moment(until))
-    if batch is not None:
-        return batch_of(batch)
-    if record is not None:
-        return read_record(record)
-    if reason is not None:
-        return reason_of(reason)
-    ranges = fields.get("ranges")
-    return Ranges(tuple(map(read_range, ranges))) if ranges else LastFailed()
+        case {"ranges": [_, *_] as ranges}:
+            return Ranges(tuple(map(read_range, ranges)))
+        case {"resume_from": [_, *_] as points}:
+            return Onwards(tuple(map(read_record, points)))
+    return None
+
+
+def _by_name(fields: Fields) -> Asked:
+    match fields:
+        case {"batch": int(batch)}:
+            return batch_of(batch)
+        case {"record": str(record)}:
+            return read_record(record)
+        case {"quarantined": str(reason)}:
+            return reason_of(reason)
+    return LastFailed()
 
 
 def _refuse_other_than_one(kinds: Mapping[str, tuple[object, ...]]) -> None:
@@ -117,13 +130,37 @@ def _refuse_other_than_one(kinds: Mapping[str, tuple[object, ...]]) -> None:
 
 def settled(ctx: Context, asked: Asked) -> Selection:
     """
-    Say which batch the last failed one is; any other selection says what it is by itself.
+    Say which batch the last failed one is, and where an onward selection ends.
+
+    Any other selection says what it is by itself.
 
     Raises:
-        ConfigError: None failed, or the one that did is not committed yet.
+        ConfigError: None failed, or the one that did is not committed yet; or nothing that is
+            committed lies behind an offset to resume from.
     """
-    if not isinstance(asked, LastFailed):
-        return asked
+    match asked:
+        case LastFailed():
+            return _last_failed(ctx)
+        case Onwards(points):
+            return _onwards(ctx, points)
+        case _:
+            return asked
+
+
+def _onwards(ctx: Context, points: Sequence[OneRecord]) -> Ranges:
+    committed = ctx.ledger.committed_offsets(ctx.pipeline)
+    for point in points:
+        end = committed.get(point.partition, 0)
+        if point.offset >= end:
+            msg = f"{point} is not below the committed offset {end}: the live flow comes there"
+            remedy = "Name an offset that is committed; offsets are never skipped"
+            raise ConfigError(msg, remedy=remedy, pipeline=ctx.pipeline, partition=point.partition)
+    return Ranges(
+        tuple(range_of(one.partition, one.offset, committed[one.partition]) for one in points)
+    )
+
+
+def _last_failed(ctx: Context) -> OfBatch:
     batch_id = ctx.ledger.last_failed_batch(ctx.pipeline)
     if batch_id is None:
         msg = "no batch of this pipeline failed"

@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Param, TriggerRule, get_current_context, get_parsin
 
 from frameferry.config.folder import find_pipeline, load_all
 from frameferry.config.home import pipelines_folder
+from frameferry.config.pools import REPLAY_SPARK_POOL, replay_ftp_pool
 from frameferry.config.settings import PipelineSettings
 from frameferry.domain.records import sha256_hex
 from frameferry.domain.selection import Asked
@@ -34,6 +35,7 @@ _SELECTS = {
     "last_failed": "last_failed",
     "record": "record",
     "quarantined": "quarantined",
+    "resume_from": "resume_from",
     "label": "label",
     "below": "below",
 }
@@ -43,6 +45,7 @@ _NOT_IN_KEYS = re.compile(r"[^\w-]", re.ASCII)
 _KEY_CHARACTERS = 100
 _NUMBER, _WORDS = ["null", "integer"], ["null", "string"]
 _RECORD = r"^\s*([0-9]+:[0-9]+\s*)?$"
+_PLACES = r"^\s*([0-9]+:[0-9]+([\s,]+|$))*$"
 _RANGES = r"^\s*([0-9]+:[0-9]+-[0-9]+([\s,]+|$))*$"
 _MOMENT = r"^\s*([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+\s*(Z|[+-][0-9]{2}:?[0-9]{2}))?\s*$"
 """What the browser lets through; an empty field may be an empty text. The first task reads all."""
@@ -67,7 +70,13 @@ def replay_dag() -> DAG | None:
         planned = prepare()
         name = "{{ params.pipeline }}"
         groups = [
-            batch_steps(name, settings, group_id=f"batches_{_key(connection)}").expand(
+            batch_steps(
+                name,
+                settings,
+                group_id=f"batches_{_key(connection)}",
+                judge_pool=REPLAY_SPARK_POOL,
+                pool_of=replay_ftp_pool,
+            ).expand(
                 batch_id=choose.override(task_id=f"choose_{_key(connection)}")(planned, connection)
             )
             for connection, settings in _by_connection(pipelines).items()
@@ -111,8 +120,9 @@ def choose(batch_ids: list[int], connection: str) -> list[int]:
 
 def _selection(form: Any) -> Asked:  # noqa: ANN401 - Airflow's params are untyped
     given = {name: form[field] for field, name in _SELECTS.items() if not _is_empty(form[field])}
-    if "ranges" in given:
-        given["ranges"] = given["ranges"].replace(",", " ").split()
+    for several in ("ranges", "resume_from"):
+        if several in given:
+            given[several] = given[several].replace(",", " ").split()
     return selected(**given)
 
 
@@ -235,11 +245,15 @@ def _predicted() -> dict[str, Param]:
 def _others() -> dict[str, Param]:
     other = {"section": "Or else"}
     ranges = "Of several partitions, for instance: 0:120-480, 1:0-90."
+    onwards = "All that is committed from these offsets on, for instance: 0:120, 1:90."
     reason = "A reason: all that are in quarantine for it; to be judged again."
     place = {"description": "For instance 0:120.", "pattern": _RECORD}
     return {
         "ranges": Param(
             None, type=_WORDS, pattern=_RANGES, title="Ranges", description=ranges, **other
+        ),
+        "resume_from": Param(
+            None, type=_WORDS, pattern=_PLACES, title="Resume from", description=onwards, **other
         ),
         "batch": Param(None, type=_NUMBER, minimum=1, title="Batch", **other),
         "last_failed": Param(default=False, type="boolean", title="The last failed batch", **other),
