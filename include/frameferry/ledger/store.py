@@ -17,6 +17,7 @@ from frameferry.ledger.guards import claims, company, epochs, logins
 from frameferry.ledger.progress import commits, pipelines, plans, splits, states, topics
 from frameferry.ledger.progress import gaps as lost
 from frameferry.ledger.records import (
+    asked,
     census,
     comparing,
     intents,
@@ -172,12 +173,12 @@ class Ledger:
     add_replay = writes(replays.add_replay)
     standing_elsewhere = reads(replays.standing_elsewhere)
     check_replay = reads(replays.check_replay)
-    open_replay = reads(replays.open_replay)
-    find_replay = reads(replays.find_replay)
+    open_replay = reads(asked.open_replay)
+    find_replay = reads(asked.find_replay)
     replay_changes = reads(comparing.replay_changes)
     stop_replay = writes(stopping.stop_replay)
     resume_replay = writes(stopping.resume_replay)
-    replays = reads(replays.list_replays)
+    replays = reads(asked.list_replays)
     quarantined_ranges = reads(selecting.quarantined_ranges)
     window_ranges = reads(selecting.window_ranges)
     predicted_ranges = reads(selecting.predicted_ranges)

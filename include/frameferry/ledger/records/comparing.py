@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, func
 from frameferry.domain.records import UNJUDGED
 from frameferry.domain.replay import Change
 from frameferry.ledger.database.tables import batch, batch_range, quarantine, record
-from frameferry.ledger.records.replays import find_replay
+from frameferry.ledger.records.asked import find_replay
 
 _AT_ONCE = 1000
 

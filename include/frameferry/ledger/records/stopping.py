@@ -12,7 +12,7 @@ from frameferry.ledger.database.text import signature
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import lock_progress
 from frameferry.ledger.progress.pipelines import need_pipeline
-from frameferry.ledger.records.replays import find_replay
+from frameferry.ledger.records.asked import find_replay
 
 
 def stop_replay(connection: Connection, name: str, replay_id: int, *, who: str) -> Replay:
