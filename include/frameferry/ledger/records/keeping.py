@@ -11,6 +11,7 @@ from frameferry.domain.keeping import Place, SetAside, Unkept, fitting
 from frameferry.ledger.database.bulk import as_pairs, as_set
 from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.tables import current, quarantine, record
+from frameferry.ledger.progress.commits import committed_offsets
 from frameferry.ledger.progress.pipelines import PipelineKey, find_pipeline
 from frameferry.ledger.records.searching import moment
 
@@ -64,7 +65,7 @@ def note_kept(connection: Connection, file_names: Mapping[int, str] | Mapping[in
 
 def unkept(connection: Connection, name: str, lows: Mapping[int, int]) -> dict[int, Unkept]:
     """
-    Find what is open in quarantine without a kept copy, of what Kafka still holds.
+    Find what is open in quarantine without a kept copy, of what is committed and Kafka still holds.
 
     Args:
         connection: Its transaction.
@@ -77,21 +78,24 @@ def unkept(connection: Connection, name: str, lows: Mapping[int, int]) -> dict[i
     key = find_pipeline(connection, name)
     if key is None:
         return {}
-    return dict(_unkept(connection, key, lows))
+    committed = committed_offsets(connection, name)
+    held = {p: (low, committed[p]) for p, low in lows.items() if low < committed.get(p, 0)}
+    return dict(_unkept(connection, key, held))
 
 
 def _unkept(
-    connection: Connection, key: PipelineKey, lows: Mapping[int, int]
+    connection: Connection, key: PipelineKey, held: Mapping[int, tuple[int, int]]
 ) -> Iterator[tuple[int, Unkept]]:
     # A camera that lost its clock does not say how old its picture is.
     dated = case((record.c.timestamp_ms >= _DATED_FROM_MS, record.c.timestamp_ms))
     columns = (func.count(), func.min(record.c.offset), func.min(dated))
-    for partition, low in lows.items():
+    for partition, (low, end) in held.items():
         query = _open(key, *columns).where(
             quarantine.c.kept_copy.is_(None),
             record.c.generation == key.generation,
             record.c.partition == partition,
             record.c.offset >= low,
+            record.c.offset < end,
         )
         number, offset, timestamp_ms = connection.execute(query).one()
         if number:
