@@ -41,6 +41,7 @@ FrameferryError
     ├── UnsafePath                a remote path would leave its base or break the protocol
     ├── NotAdopted                the pipeline waits to be told where another system stopped
     ├── PipelineBlocked           the ledger says blocked: a person or a new credential frees it
+    ├── ReplayStopped             a person stopped the replay, until it is resumed
     └── StackError                an embedded server does not start or stop
 """
 
@@ -468,6 +469,10 @@ class NotAdopted(TerminalError):
 
 class PipelineBlocked(TerminalError):
     """The ledger says blocked: a person or a new credential frees it."""
+
+
+class ReplayStopped(TerminalError):
+    """A person stopped the replay, until it is resumed."""
 
 
 class StackError(TerminalError):

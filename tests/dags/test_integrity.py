@@ -77,7 +77,8 @@ def test_ftp_and_spark_work_is_capped_by_pools(dags):
     assert "spark" == dag.get_task("batch.infer").pool
     for form in ("replay", "audit"):
         again = dags[form].get_task("batches_archive_ftp.deliver")
-        assert ("ftp__archive_ftp", 4) == (again.pool, again.pool_slots)
+        assert ("ftp__archive_ftp__replay", 4) == (again.pool, again.pool_slots)
+        assert "spark_replay" == dags[form].get_task("batches_archive_ftp.infer").pool
 
 
 PARSE = """
@@ -223,6 +224,29 @@ def test_a_replay_takes_as_many_places_as_any_pipeline_of_its_server(pipelines):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(more))
     [deliver] = [task for task in replay().tasks if task.task_id.endswith(".deliver")]
     assert 16 == deliver.pool_slots
+
+
+@pytest.mark.parametrize(
+    ("field", "right", "wrong"),
+    [
+        ("record", ["0:120", None, ""], ["120", "0:x", "0:1, 0:2"]),
+        ("ranges", ["0:1-3", "0:1-3, 1:4-6", "0:1-3 1:4-6 ", ""], ["0:1", "0:1-3;1:4-6", "x"]),
+        ("resume_from", ["0:120", "0:120, 1:90", ""], ["120", "0:1-3"]),
+        ("since", ["2026-05-01T06:00:00Z", "2026-05-01 08:00+02:00", None], ["yesterday", "2026"]),
+        ("below", [0.6, 1, None], [0, 1.1, "low"]),
+        ("piece_records", [1, None], [0, "many"]),
+        ("partition", [0, None], [-1]),
+    ],
+)
+def test_the_form_refuses_what_is_none_before_anything_runs(pipelines, field, right, wrong):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    param = replay().params.get_param(field)
+    for value in right:
+        assert value == param.resolve(value)
+    for value in wrong:
+        with pytest.raises(ParamValidationError):
+            param.resolve(value)
 
 
 def test_a_pipeline_whose_name_is_a_number_stays_a_name_in_the_form(pipelines):

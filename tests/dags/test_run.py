@@ -109,6 +109,8 @@ def test_the_replay_form_takes_what_a_person_selects(ferry, kafka_server, ftp_se
         {"to_offset": 99},
         {"partition": 9},
         {"frm": 3},
+        {"last_failed": True},
+        {"piece_records": 99_999_999},
         {"record": "0:0"},
         {"from_offset": None},
         {"partition": None, "from_offset": None, "to_offset": None},

@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from frameferry.cli.main import app
+from frameferry.cli.terminal import ListsByDefault
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,6 +45,8 @@ def test_every_command_and_option_in_the_documents_exists(document: Path, line: 
     command = get_command(app)
     words = line.split()
     while words and isinstance(command, typer.core.TyperGroup):
+        if isinstance(command, ListsByDefault):
+            words = command.completed(words)
         name = words.pop(0)
         assert name in command.commands, f"{document}: frameferry {line}"
         command = command.commands[name]

@@ -207,3 +207,77 @@ def test_the_newest_replays_are_listed_first(shipped: Ledger) -> None:
     assert [asked[2], asked[1]] == [one.selection for one in listed]
     assert [] == shipped.replays("nobody")
     assert shipped.open_replay("nobody", Quarantined("x"), "reinfer") is None
+
+
+def labelled(offset: int, label: str | None, score: float, partition: int = 0) -> NamedPrediction:
+    made = row(partition, offset, label=label)
+    return replace(made, prediction=replace(made.prediction, score=score))
+
+
+def predicted(
+    ledger: Ledger, *among: OffsetRange, most: int = 99, **what: object
+) -> list[OffsetRange]:
+    wanted = {"label": None, "below": None, "window_ms": None, **what}
+    return ledger.predicted_ranges(PIPELINE, among, most=most, **wanted)  # type: ignore[arg-type]
+
+
+def test_what_has_a_label_or_a_low_score_is_found_and_nothing_beside_it(press: Ledger) -> None:
+    said = [labelled(at, "bad" if at in {1, 2, 5} else "good", at / 10) for at in range(8)]
+    committed(
+        press, OffsetRange(0, 0, 8), OffsetRange(1, 0, 1), said=[*said, row(1, 0, label="bad")]
+    )
+    everywhere = (OffsetRange(0, 0, 8), OffsetRange(1, 0, 1))
+    bad = [OffsetRange(0, 1, 3), OffsetRange(0, 5, 6), OffsetRange(1, 0, 1)]
+    assert bad == predicted(press, *everywhere, label="bad")
+    assert [OffsetRange(0, 0, 4)] == predicted(press, *everywhere, below=0.4)
+    assert [OffsetRange(0, 1, 3)] == predicted(press, *everywhere, label="bad", below=0.4)
+    assert [OffsetRange(0, 2, 3)] == predicted(press, OffsetRange(0, 2, 4), label="bad")
+    first = 1_763_000_000_000
+    assert [OffsetRange(0, 1, 2)] == predicted(
+        press, *everywhere, label="bad", window_ms=(first + 1, first + 2)
+    )
+    assert [] == predicted(press, *everywhere, label="stain")
+    assert 2 == len(predicted(press, *everywhere, label="bad", most=1))
+
+
+def test_what_a_replay_says_otherwise_now_is_found_by_that(press: Ledger) -> None:
+    committed(press, OffsetRange(0, 0, 2), said=[row(0, at, label="bad") for at in range(2)])
+    batch = claim(press, add_replay(press, "reinfer", OffsetRange(0, 0, 1)))
+    record(press, batch.token, [row(0, 0, label="good")])
+    deliver(press, batch)
+    assert [OffsetRange(0, 1, 2)] == predicted(press, OffsetRange(0, 0, 2), label="bad")
+    assert [OffsetRange(0, 0, 1)] == predicted(press, OffsetRange(0, 0, 2), label="good")
+
+
+def test_the_last_failed_batch_is_the_newest_live_one_that_met_trouble(press: Ledger) -> None:
+    assert press.last_failed_batch("nobody") is None
+    first = carried(press, OffsetRange(0, 0, 2))
+    assert press.last_failed_batch(PIPELINE) is None
+    second = claim(press, plan(press, OffsetRange(0, 2, 4)))
+    press.count_failure(second.token, "failure", error="it died")
+    third = claim(press, plan(press, OffsetRange(0, 4, 6)))
+    assert second.id == press.last_failed_batch(PIPELINE)
+    press.record_failure(third.token, error="Spark is down", retry_after_seconds=1)
+    assert third.id == press.last_failed_batch(PIPELINE)
+    press.commit(first.id)
+    replay = claim(press, add_replay(press, "reinfer", OffsetRange(0, 0, 2)))
+    press.record_failure(replay.token, error="Spark is down", retry_after_seconds=1)
+    assert third.id == press.last_failed_batch(PIPELINE)
+
+
+def test_a_failed_batch_that_was_split_is_named_by_its_whole(press: Ledger) -> None:
+    whole = claim(press, plan(press, OffsetRange(0, 0, 2)))
+    halves = [[OffsetRange(0, 0, 1)], [OffsetRange(0, 1, 2)]]
+    _, second = press.split_batch(whole.token, pieces=halves, why="it failed", is_charged=True)
+    piece = claim(press, second)
+    press.count_failure(piece.token, "failure", error="it died")
+    assert whole.id == press.last_failed_batch(PIPELINE)
+
+
+def test_the_bytes_of_what_stands_are_added_up(press: Ledger) -> None:
+    said = [row(0, 0, value=b"12345"), row(0, 1, value=b"123", quarantine=TORN)]
+    committed(press, OffsetRange(0, 0, 2), said=said)
+    wanted = [OffsetRange(0, 0, 2)]
+    assert 5 == press.standing_bytes(PIPELINE, wanted, ["delivered"])
+    assert 8 == press.standing_bytes(PIPELINE, wanted, ["delivered", "quarantined"])
+    assert 0 == press.standing_bytes("nobody", wanted, ["delivered"])

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from frameferry.ledger.database.schema import HEAD
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = "include/frameferry"
 MIGRATIONS = f"{PACKAGE}/ledger/database/migrations/versions"
@@ -32,7 +34,7 @@ CHANGES = [
     return Answer(label, score, _as_json(shares, spec.labels), margin)
 """,
     ),
-    (f"{PACKAGE}/ledger/database/schema.py", 'HEAD: Final = "0101"', 'HEAD: Final = "0102"'),
+    (f"{PACKAGE}/ledger/database/schema.py", f'HEAD: Final = "{HEAD}"', 'HEAD: Final = "0199"'),
     (
         "docs/ledger.md",
         "| `model_digest` |",
@@ -44,8 +46,8 @@ _SCRIPT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0102"
-down_revision = "0101"
+revision = "0199"
+down_revision = "{head}"
 branch_labels = None
 depends_on = None
 {constants}
@@ -71,7 +73,7 @@ def changed(tmp_path: Path) -> Path:
         text = path.read_text(encoding="utf-8")
         assert 1 == text.count(before), f"{name} has changed: follow it here"
         path.write_text(text.replace(before, after), encoding="utf-8")
-    (tmp_path / MIGRATIONS / "v0102_margin.py").write_text(_migration(), encoding="utf-8")
+    (tmp_path / MIGRATIONS / "v0199_margin.py").write_text(_migration(), encoding="utf-8")
     return tmp_path
 
 
@@ -84,7 +86,9 @@ def _migration() -> str:
     column = "record.score AS score,\n"
     assert 1 == view.count(column)
     return _SCRIPT.format(
-        constants=constants, view=view.replace(column, f"{column}    record.margin AS margin,\n")
+        head=HEAD,
+        constants=constants,
+        view=view.replace(column, f"{column}    record.margin AS margin,\n"),
     )
 
 

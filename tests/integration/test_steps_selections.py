@@ -14,11 +14,12 @@ from fixtures.poison import Judge
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import ImageRecord, Prediction
-from frameferry.domain.selection import Quarantined, Selection
-from frameferry.errors import ConfigError, LedgerConflict, OffsetsLost
-from frameferry.operations import replay
+from frameferry.domain.selection import Asked, OfBatch, Quarantined, Ranges
+from frameferry.errors import ConfigError, LedgerConflict, OffsetsLost, ReplayStopped
+from frameferry.operations import replay, selecting
 from frameferry.operations.replay import ReplayPlan, plan_replay
 from frameferry.operations.selecting import selected
+from frameferry.operations.status import status
 from frameferry.pipeline import family, steps
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.run import run_until_caught_up
@@ -60,7 +61,7 @@ def pictures(*torn: int, count: int = 10, prefix: str = "") -> list[bytes]:
     return [f"{prefix}{'torn' if n in torn else 'whole'} {n}".encode() for n in range(count)]
 
 
-def carried(ctx: Context, selection: Selection, mode: Any = "redeliver") -> ReplayPlan:
+def carried(ctx: Context, selection: Asked, mode: Any = "redeliver") -> ReplayPlan:
     plan = plan_replay(ctx, selection, mode=mode, dry_run=False, who="anna")
     for batch_id in plan.batch_ids:
         family.carry(ctx, batch_id)
@@ -273,3 +274,119 @@ def test_the_command_line_takes_each_kind_and_tells_programs(
     assert "select by a batch and by a record, or what?" in " ".join(done.stderr.split())
     done = ferry.run("replay", ferry.name, "--dry-run")
     assert "nothing is selected" in " ".join(done.stderr.split())
+
+
+def test_all_of_a_label_are_sent_again_within_bounds(
+    shipped: Context, ferry: FerryBench, ftp_server: Any
+) -> None:
+    label = next(iter(shipped.ledger.counts(shipped.pipeline).labels))
+    theirs = {
+        (one.partition, one.offset) for one in shipped.ledger.records(shipped.pipeline, label=label)
+    }
+    plan = carried(shipped, selected(label=label, ranges=["0:0-9", "1:6-10"]))
+    first, second = pictures(2, 3, 7), pictures(prefix="1: ")
+    wanted = [first[at] for at in range(9) if (0, at) in theirs]
+    wanted += [second[at] for at in range(6, 10) if (1, at) in theirs]
+    assert (len(wanted), 0, 0) == (plan.records, plan.quarantined, plan.gone)
+    assert sorted(wanted) == there(ferry, ftp_server) != []
+    with pytest.raises(ConfigError, match="nothing that is committed matches: all labelled 'x'"):
+        carried(shipped, selected(label="x"))
+    with pytest.raises(ConfigError, match=r"1:\[8, 12\) ends beyond the committed offset 10"):
+        carried(shipped, selected(label=label, ranges=["1:8-12"]))
+    with pytest.raises(ConfigError, match="cannot be looked for within batch 1"):
+        selected(label=label, batch=1)
+
+
+def test_what_lies_in_too_many_ranges_is_refused(
+    shipped: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selecting, "MAX_RANGES", 1)
+    with pytest.raises(ConfigError, match=r"scored below 1 lie in more than 1 separate ranges"):
+        carried(shipped, selected(below=1.0))
+
+
+def test_the_last_failed_batch_is_sent_again_once_it_is_committed(
+    shipped: Context, kafka_server: Any, judge: Picky
+) -> None:
+    with pytest.raises(ConfigError, match="no batch of this pipeline failed"):
+        carried(shipped, selected(last_failed=True))
+    kafka_server.produce(shipped.settings.kafka.topic, [b"late"], partition=0)
+    [batch_id] = steps.plan(shipped).batch_ids
+    token = shipped.ledger.claim(batch_id, owner=shipped.owner, lease_seconds=30).token
+    shipped.ledger.count_failure(token, "failure", error="it died")
+    with pytest.raises(ConfigError, match=f"batch {batch_id}: the last failed batch is not commi"):
+        carried(shipped, selected(last_failed=True))
+    family.carry(shipped, batch_id)
+    assert 1 == carried(shipped, selected(last_failed=True)).records
+    [known] = shipped.ledger.replays(shipped.pipeline)
+    assert OfBatch(batch_id) == known.selection
+
+
+def test_a_person_makes_batches_smaller_and_never_larger(shipped: Context) -> None:
+    asked = selected(partition=1, start=0, end=10)
+    told = plan_replay(shipped, asked, mode="redeliver", dry_run=True, piece_records=2)
+    assert [2] * 5 == [sum(one.length for one in piece) for piece in told.pieces]
+    for wrong in (0, 6):
+        with pytest.raises(ConfigError, match=r"Give 1 to 5 \(batch.max_records\)"):
+            plan_replay(shipped, asked, mode="redeliver", dry_run=True, piece_records=wrong)
+
+
+def test_a_dry_run_says_how_much_it_is_and_how_long_it_takes(shipped: Context) -> None:
+    asked = selected(partition=0, start=0, end=10)
+    told = plan_replay(shipped, asked, mode="redeliver", dry_run=True)
+    whole = [one for one in pictures(2, 3, 7) if b"whole" in one]
+    assert sum(map(len, whole)) == told.size_bytes
+    again = plan_replay(shipped, asked, mode="reinfer", dry_run=True)
+    assert sum(map(len, pictures(2, 3, 7))) == again.size_bytes
+    assert told.seconds is not None
+    assert again.seconds is not None
+    assert 0 < told.seconds < again.seconds
+    assert f"{told.size_bytes} bytes, at most " in told.sentence
+    assert f"{again.size_bytes} bytes, about " in again.sentence
+
+
+def test_a_stopped_replay_goes_on_by_the_same_words_and_tells_what_it_changed(
+    shipped: Context, ferry: FerryBench, ftp_server: Any
+) -> None:
+    asked = selected(partition=1, start=0, end=10)
+    first, second = plan_replay(shipped, asked, mode="reinfer", dry_run=False, who="anna").batch_ids
+    family.carry(shipped, first)
+    stopped = ferry.run("replays", "stop", ferry.name, "1")
+    assert "is stopped; 1 batch left" in stopped.stdout, stopped.stderr
+    with pytest.raises(ReplayStopped, match="stopped replay 1"):
+        family.carry(shipped, second)
+    assert 5 == len(there(ferry, ftp_server))
+    [line] = status(shipped).open_batches
+    assert (second, "stopped", None) == (line.batch, line.state, line.last_error)
+    dry = plan_replay(shipped, asked, mode="reinfer", dry_run=True)
+    assert ((), (second,)) == (dry.batch_ids, dry.taken_up)
+    assert "stopped" == shipped.ledger.find_replay(shipped.pipeline, 1).state
+    carried(shipped, asked, "reinfer")
+    assert 10 == len(there(ferry, ftp_server))
+    told = ferry.json("replays", "show", ferry.name, "1")
+    assert ("done", 10) == (told["state"], sum(one["records"] for one in told["changes"]))
+    # The judge here says another label at every call.
+    assert all(one["before"] != one["after"] for one in told["changes"])
+    again = ferry.run("replays", "resume", ferry.name, "1")
+    assert (1, True) == (again.returncode, "was not stopped" in " ".join(again.stderr.split()))
+
+
+def test_all_from_an_offset_on_is_carried_again_and_no_committed_offset_goes_back(
+    shipped: Context, ferry: FerryBench, ftp_server: Any, kafka_server: Any
+) -> None:
+    plan = carried(shipped, selected(resume_from=["0:8", "1:7"]))
+    wanted = [*pictures()[8:], *pictures(prefix="1: ")[7:]]
+    assert sorted(wanted) == there(ferry, ftp_server)
+    assert Ranges((OffsetRange(0, 8, 10), OffsetRange(1, 7, 10))) == plan.selection
+    assert {0: 10, 1: 10} == shipped.ledger.committed_offsets(shipped.pipeline)
+    for point, says in (
+        ("0:10", r"record 0:10 is not below the committed offset 10"),
+        ("7:0", r"record 7:0 is not below the committed offset 0"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            carried(shipped, selected(resume_from=[point]))
+    with pytest.raises(ConfigError, match=r"0:\[2, 10\) and 0:\[8, 10\) overlap"):
+        carried(shipped, selected(resume_from=["0:8", "0:2"]))
+    kafka_server.delete_records(shipped.settings.kafka.topic, {0: 4})
+    with pytest.raises(OffsetsLost, match=r"Choose from >= 4"):
+        carried(shipped, selected(resume_from=["0:2"]))

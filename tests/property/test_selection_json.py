@@ -13,13 +13,13 @@ from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.selection import (
     OfBatch,
     OneRecord,
+    Predicted,
     Quarantined,
     Ranges,
     Selection,
     Window,
-    parse,
-    to_json,
 )
+from frameferry.domain.selection_json import parse, to_json
 from frameferry.errors import ConfigError
 
 NUMBERS = st.integers(min_value=0, max_value=2**62)
@@ -45,13 +45,19 @@ SELECTIONS: st.SearchStrategy[Selection] = st.one_of(
     st.builds(OfBatch, st.integers(1, 2**62)),
     st.builds(OneRecord, NUMBERS, NUMBERS),
     st.builds(Quarantined, st.text(min_size=1).map(str.strip).filter(bool)),
+    st.builds(
+        Predicted,
+        st.text(min_size=1).filter(str.strip),
+        st.none() | st.floats(0, 1, exclude_min=True),
+        st.none() | ranges() | windows(),
+    ),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
-KEYS = st.sampled_from(["ranges", "window", "batch", "record", "quarantined", "label"])
+KEYS = st.sampled_from(["ranges", "window", "batch", "record", "quarantined", "predicted", "label"])
 
 
 @given(SELECTIONS)

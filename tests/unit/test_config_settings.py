@@ -20,7 +20,16 @@ from frameferry.config.folder import (
     pipeline_files,
     shared_places,
 )
-from frameferry.config.pools import FTP_SLOTS, SPARK_POOL, SPARK_SLOTS, ftp_pool, pool_slots
+from frameferry.config.pools import (
+    FTP_SLOTS,
+    REPLAY_SPARK_POOL,
+    REPLAY_SPARK_SLOTS,
+    SPARK_POOL,
+    SPARK_SLOTS,
+    ftp_pool,
+    pool_slots,
+    replay_ftp_pool,
+)
 from frameferry.config.raw import RawConnection
 from frameferry.config.settings import DEFAULT_NAME, PipelineSettings, load_pipeline
 from frameferry.errors import ConfigError, ConnectionMissing
@@ -613,6 +622,11 @@ def test_many_broken_files_never_share_a_name(tmp_path: Path) -> None:
 
 def test_pools_have_room_for_every_pipeline() -> None:
     many = settings(deliver={"connections": 12, "connection": "far"})
-    assert {SPARK_POOL: SPARK_SLOTS, ftp_pool("far"): 12, ftp_pool("archive_ftp"): FTP_SLOTS} == (
-        pool_slots([settings(), many, settings()])
-    )
+    assert {
+        SPARK_POOL: SPARK_SLOTS,
+        REPLAY_SPARK_POOL: REPLAY_SPARK_SLOTS,
+        ftp_pool("far"): 12,
+        replay_ftp_pool("far"): 12,
+        ftp_pool("archive_ftp"): FTP_SLOTS,
+        replay_ftp_pool("archive_ftp"): settings().deliver.connections,
+    } == pool_slots([settings(), many, settings()])

@@ -10,19 +10,20 @@ from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.selection import (
     OfBatch,
     OneRecord,
+    Predicted,
     Quarantined,
     Ranges,
     Selection,
     Window,
-    as_options,
-    parse,
     read_moment,
-    to_json,
 )
+from frameferry.domain.selection_json import as_options, parse, to_json
 from frameferry.errors import ConfigError
 from frameferry.operations.selecting import selected
 
 MAY = 1_777_615_200_000
+PLACE = '{"ranges": [{"partition": 0, "from": 2, "to": 6}]}'
+TIME = '{"window": {"from": "2026-05-01T06:00:00.000Z", "to": "2026-05-01T06:00:00.001Z"}}'
 EACH: dict[Selection, tuple[str, str]] = {
     Ranges((OffsetRange(0, 2, 6),)): (
         '{"ranges": [{"partition": 0, "from": 2, "to": 6}]}',
@@ -39,6 +40,18 @@ EACH: dict[Selection, tuple[str, str]] = {
     OfBatch(7): ('{"batch": 7}', "--batch 7"),
     OneRecord(0, 12): ('{"record": {"partition": 0, "offset": 12}}', "--record 0:12"),
     Quarantined("name taken"): ('{"quarantined": "name taken"}', "--quarantined 'name taken'"),
+    Predicted("big hole", 0.6): (
+        '{"predicted": {"label": "big hole", "below": 0.6}}',
+        "--label 'big hole' --below 0.6",
+    ),
+    Predicted("bad", None, Ranges((OffsetRange(0, 2, 6),))): (
+        f'{{"predicted": {{"label": "bad", "within": {PLACE}}}}}',
+        "--label bad --partition 0 --from 2 --to 6",
+    ),
+    Predicted(None, 1.0, Window(MAY, MAY + 1)): (
+        f'{{"predicted": {{"below": 1.0, "within": {TIME}}}}}',
+        "--below 1.0 --since 2026-05-01T06:00:00.000Z --until 2026-05-01T06:00:00.001Z",
+    ),
 }
 
 
@@ -101,7 +114,9 @@ def _filled(options: str) -> dict[str, object]:
     for option in options.split("--")[1:]:
         name, value = option.strip().split(" ", 1)
         plain = value.strip("'")
-        if name == "range":
+        if name == "below":
+            given["below"] = float(plain)
+        elif name == "range":
             given.setdefault("ranges", []).append(plain)  # type: ignore[attr-defined]
         else:
             given[names.get(name, name)] = int(plain) if plain.isdigit() else plain

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,10 @@ from frameferry.operations.alarms import (
     Waiting,
     alarms,
     figure,
+    forgetting,
     hanging,
     nobody_carries,
+    not_kept,
 )
 from frameferry.planning.pace import Pace
 from frameferry.planning.sizing import Budget
@@ -158,3 +161,30 @@ def test_partitions_that_nobody_owns_are_named() -> None:
     assert nobody_carries("press", (4, 7))[0].startswith(
         "No pipeline owns partitions 4, 7 of topic press"
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (None, []),
+        (12 * 3600, []),
+        (5 * 3600, ["3 pictures in quarantine are not kept", "forget the first in 5 h"]),
+        (-1, ["forget the first at any moment"]),
+    ],
+)
+def test_what_kafka_is_about_to_forget_of_a_quarantine_is_said(
+    seconds: float | None, says: list[str]
+) -> None:
+    lines = forgetting(3, Figures(expires_in_seconds=seconds), 12)
+    assert bool(says) == bool(lines)
+    assert all(part in lines[0] for part in says)
+    assert forgetting(0, Figures(expires_in_seconds=1), 12) == []
+
+
+def test_a_copy_that_is_missing_is_said_where_copies_are_wanted() -> None:
+    folder = Path("/home/quarantine/press-a")
+    [line] = not_kept(2, 1024**3, folder)
+    assert "2 pictures in quarantine have no kept copy" in line
+    assert "quarantine.keep_bytes (1.1 GB) is used up" in line
+    assert str(folder) in line
+    assert not_kept(2, 0, folder) == not_kept(0, 1024**3, folder) == []

@@ -1,4 +1,4 @@
-"""The commands that show: status, records, quarantine, replays. Each also as `--json`."""
+"""The commands that show: status, records. Each also as `--json`."""
 
 from __future__ import annotations
 
@@ -35,24 +35,6 @@ _RECORDS = {
     "batch": "batch",
     "delivered_at": "delivered at",
 }
-_QUARANTINE = {
-    "partition": "partition",
-    "offset": "offset",
-    "stage": "stage",
-    "reason": "reason",
-    "detail": "detail",
-    "batch": "batch",
-}
-_REPLAYS = {
-    "replay": "replay",
-    "state": "state",
-    "mode": "mode",
-    "what": "what",
-    "who": "who",
-    "asked_at": "asked at",
-    "batches": "batches",
-    "open": "open",
-}
 _OPEN = {"batch": "batch", "kind": "kind", "state": "state", "ranges": "ranges", "sentence": "why"}
 
 
@@ -60,8 +42,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(status)
     app.command()(records)
-    app.command()(quarantine)
-    app.command()(replays)
 
 
 def status(
@@ -102,27 +82,6 @@ def records(
         show_table(f"{pipeline}: records", rows, _RECORDS)
 
 
-def quarantine(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
-    """List the records that were set aside, and why."""
-    with session(pipeline) as ctx:
-        rows = ctx.ledger.quarantined(pipeline)
-    if as_json:
-        show_json(rows)
-    else:
-        show_table(f"{pipeline}: quarantine", rows, _QUARANTINE)
-
-
-def replays(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
-    """List the newest replays: who asked for what, and how far that is."""
-    with session(pipeline) as ctx:
-        found = ctx.ledger.replays(pipeline)
-    if as_json:
-        show_json([one.as_json() for one in found])
-    else:
-        rows = [one.as_json() | {"what": str(one.selection)} for one in found]
-        show_table(f"{pipeline}: replays", rows, _REPLAYS)
-
-
 def _status_of(name: str) -> Status:
     with session(name, resolve=resolve_from_environment) as ctx:
         return pipeline_status(ctx)
@@ -140,9 +99,11 @@ def _show_status(one: Status) -> None:
         _show_line(f"last batch {last.batch}: {last.sentence}")
     _show_line(_backlog(one.backlog))
     counts = one.counts
+    each = {"resolved": counts.resolved, "kept": counts.kept}
+    known = ", ".join(f"{number:,} {what}" for what, number in each.items() if number)
     out.print(
         f"  {counts.records:,} records, {counts.delivered:,} delivered, "
-        f"{counts.quarantined:,} quarantined, {counts.gaps:,} in gaps, "
+        f"{counts.quarantined:,} quarantined{known and f' ({known})'}, {counts.gaps:,} in gaps, "
         f"{counts.batches:,} batches\n",
         highlight=False,
     )

@@ -20,6 +20,8 @@ from frameferry.cli import (
     listings,
     operations,
     probe,
+    quarantine,
+    replay,
     stack,
 )
 from frameferry.cli.session import use_stack_connections
@@ -37,6 +39,9 @@ app.add_typer(airflow.app, name="airflow")
 app.add_typer(acceptance.gaps_app, name="gaps")
 app.add_typer(acceptance.topic_app, name="topic")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(replay.replays_app, name="replays")
+app.command()(replay.replay)
 operations.register(app)
 listings.register(app)
 probe.register(app)

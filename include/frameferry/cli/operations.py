@@ -1,8 +1,7 @@
-"""The commands that act: check, run, replay, unblock."""
+"""The commands that act: check, run, unblock, sweep."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -17,8 +16,6 @@ from frameferry.config.person import person
 from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError, FrameferryError, encodable
 from frameferry.operations.check import check_pipeline, spark_advice
-from frameferry.operations.replay import carry, plan_replay
-from frameferry.operations.selecting import selected
 from frameferry.operations.unblock import unblock as unblock_pipeline
 from frameferry.pipeline.context import Context, open_context
 from frameferry.pipeline.deliver.sweeping import sweep as sweep_parts
@@ -26,18 +23,10 @@ from frameferry.pipeline.run import Carried, run_once, run_until_caught_up
 from frameferry.pipeline.steps import wait
 
 
-class Mode(StrEnum):
-    """What a replay does with the predictions."""
-
-    redeliver = "redeliver"
-    reinfer = "reinfer"
-
-
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(check)
     app.command()(run)
-    app.command()(replay)
     app.command()(unblock)
     app.command()(sweep)
 
@@ -97,58 +86,6 @@ def run(
 def _carried_once(ctx: Context) -> Carried:
     batches = run_once(ctx)
     return Carried(batches, is_caught_up=False, reason="" if batches else wait(ctx).reason)
-
-
-def replay(
-    pipeline: Annotated[str, typer.Argument(help="The pipeline's name.")],
-    *,
-    partition: Annotated[int | None, typer.Option(help="The partition of one range.")] = None,
-    from_offset: Annotated[
-        int | None, typer.Option("--from", help="Its first offset, inclusive.")
-    ] = None,
-    to_offset: Annotated[int | None, typer.Option("--to", help="Its end, exclusive.")] = None,
-    ranges: Annotated[
-        list[str] | None,
-        typer.Option("--range", help="A range as PARTITION:FROM-TO; may be given several times."),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(help="Records from this moment by their own timestamps, in ISO 8601."),
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="The window's end, exclusive.")] = None,
-    batch: Annotated[int | None, typer.Option(help="A batch, by its number.")] = None,
-    record: Annotated[str | None, typer.Option(help="One record as PARTITION:OFFSET.")] = None,
-    quarantined: Annotated[
-        str | None, typer.Option(help="All that are in quarantine for this reason.")
-    ] = None,
-    mode: Annotated[
-        Mode, typer.Option(help="Keep the predictions, or judge again.")
-    ] = Mode.redeliver,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Run the steps again over what is committed already: ranges, a window, a batch, a record."""
-    selection = selected(
-        partition=partition,
-        start=from_offset,
-        end=to_offset,
-        ranges=ranges or (),
-        since=since,
-        until=until,
-        batch=batch,
-        record=record,
-        quarantined=quarantined,
-    )
-    with session(pipeline) as ctx:
-        plan = plan_replay(ctx, selection, mode=mode.value, dry_run=dry_run, who=person())
-        carry(ctx, plan.batch_ids)
-    if as_json:
-        show_json(plan.as_json())
-    else:
-        done = "dry run: " if dry_run else "done: "
-        out.print(f"{pipeline}: {done}{plan.sentence}", highlight=False, markup=False)
 
 
 def unblock(

@@ -8,14 +8,28 @@ from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from frameferry.errors import FrameferryError
 
 out = Console(soft_wrap=False, emoji=False)
 err = Console(stderr=True, soft_wrap=True, emoji=False)
+
+
+class ListsByDefault(TyperGroup):
+    """A group of commands of which `list` is meant where none is named: `quarantine PIPELINE`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override] # Typer hides the class that it hands in
+        """Read the arguments, with `list` before those that begin with none of the commands."""
+        return super().parse_args(ctx, self.completed(args))
+
+    def completed(self, args: list[str]) -> list[str]:
+        """Put `list` before what is none of the commands and asks for no help."""
+        return args if not args or args[0] in {*self.commands, "--help"} else ["list", *args]
 
 
 def show_error(error: FrameferryError) -> None:

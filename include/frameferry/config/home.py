@@ -16,6 +16,11 @@ def pipelines_folder() -> Path:
     return Path(os.environ.get("FRAMEFERRY_PIPELINES") or "include/pipelines").absolute()
 
 
+def kept_copies_folder(pipeline: str) -> Path:
+    """Return the folder of a pipeline's kept copies, which lies in the home."""
+    return home() / "quarantine" / pipeline
+
+
 def ledger_url() -> str:
     """
     Return the ledger's SQLAlchemy URL: `FRAMEFERRY_LEDGER_URL`, default SQLite in the home.

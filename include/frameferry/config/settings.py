@@ -268,6 +268,18 @@ class WatchSettings(_Frozen):
     )
 
 
+class QuarantineSettings(_Frozen):
+    """What becomes of the bytes of pictures that are set aside."""
+
+    keep_bytes: ByteSize = Field(
+        default=ByteSize(0),
+        ge=0,
+        description="How much of what is in quarantine to keep in `FRAMEFERRY_HOME`, so that it "
+        "outlives Kafka's retention: the newest pictures that fit; `0`: none. See "
+        "[Kept copies](operations.md#kept-copies).",
+    )
+
+
 def _none_or_settings(value: object) -> object:
     if value != "none" and not isinstance(value, dict | ModelSettings):
         msg = "must be none, or a mapping with a path"
@@ -298,6 +310,7 @@ class PipelineSettings(_Frozen):
     )
     deliver: DeliverSettings
     batch: BatchSettings = BatchSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
     spark: SparkSettings = SparkSettings()
     watch: WatchSettings = WatchSettings()
 

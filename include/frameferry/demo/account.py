@@ -15,7 +15,7 @@ from frameferry.domain.status import BatchState, Status
 from frameferry.operations.status import status
 from frameferry.pipeline.context import Context
 
-NOTHING = Counts(0, 0, 0, 0, 0, 0, {}, {})
+NOTHING = Counts(0, 0, 0, 0, 0, 0, 0, 0, {}, {})
 _NEXT = {
     BatchState.PLANNED: "infer",
     BatchState.JUDGED: "deliver",
@@ -63,6 +63,8 @@ def since(before: Counts, now: Counts) -> Counts:
         delivered=now.delivered - before.delivered,
         duplicates=now.duplicates - before.duplicates,
         quarantined=now.quarantined - before.quarantined,
+        resolved=now.resolved - before.resolved,
+        kept=now.kept - before.kept,
         gaps=now.gaps - before.gaps,
         batches=now.batches - before.batches,
         labels=dict(Counter(now.labels) - Counter(before.labels)),

@@ -333,7 +333,10 @@ class _Round:
             state["base"] = {name: asdict(counts) for name, counts in counted.items()}
             cls._write(state)
         known: Mapping[str, Any] = state["base"]
-        return {name: Counts(**known[name]) if name in known else NOTHING for name in counted}
+        return {
+            name: Counts(**{**asdict(NOTHING), **known[name]}) if name in known else NOTHING
+            for name in counted
+        }
 
     @classmethod
     def finish(cls) -> None:

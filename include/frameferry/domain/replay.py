@@ -8,15 +8,19 @@ from datetime import datetime
 from typing import Any, Literal
 
 from frameferry.domain.batch import ReplayMode
-from frameferry.domain.selection import Selection, to_json
+from frameferry.domain.selection import Selection
+from frameferry.domain.selection_json import to_json
 
-ReplayState = Literal["open", "done"]
+ReplayState = Literal["open", "stopped", "done"]
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
     """
-    A replay as the ledger holds it; `open_batches` are its leaves that are not committed yet.
+    A replay as the ledger holds it.
+
+    `open_batches` are its leaves that are not committed yet. `stopped_by` is the person who stopped
+    it, None while it may run.
 
     Its pieces were frozen in one transaction, so that it holds all that was selected when it was
     asked for, and nothing is added to it.
@@ -29,11 +33,14 @@ class Replay:
     asked_at: datetime
     batches: int
     open_batches: tuple[int, ...]
+    stopped_by: str | None
 
     @property
     def state(self) -> ReplayState:
         """Say whether anything of it is left to do."""
-        return "open" if self.open_batches else "done"
+        if not self.open_batches:
+            return "done"
+        return "open" if self.stopped_by is None else "stopped"
 
     def as_json(self) -> dict[str, Any]:
         """Say it to a program."""
@@ -46,7 +53,29 @@ class Replay:
             "asked_at": self.asked_at.isoformat(timespec="seconds"),
             "batches": self.batches,
             "open": len(self.open_batches),
+            "stopped_by": self.stopped_by,
         }
 
     def __str__(self) -> str:
         return f"replay {self.id} ({self.mode} {self.selection})"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    So many records of a replay had one verdict before, and have another, or the same, by it.
+
+    A verdict is a label, or `quarantined: ` and the reason. The models are the digests of their
+    judges, None where nothing judged.
+    """
+
+    before: str
+    after: str
+    model_before: str | None
+    model_after: str | None
+    records: int
+
+    @property
+    def is_change(self) -> bool:
+        """Say whether the verdict is another."""
+        return self.before != self.after

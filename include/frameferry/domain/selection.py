@@ -1,11 +1,8 @@
-"""What a person selects to be run again, as a value, as JSON and as options of the command line."""
+"""What a person selects to be run again, as a value."""
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -61,11 +58,11 @@ class Window:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_ms < self.end_ms:
-            msg = f"no window: it begins at {_iso(self.start_ms)} and ends at {_iso(self.end_ms)}"
+            msg = f"no window: it begins at {iso(self.start_ms)} and ends at {iso(self.end_ms)}"
             raise ConfigError(msg, remedy="Let it end after it begins; its end is exclusive")
 
     def __str__(self) -> str:
-        return f"records of {_iso(self.start_ms)} until {_iso(self.end_ms)} (exclusive)"
+        return f"records of {iso(self.start_ms)} until {iso(self.end_ms)} (exclusive)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,49 +96,63 @@ class Quarantined:
         return f"all quarantined as {self.reason!r}"
 
 
-Selection = Ranges | Window | OfBatch | OneRecord | Quarantined
-
-
-def to_json(selection: Selection) -> str:
-    """Write a selection as JSON: equal selections as equal text; `parse` reads it back."""
-    return json.dumps(_plain(selection))
-
-
-def parse(text: str) -> Selection:
+@dataclass(frozen=True, slots=True)
+class Predicted:
     """
-    Read a selection from its JSON.
+    All records with a label, or with a score of their label below a bound, or with both.
+
+    `within` bounds where to look; None: everywhere.
 
     Raises:
-        ConfigError: Says what is wrong with it.
+        ConfigError: Neither is given, the label is empty, or the bound is not within (0, 1].
     """
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        msg = f"a selection is not JSON: {error}"
-        raise ConfigError(msg, remedy=_remedy()) from None
-    if not isinstance(found, dict) or len(found) != 1 or not set(found) <= set(_READERS):
-        what = ", ".join(map(str, found)) if isinstance(found, dict) else type(found).__name__
-        msg = f"a selection is an object with exactly one key that is known, not: {what or 'none'}"
-        raise ConfigError(msg, remedy=_remedy())
-    [(key, value)] = found.items()
-    return _READERS[key](value)
+
+    label: str | None = None
+    below: float | None = None
+    within: Ranges | Window | None = None
+
+    def __post_init__(self) -> None:
+        if self.label is None and self.below is None:
+            msg = "a selection by what the judge said needs a label or a bound of the score"
+            raise ConfigError(msg, remedy="Give one of them, or both")
+        if self.label is not None and not self.label.strip():
+            msg = "a label is empty"
+            raise ConfigError(msg, remedy="frameferry status --json lists the labels")
+        if self.below is not None and not 0 < self.below <= 1:
+            msg = f"{self.below:g} is no bound of a score"
+            raise ConfigError(msg, remedy="Give 0 < below <= 1; scores are from 0 to 1")
+
+    def __str__(self) -> str:
+        label = f" labelled {self.label!r}" if self.label is not None else ""
+        below = f" scored below {self.below:g}" if self.below is not None else ""
+        within = f" within {self.within}" if self.within is not None else ""
+        return f"all{label}{below}{within}"
 
 
-def as_options(selection: Selection) -> str:
-    """Spell a selection as options of `frameferry replay`."""
-    match selection:
-        case Ranges((one,)):
-            return f"--partition {one.partition} --from {one.start} --to {one.end}"
-        case Ranges(ranges):
-            return " ".join(f"--range {one.partition}:{one.start}-{one.end}" for one in ranges)
-        case Window(start_ms, end_ms):
-            return f"--since {_iso(start_ms)} --until {_iso(end_ms)}"
-        case OfBatch(batch_id):
-            return f"--batch {batch_id}"
-        case OneRecord(partition, offset):
-            return f"--record {partition}:{offset}"
-        case Quarantined(reason):
-            return f"--quarantined {shlex.quote(reason)}"
+Selection = Ranges | Window | OfBatch | OneRecord | Quarantined | Predicted
+
+
+@dataclass(frozen=True, slots=True)
+class LastFailed:
+    """The newest batch that failed: what a person says instead of its number."""
+
+    def __str__(self) -> str:
+        return "the last failed batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Onwards:
+    """All that is committed from some offsets on, each the first of its partition."""
+
+    points: tuple[OneRecord, ...]
+
+    def __str__(self) -> str:
+        places = ", ".join(f"{one.partition}:{one.offset}" for one in self.points)
+        return f"all that is committed from {places} on"
+
+
+Asked = Selection | LastFailed | Onwards
+"""What a person may ask for. A replay keeps the `Selection` that it came to."""
 
 
 def range_of(partition: int, start: int, end: int) -> OffsetRange:
@@ -184,7 +195,7 @@ def read_record(text: str) -> OneRecord:
     if found is None:
         msg = f"{text!r} is not a record"
         raise ConfigError(msg, remedy="Give partition:offset, for instance 0:120")
-    return _record(*map(int, found.groups()))
+    return record_of(*map(int, found.groups()))
 
 
 def read_moment(text: str) -> int:
@@ -203,45 +214,6 @@ def read_moment(text: str) -> int:
         msg = f"{text!r} is {what}"
         raise ConfigError(msg, remedy="Give ISO 8601 with a zone, such as 2026-05-01T06:00:00Z")
     return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _record(partition: int, offset: int) -> OneRecord:
-    one = range_of(partition, offset, offset + 1)
-    return OneRecord(one.partition, one.start)
-
-
-def _iso(milliseconds: int) -> str:
-    moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _plain(selection: Selection) -> dict[str, Any]:
-    match selection:
-        case Ranges(ranges):
-            listed = [{"partition": r.partition, "from": r.start, "to": r.end} for r in ranges]
-            return {"ranges": listed}
-        case Window(start_ms, end_ms):
-            return {"window": {"from": _iso(start_ms), "to": _iso(end_ms)}}
-        case OfBatch(batch_id):
-            return {"batch": batch_id}
-        case OneRecord(partition, offset):
-            return {"record": {"partition": partition, "offset": offset}}
-        case Quarantined(reason):
-            return {"quarantined": reason}
-
-
-def _read_ranges(value: object) -> Ranges:
-    listed = _typed("ranges", value, list)
-    places = [_fields("ranges", one, int, "partition", "from", "to") for one in listed]
-    return Ranges(tuple(range_of(*place) for place in places))
-
-
-def _read_window(value: object) -> Window:
-    return Window(*map(read_moment, _fields("window", value, str, "from", "to")))
-
-
-def _read_batch(value: object) -> OfBatch:
-    return batch_of(_typed("batch", value, int))
 
 
 def batch_of(batch_id: int) -> OfBatch:
@@ -270,48 +242,31 @@ def reason_of(reason: str) -> Quarantined:
     return Quarantined(reason.strip())
 
 
-def _read_quarantined(value: object) -> Quarantined:
-    return reason_of(_typed("quarantined", value, str))
+def predicted_of(label: str | None, below: float | None, within: Asked | None) -> Predicted:
+    """
+    Select by what the judge said, as a person gave it.
+
+    Raises:
+        ConfigError: A bound is no score, a label is empty, or *within* is no place or time.
+    """
+    if within is not None and not isinstance(within, Ranges | Window):
+        msg = f"what the judge said cannot be looked for within {within}"
+        raise ConfigError(msg, remedy="Name offset ranges or a window of time, or neither")
+    return Predicted(label, below, within)
 
 
-def _read_record(value: object) -> OneRecord:
-    return _record(*_fields("record", value, int, "partition", "offset"))
+def record_of(partition: int, offset: int) -> OneRecord:
+    """
+    Select one record by the numbers that a person gave.
+
+    Raises:
+        ConfigError: They are none.
+    """
+    one = range_of(partition, offset, offset + 1)
+    return OneRecord(one.partition, one.start)
 
 
-_READERS: Final[Mapping[str, Callable[[object], Selection]]] = {
-    "ranges": _read_ranges,
-    "window": _read_window,
-    "batch": _read_batch,
-    "record": _read_record,
-    "quarantined": _read_quarantined,
-}
-
-
-def _fields(key: str, value: object, kind: type[ValueT], *names: str) -> list[ValueT]:
-    """Take exactly these fields of an object, in order."""
-    if not isinstance(value, Mapping) or set(value) != set(names):
-        raise _wrong(key, value)
-    return [_typed(f"{key}.{name}", value[name], kind) for name in names]
-
-
-def _typed(key: str, value: object, kind: type[ValueT]) -> ValueT:
-    # To Python a truth value is a whole number.
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise _wrong(key, value)
-    return value
-
-
-def _wrong(key: str, value: object) -> ConfigError:
-    msg = f"{key} of a selection cannot be {json.dumps(value, ensure_ascii=False)}"
-    return ConfigError(msg, remedy=_remedy())
-
-
-def _remedy() -> str:
-    examples: tuple[Selection, ...] = (
-        Ranges((OffsetRange(0, 120, 480),)),
-        Window(0, 60_000),
-        OfBatch(7),
-        OneRecord(0, 120),
-        Quarantined("truncated"),
-    )
-    return f"Give one of: {'; '.join(map(to_json, examples))}"
+def iso(milliseconds: int) -> str:
+    """Write milliseconds since 1970 as ISO 8601, in UTC."""
+    moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

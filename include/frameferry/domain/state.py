@@ -31,7 +31,7 @@ class OpenBatch:
 
     `held_by_gap` says that it is finished and waits only for a gap to be accepted, or for an
     earlier batch. `retry_at` and `leased_until` are None if nothing holds it back. `is_piece` says
-    that a split made it.
+    that a split made it, `is_stopped` that a person stopped the replay that it is of.
     """
 
     id: int
@@ -46,6 +46,7 @@ class OpenBatch:
     last_error: str | None
     sentence: str
     is_piece: bool = False
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,19 @@ class PipelineState:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Standing rows of one pipeline: `delivered` has receipts, `gaps` are unaccepted offsets."""
+    """
+    Standing rows of one pipeline: `delivered` has receipts, `gaps` are unaccepted offsets.
+
+    `resolved` are those of the `quarantined` that a person is done with. `reasons` counts the
+    others, of which `kept` have a kept copy.
+    """
 
     records: int
     delivered: int
     duplicates: int
     quarantined: int
+    resolved: int
+    kept: int
     gaps: int
     batches: int
     labels: Mapping[str, int]
@@ -104,7 +112,7 @@ class RecordRow(Said):
 
 @dataclass(frozen=True, slots=True)
 class QuarantineRow:
-    """One line of `frameferry quarantine`."""
+    """One line of `frameferry quarantine`; the resolution is None while it is open."""
 
     partition: int
     offset: int
@@ -112,6 +120,10 @@ class QuarantineRow:
     reason: str
     detail: str
     batch: int
+    found_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    resolved_how: str | None
 
 
 @dataclass(frozen=True, slots=True)

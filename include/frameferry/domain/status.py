@@ -18,12 +18,17 @@ _DECIMALS: Final = 3
 
 
 class BatchState(StrEnum):
-    """How far an open batch is. `WAITING` is delivered, behind a gap or an earlier batch."""
+    """
+    How far an open batch is.
+
+    `WAITING` is delivered, behind a gap or an earlier batch; `STOPPED` is of a stopped replay.
+    """
 
     PLANNED = "planned"
     JUDGED = "judged"
     DELIVERED = "delivered"
     WAITING = "waiting for a gap or an earlier batch"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,12 @@ from frameferry.ledger.progress import (
 )
 from frameferry.ledger.progress import gaps as lost
 from frameferry.ledger.records import (
+    asked,
     audits,
     census,
+    comparing,
     intents,
+    keeping,
     listings,
     losses,
     orphans,
@@ -35,8 +38,10 @@ from frameferry.ledger.records import (
     predictions,
     receipts,
     replays,
+    resolving,
     searching,
     selecting,
+    stopping,
     withdrawals,
 )
 from frameferry.ledger.upkeep import recoveries
@@ -165,7 +170,14 @@ class Ledger:
     counts = reads(listings.counts)
     records = reads(searching.list_records)
     quarantined = reads(listings.quarantined)
+    resolve_quarantined = writes(resolving.resolve_quarantined)
+    to_keep = reads(keeping.to_keep)
+    set_aside_at = reads(keeping.set_aside_at)
+    still_set_aside = reads(keeping.still_set_aside)
+    unkept = reads(keeping.unkept)
+    note_kept = writes(keeping.note_kept)
     count_standing = reads(listings.count_standing)
+    standing_bytes = reads(listings.standing_bytes)
     last_batches = reads(listings.last_batches)
     unfinished = reads(listings.unfinished)
     litter_folders = reads(orphans.litter_folders)
@@ -183,10 +195,16 @@ class Ledger:
     add_replay = writes(replays.add_replay)
     standing_elsewhere = reads(replays.standing_elsewhere)
     check_replay = reads(replays.check_replay)
-    open_replay = reads(replays.open_replay)
-    replays = reads(replays.list_replays)
+    open_replay = reads(asked.open_replay)
+    find_replay = reads(asked.find_replay)
+    replay_changes = reads(comparing.replay_changes)
+    stop_replay = writes(stopping.stop_replay)
+    resume_replay = writes(stopping.resume_replay)
+    replays = reads(asked.list_replays)
     quarantined_ranges = reads(selecting.quarantined_ranges)
     window_ranges = reads(selecting.window_ranges)
+    predicted_ranges = reads(selecting.predicted_ranges)
+    last_failed_batch = reads(selecting.last_failed_batch)
     renew_epoch = writes(recoveries.renew_epoch)
     record_confirmation = writes(recoveries.record_confirmation)
     record_recovery = takes_names(recoveries.record_recovery)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from frameferry.config.home import kept_copies_folder
 from frameferry.domain.state import Overview, PipelineState
 from frameferry.errors import FrameferryError
 from frameferry.kafka.throttling import REMEDY
-from frameferry.operations.alarms import Limits, alarms, hanging, nobody_carries
-from frameferry.operations.watching import Seen
+from frameferry.operations.alarms import (
+    Limits,
+    alarms,
+    forgetting,
+    hanging,
+    nobody_carries,
+    not_kept,
+)
+from frameferry.operations.watching import Seen, figures_of
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.world import witness
 from frameferry.pipeline.world.world import adopting, is_other_topic
@@ -49,6 +59,7 @@ def _lines(ctx: Context, overview: Overview, seen: Seen, unowned: tuple[int, ...
         *_truncated(ctx, known, seen),
         *_held_back(known, seen),
         *alarms(seen.figures, _limits(ctx)),
+        *_unkept(ctx, overview, known, seen),
         *nobody_carries(ctx.settings.kafka.topic, unowned),
     ]
 
@@ -169,6 +180,29 @@ def _held_back(known: PipelineState, seen: Seen) -> list[str]:
         for partition, since in sorted(seen.held_since.items())
     )
     return [line for line in said if line]
+
+
+def _unkept(ctx: Context, overview: Overview, known: PipelineState, seen: Seen) -> list[str]:
+    """Say what is in quarantine without a kept copy; where nothing is open nobody is asked."""
+    if not overview.counts.reasons or seen.view is None or not seen.waiting:
+        return []
+    lows = {partition: marks.low for partition, marks in seen.watermarks.items()}
+    found = ctx.ledger.unkept(ctx.pipeline, lows)
+    number = sum(one.number for one in found.values())
+    waiting = {
+        partition: replace(
+            seen.waiting[partition],
+            lag=seen.watermarks[partition].end - one.first_offset,
+            oldest_at=one.oldest_at,
+        )
+        for partition, one in found.items()
+    }
+    figures = figures_of(ctx, waiting, seen.view, known)
+    folder, limit = kept_copies_folder(ctx.pipeline), ctx.settings.quarantine.keep_bytes
+    return [
+        *not_kept(number, limit, folder),
+        *forgetting(number, figures, ctx.settings.watch.retention_hours),
+    ]
 
 
 def _limits(ctx: Context) -> Limits:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from frameferry.domain.offsets import Retention
-from frameferry.domain.wording import counted, in_time
+from frameferry.domain.wording import counted, in_bytes, in_time
 from frameferry.planning.pace import Pace
 from frameferry.planning.sizing import Budget, records_per_second
 
@@ -100,6 +101,19 @@ def figure(
     )
 
 
+def not_kept(number: int, keep_bytes: int, folder: Path) -> list[str]:
+    """Say that copies are wanted and are not there, though Kafka holds the pictures."""
+    if not number or not keep_bytes:
+        return []
+    many = f"{counted(number, 'picture')} in quarantine {'has' if number == 1 else 'have'}"
+    line = (
+        f"{many} no kept copy: either quarantine.keep_bytes ({in_bytes(keep_bytes)}) is used up, "
+        f"and the newest are kept, or {folder} could not be written: see quarantine.not_kept in "
+        "the log of deliver. The next delivery tries again"
+    )
+    return [line]
+
+
 def alarms(figures: Figures, limits: Limits) -> list[str]:
     """List what to say, in one sentence each; empty if all is well."""
     return [
@@ -122,6 +136,28 @@ def hanging(partition: int, held_back: int, since: datetime | None, now: datetim
         f"An open transaction holds back {counted(held_back, 'offset')} of partition {partition}"
         f"{when}. Wait for it, or end it: kafka-transactions.sh find-hanging"
     )
+
+
+def forgetting(number: int, figures: Figures, retention_hours: float) -> list[str]:
+    """
+    Say that Kafka will soon forget pictures in quarantine of which no copy is kept.
+
+    Args:
+        number: How many Kafka still holds.
+        figures: How they stand, as if they were what waits.
+        retention_hours: From when on to say so.
+    """
+    left = figures.expires_in_seconds
+    if not number or left is None or left >= retention_hours * _HOUR:
+        return []
+    when = f"in {in_time(left)}" if left > 0 else "at any moment"
+    many = f"{counted(number, 'picture')} in quarantine {'is' if number == 1 else 'are'}"
+    line = (
+        f"{many} not kept, and Kafka may forget the first {when} "
+        f"(watch.retention_hours: {retention_hours:g}). Retry, save or resolve them, or let copies "
+        "be kept: quarantine.keep_bytes"
+    )
+    return [line]
 
 
 def nobody_carries(topic: str, partitions: tuple[int, ...]) -> list[str]:

@@ -13,15 +13,17 @@ from frameferry.config.person import person
 from frameferry.domain.batch import ReplayMode
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.replay import Replay
-from frameferry.domain.selection import Quarantined, Selection, Window, to_json
-from frameferry.domain.wording import counted
+from frameferry.domain.selection import Asked, Predicted, Quarantined, Selection, Window
+from frameferry.domain.selection_json import to_json
+from frameferry.domain.wording import counted, in_bytes, in_time
 from frameferry.errors import ConfigError, OffsetsLost
-from frameferry.operations.selecting import offsets_of
+from frameferry.operations.selecting import offsets_of, settled
 from frameferry.pipeline import family
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.deliver.login import PUT_BACK, misplaced, told_elsewhere
 from frameferry.pipeline.steps import publish
 from frameferry.pipeline.world import world
+from frameferry.planning.pace import learn_pace
 
 MAX_BATCHES = 1024
 """Airflow expands a mapped group to at most this many."""
@@ -37,8 +39,10 @@ class ReplayPlan:
     """
     What a replay will do: its pieces, a batch each, and what the ledger holds for their offsets.
 
-    `gone` offsets of the selection are not among them: Kafka no longer holds them. `taken_up` are
-    the open batches of this very replay, which was interrupted; then there are no pieces.
+    `records` were delivered before. `size_bytes` is what will be sent, `seconds` about how long it
+    takes by the pace of the last live batches, None if there were none. `gone` offsets of the
+    selection are not among them: Kafka no longer holds them. `taken_up` are the open batches of
+    this very replay, which was interrupted; then there are no pieces.
     """
 
     selection: Selection
@@ -46,6 +50,8 @@ class ReplayPlan:
     pieces: tuple[Piece, ...]
     records: int
     quarantined: int
+    size_bytes: int
+    seconds: float | None
     batch_ids: tuple[int, ...] = ()
     taken_up: tuple[int, ...] = ()
     gone: int = 0
@@ -55,8 +61,12 @@ class ReplayPlan:
         """Say it to a person."""
         told = (
             f"{self.mode} {self.selection}: {counted(self.records, 'record')} delivered before, "
-            f"{self.quarantined:,} quarantined"
+            f"{self.quarantined:,} quarantined, {in_bytes(self.size_bytes)}"
         )
+        if self.seconds is not None:
+            # What is not judged again takes less than the last batches did.
+            most = "at most" if self.mode == "redeliver" else "about"
+            told = f"{told}, {most} {in_time(self.seconds)}"
         if self.taken_up:
             left = counted(len(self.taken_up), "batch", "batches")
             return f"{told}, in what is left of a replay that did not end: {left}"
@@ -72,7 +82,13 @@ class ReplayPlan:
 
 
 def plan_replay(
-    ctx: Context, selection: Selection, *, mode: ReplayMode, dry_run: bool, who: str = ""
+    ctx: Context,
+    asked: Asked,
+    *,
+    mode: ReplayMode,
+    dry_run: bool,
+    who: str = "",
+    piece_records: int | None = None,
 ) -> ReplayPlan:
     """
     Freeze all batches of a replay in one transaction, or only say what they would be.
@@ -82,10 +98,12 @@ def plan_replay(
 
     Args:
         ctx: The pipeline.
-        selection: What to replay; all of it must be committed.
+        asked: What to replay; all of it must be committed.
         mode: `redeliver` keeps the predictions, `reinfer` makes new ones.
         dry_run: Write nothing.
         who: The person who asked, for the record.
+        piece_records: Offsets in a batch, at most; None: `batch.max_records`, above which it may
+            not be. One that is taken up keeps its batches.
 
     Raises:
         ConfigError: The selection is empty, unknown, not committed yet, or under another replay; or
@@ -95,11 +113,12 @@ def plan_replay(
         KafkaUnavailable, TopicMissing: Nobody can say what Kafka holds.
     """
     world.state(ctx)
+    most = _piece_records(ctx, piece_records)
+    selection = settled(ctx, asked)
     interrupted = ctx.ledger.open_replay(ctx.pipeline, selection, mode)
     if interrupted is not None:
-        plan = _taken_up(ctx, interrupted)
-        return plan if dry_run else replace(plan, batch_ids=plan.taken_up)
-    plan = _new(ctx, selection, mode)
+        return _take_up(ctx, interrupted, dry_run=dry_run, who=who or person())
+    plan = _new(ctx, selection, mode, most)
     if dry_run:
         ctx.ledger.check_replay(ctx.pipeline, [one for piece in plan.pieces for one in piece])
         return plan
@@ -125,27 +144,75 @@ def carry(ctx: Context, batch_ids: Iterable[int]) -> None:
         publish(ctx)
 
 
+def resume_replay(ctx: Context, replay_id: int, *, who: str) -> ReplayPlan:
+    """
+    Let a stopped replay go on, and say what is left of it; the action is recorded.
+
+    Raises:
+        ConfigError: There is none with this number, or it is not stopped; or its files belong to
+            another server or base by now.
+    """
+    found = ctx.ledger.find_replay(ctx.pipeline, replay_id)
+    plan = _taken_up(ctx, found)
+    ctx.ledger.resume_replay(ctx.pipeline, replay_id, who=who)
+    return replace(plan, batch_ids=plan.taken_up)
+
+
+def _take_up(ctx: Context, interrupted: Replay, *, dry_run: bool, who: str) -> ReplayPlan:
+    """Go on with an open replay; who asks for a stopped one again lets it go on."""
+    plan = _taken_up(ctx, interrupted)
+    if dry_run:
+        return plan
+    if interrupted.state == "stopped":
+        ctx.ledger.resume_replay(ctx.pipeline, interrupted.id, who=who)
+    return replace(plan, batch_ids=plan.taken_up)
+
+
 def _taken_up(ctx: Context, interrupted: Replay) -> ReplayPlan:
     left = interrupted.open_batches
     for batch_id in left:
         if (place := misplaced(ctx, batch_id)) is not None:
             raise ConfigError(told_elsewhere(ctx, place), remedy=PUT_BACK, batch=batch_id)
     ranges = [one for batch_id in left for one in ctx.ledger.batch(batch_id).ranges]
-    standing = ctx.ledger.count_standing(ctx.pipeline, ranges)
-    return ReplayPlan(interrupted.selection, interrupted.mode, (), *standing, taken_up=left)
+    load = _load(ctx, ranges, interrupted.mode, len(left))
+    return ReplayPlan(interrupted.selection, interrupted.mode, (), *load, taken_up=left)
 
 
-def _new(ctx: Context, selection: Selection, mode: ReplayMode) -> ReplayPlan:
+def _piece_records(ctx: Context, asked: int | None) -> int:
+    most = ctx.settings.batch.max_records
+    if asked is not None and not 1 <= asked <= most:
+        msg = f"a batch of a replay cannot hold up to {asked:,} records"
+        remedy = f"Give 1 to {most:,} (batch.max_records)"
+        raise ConfigError(msg, remedy=remedy, pipeline=ctx.pipeline)
+    return asked or most
+
+
+def _new(ctx: Context, selection: Selection, mode: ReplayMode, most: int) -> ReplayPlan:
     _refuse_idle(ctx, selection, mode)
     wanted = offsets_of(ctx, selection)
     held = _held(ctx, selection, wanted)
-    pieces = tuple(_pieces(held, ctx.settings.batch.max_records))
-    _refuse_many(ctx, pieces)
+    pieces = tuple(_pieces(held, most))
+    _refuse_many(ctx, pieces, most)
     if mode == "redeliver":
         _refuse_elsewhere(ctx, held)
-    standing = ctx.ledger.count_standing(ctx.pipeline, held)
+    load = _load(ctx, held, mode, len(pieces))
     gone = _length(wanted) - _length(held)
-    return ReplayPlan(selection, mode, pieces, *standing, gone=gone)
+    return ReplayPlan(selection, mode, pieces, *load, gone=gone)
+
+
+def _load(
+    ctx: Context, ranges: Sequence[OffsetRange], mode: ReplayMode, batches: int
+) -> tuple[int, int, int, float | None]:
+    """Say what a replay has to carry: delivered before, quarantined, bytes, seconds."""
+    delivered, quarantined = ctx.ledger.count_standing(ctx.pipeline, ranges)
+    sent = ("delivered",) if mode == "redeliver" else ("delivered", "quarantined")
+    size_bytes = ctx.ledger.standing_bytes(ctx.pipeline, ranges, sent)
+    pace = learn_pace(world.state(ctx).costs)
+    if pace is None or not pace.records_per_offset:
+        return delivered, quarantined, size_bytes, None
+    records = delivered if mode == "redeliver" else delivered + quarantined
+    seconds = batches * pace.fixed_seconds + records * pace.marginal_seconds
+    return delivered, quarantined, size_bytes, seconds
 
 
 def _refuse_idle(ctx: Context, selection: Selection, mode: ReplayMode) -> None:
@@ -156,10 +223,10 @@ def _refuse_idle(ctx: Context, selection: Selection, mode: ReplayMode) -> None:
         raise ConfigError(msg, remedy=remedy, pipeline=ctx.pipeline)
 
 
-def _refuse_many(ctx: Context, pieces: Sequence[Piece]) -> None:
+def _refuse_many(ctx: Context, pieces: Sequence[Piece], most: int) -> None:
     if len(pieces) > MAX_BATCHES:
         msg = (
-            f"this makes {len(pieces):,} batches of up to {ctx.settings.batch.max_records:,} "
+            f"this makes {len(pieces):,} batches of up to {most:,} "
             f"offsets and {MAX_RANGES_OF_BATCH} ranges; at most {MAX_BATCHES:,} fit in one replay"
         )
         raise ConfigError(msg, remedy="Replay it in several ranges", pipeline=ctx.pipeline)
@@ -177,7 +244,7 @@ def _held(ctx: Context, selection: Selection, wanted: Sequence[OffsetRange]) -> 
         view = cluster.view(ctx.settings.kafka.topic, partitions)
     world.refuse_other_topic(ctx, view)
     lows = {partition: view.watermarks[partition].low for partition in partitions}
-    if not isinstance(selection, Quarantined | Window):
+    if not isinstance(selection, Quarantined | Predicted | Window):
         _refuse_lost(ctx, wanted, lows)
         return tuple(wanted)
     held = tuple(

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict, Unpack
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.selection import (
+    Asked,
+    LastFailed,
     OfBatch,
     OneRecord,
+    Onwards,
+    Predicted,
     Quarantined,
     Ranges,
     Selection,
     Window,
     batch_of,
+    predicted_of,
     range_of,
     read_moment,
     read_range,
@@ -24,64 +30,148 @@ from frameferry.errors import ConfigError
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.world import world
 
+MAX_RANGES = 65_536
+"""More do not fit in a replay, whose batches are bounded in number and in ranges."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Fields(TypedDict, total=False):
+    """
+    What a person filled in to select by place, time, batch, record or quarantine.
+
+    `partition`, `start` and `end` are one range, whose end is exclusive; `ranges` are others, each
+    as `partition:from-to`. `since` and `until`, exclusive, are a window of time in ISO 8601 with a
+    zone. `record` is `partition:offset`, and `quarantined` a reason. `resume_from` are offsets as
+    `partition:offset`, each the first of all that is committed behind it.
+    """
+
+    partition: int | None
+    start: int | None
+    end: int | None
+    ranges: Sequence[str]
+    since: str | None
+    until: str | None
+    batch: int | None
+    last_failed: bool
+    record: str | None
+    quarantined: str | None
+    resume_from: Sequence[str]
+
+
 def selected(
-    *,
-    partition: int | None = None,
-    start: int | None = None,
-    end: int | None = None,
-    ranges: Sequence[str] = (),
-    since: str | None = None,
-    until: str | None = None,
-    batch: int | None = None,
-    record: str | None = None,
-    quarantined: str | None = None,
-) -> Selection:
+    *, label: str | None = None, below: float | None = None, **fields: Unpack[Fields]
+) -> Asked:
     """
     Make a selection from what a person filled in: one kind, and that kind complete.
 
     Args:
-        partition: The partition of one range.
-        start: Its first offset, inclusive.
-        end: Its last offset, exclusive.
-        ranges: Ranges, each as `partition:from-to`.
-        since: The start of a window of time, in ISO 8601 with a zone.
-        until: Its end, exclusive.
-        batch: A batch's number.
-        record: One record, as `partition:offset`.
-        quarantined: The reason of a quarantine.
+        label: All of a label; one range, ranges or a window may bound where to look.
+        below: All whose score is below; with a label, or without. Bounded likewise.
+        fields: All else; no more than one kind.
 
     Raises:
         ConfigError: Nothing is selected, or by several kinds, or half of one is missing.
     """
+    if label is None and below is None:
+        return _of_one_kind(fields)
+    is_bounded = any(value not in (None, (), [], False) for value in fields.values())
+    within = _of_one_kind(fields) if is_bounded else None
+    return predicted_of(label, below, within)
+
+
+def _of_one_kind(fields: Fields) -> Asked:
     kinds: dict[str, tuple[object, ...]] = {
-        "partition, from and to": (partition, start, end),
-        "ranges": (tuple(ranges) or None,),
-        "since and until": (since, until),
-        "a batch": (batch,),
-        "a record": (record,),
-        "a reason of quarantine": (quarantined,),
+        "partition, from and to": (fields.get("partition"), fields.get("start"), fields.get("end")),
+        "ranges": (tuple(fields.get("ranges", ())) or None,),
+        "where to resume from": (tuple(fields.get("resume_from", ())) or None,),
+        "since and until": (fields.get("since"), fields.get("until")),
+        "a batch": (fields.get("batch"),),
+        "the last failed batch": (fields.get("last_failed") or None,),
+        "a record": (fields.get("record"),),
+        "a reason of quarantine": (fields.get("quarantined"),),
     }
+    _refuse_other_than_one(kinds)
+    return _by_place(fields) or _by_name(fields)
+
+
+def _by_place(fields: Fields) -> Asked | None:
+    match fields:
+        case {"partition": int(partition), "start": int(start), "end": int(end)}:
+            return Ranges((range_of(partition, start, end),))
+        case {"since": str(since), "until": str(until)}:
+            return Window(read_moment(since), read_moment(until))
+        case {"ranges": [_, *_] as ranges}:
+            return Ranges(tuple(map(read_range, ranges)))
+        case {"resume_from": [_, *_] as points}:
+            return Onwards(tuple(map(read_record, points)))
+    return None
+
+
+def _by_name(fields: Fields) -> Asked:
+    match fields:
+        case {"batch": int(batch)}:
+            return batch_of(batch)
+        case {"record": str(record)}:
+            return read_record(record)
+        case {"quarantined": str(reason)}:
+            return reason_of(reason)
+    return LastFailed()
+
+
+def _refuse_other_than_one(kinds: Mapping[str, tuple[object, ...]]) -> None:
     given = [name for name, values in kinds.items() if any(one is not None for one in values)]
     if len(given) != 1:
         msg = f"select by {' and by '.join(given)}, or what?" if given else "nothing is selected"
-        raise ConfigError(msg, remedy=f"Give one of: {'; '.join(kinds)}")
+        raise ConfigError(msg, remedy=f"Give one of: {'; '.join(kinds)}; a label or a score")
     if None in kinds[given[0]]:
         msg = f"half of a selection is missing: {given[0]} belong together"
         raise ConfigError(msg, remedy="Give them all")
-    if partition is not None and start is not None and end is not None:
-        return Ranges((range_of(partition, start, end),))
-    if since is not None and until is not None:
-        return Window(read_moment(since), read_moment(until))
-    if batch is not None:
-        return batch_of(batch)
-    if record is not None:
-        return read_record(record)
-    if quarantined is not None:
-        return reason_of(quarantined)
-    return Ranges(tuple(map(read_range, ranges)))
+
+
+def settled(ctx: Context, asked: Asked) -> Selection:
+    """
+    Say which batch the last failed one is, and where an onward selection ends.
+
+    Any other selection says what it is by itself.
+
+    Raises:
+        ConfigError: None failed, or the one that did is not committed yet; or nothing that is
+            committed lies behind an offset to resume from.
+    """
+    match asked:
+        case LastFailed():
+            return _last_failed(ctx)
+        case Onwards(points):
+            return _onwards(ctx, points)
+        case _:
+            return asked
+
+
+def _onwards(ctx: Context, points: Sequence[OneRecord]) -> Ranges:
+    committed = ctx.ledger.committed_offsets(ctx.pipeline)
+    for point in points:
+        end = committed.get(point.partition, 0)
+        if point.offset >= end:
+            msg = f"{point} is not below the committed offset {end}: the live flow comes there"
+            remedy = "Name an offset that is committed; offsets are never skipped"
+            raise ConfigError(msg, remedy=remedy, pipeline=ctx.pipeline, partition=point.partition)
+    return Ranges(
+        tuple(range_of(one.partition, one.offset, committed[one.partition]) for one in points)
+    )
+
+
+def _last_failed(ctx: Context) -> OfBatch:
+    batch_id = ctx.ledger.last_failed_batch(ctx.pipeline)
+    if batch_id is None:
+        msg = "no batch of this pipeline failed"
+        remedy = f"See: frameferry status {ctx.pipeline}"
+        raise ConfigError(msg, remedy=remedy, pipeline=ctx.pipeline)
+    committed = ctx.ledger.committed_offsets(ctx.pipeline)
+    if any(one.end > committed.get(one.partition, 0) for one in ctx.ledger.batch(batch_id).ranges):
+        msg = "the last failed batch is not committed yet, so there is nothing to be run again"
+        remedy = f"The next run goes on with it; see: frameferry status {ctx.pipeline}"
+        raise ConfigError(msg, remedy=remedy, pipeline=ctx.pipeline, batch=batch_id)
+    return OfBatch(batch_id)
 
 
 def offsets_of(ctx: Context, selection: Selection) -> tuple[OffsetRange, ...]:
@@ -105,6 +195,8 @@ def offsets_of(ctx: Context, selection: Selection) -> tuple[OffsetRange, ...]:
             found = tuple(ctx.ledger.quarantined_ranges(ctx.pipeline, reason))
         case Window():
             found = _of_window(ctx, selection)
+        case Predicted():
+            found = _of_prediction(ctx, selection)
     if not found:
         raise _nothing(ctx, selection)
     _refuse_uncommitted(ctx, found)
@@ -134,6 +226,34 @@ def _of_window(ctx: Context, window: Window) -> tuple[OffsetRange, ...]:
         floors=_floors(ctx, window.start_ms),
     )
     return tuple(ranges)
+
+
+def _of_prediction(ctx: Context, wanted: Predicted) -> tuple[OffsetRange, ...]:
+    committed = ctx.ledger.committed_offsets(ctx.pipeline)
+    window = wanted.within if isinstance(wanted.within, Window) else None
+    if isinstance(wanted.within, Ranges):
+        among = wanted.within.ranges
+        _refuse_uncommitted(ctx, among)
+    else:
+        floors = {} if window is None else _floors(ctx, window.start_ms)
+        among = tuple(
+            OffsetRange(partition, start, end)
+            for partition, end in sorted(committed.items())
+            if (start := floors.get(partition, 0)) < end
+        )
+    found = ctx.ledger.predicted_ranges(
+        ctx.pipeline,
+        among,
+        label=wanted.label,
+        below=wanted.below,
+        window_ms=None if window is None else (window.start_ms, window.end_ms),
+        most=MAX_RANGES,
+    )
+    if len(found) > MAX_RANGES:
+        msg = f"{wanted} lie in more than {MAX_RANGES:,} separate ranges"
+        remedy = "Bound it by offset ranges or by a window of time"
+        raise ConfigError(msg, remedy=remedy, pipeline=ctx.pipeline)
+    return tuple(found)
 
 
 def _floors(ctx: Context, start_ms: int) -> Mapping[int, int]:

@@ -100,6 +100,8 @@ def _open_batches(overview: Overview) -> tuple[OpenBatchStatus, ...]:
 def _state(leaf: OpenBatch) -> BatchState:
     if leaf.finished:
         return BatchState.WAITING if leaf.held_by_gap else BatchState.DELIVERED
+    if leaf.is_stopped:
+        return BatchState.STOPPED
     return BatchState.JUDGED if leaf.inferred else BatchState.PLANNED
 
 

@@ -11,10 +11,12 @@ from frameferry.config.home import ledger_url
 from frameferry.ledger.database.engines import make_engine, refuse_missing
 from frameferry.ledger.database.schema import migrate
 from frameferry.ledger.database.transactions import Transactions
+from frameferry.ledger.store import Ledger
 from frameferry.ledger.upkeep.backups import Backup, back_up
 from frameferry.ledger.upkeep.pruning import Pruned, prune
 from frameferry.ledger.upkeep.restoring import Restored, restore
 from frameferry.ledger.upkeep.surveying import LedgerState, survey
+from frameferry.pipeline.deliver.keeping import sweep_copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,11 @@ def restore_ledger(file: Path, *, who: str, replace: bool) -> Restored:
 
 
 def prune_ledger(*, older_than_seconds: float, folder: Path, who: str) -> list[Pruned]:
-    """Export old records to Parquet files in *folder* and remove them; see `ledger.pruning`."""
+    """
+    Export old records to Parquet files in *folder* and remove them; see `ledger.pruning`.
+
+    The kept copies of what is in quarantine no more go with them, of this home.
+    """
     refuse_missing(ledger_url())
     # It imports pyarrow: too slow for every command.
     from frameferry.ledger.upkeep.exporting import parquet_in  # noqa: PLC0415
@@ -70,7 +76,10 @@ def prune_ledger(*, older_than_seconds: float, folder: Path, who: str) -> list[P
     export = parquet_in(folder)
     with _transactions() as transactions:
         migrate(transactions)
-        return prune(transactions, older_than_seconds=older_than_seconds, export=export, who=who)
+        pruned = prune(transactions, older_than_seconds=older_than_seconds, export=export, who=who)
+        for one in pruned:
+            sweep_copies(Ledger(transactions), one.pipeline)
+    return pruned
 
 
 @contextmanager

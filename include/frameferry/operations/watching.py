@@ -29,6 +29,7 @@ class Seen:
     """
     What Kafka said: the topic, the backlog's figures, since when transactions are open.
 
+    `waiting` is what each partition holds unprocessed.
     `held_since` is None for a partition whose open transaction shows no timestamp; one that nobody
     looked at is missing. `trouble` says why not all is known, if so. `throttled_seconds` is how
     long a quota held back these very answers.
@@ -36,6 +37,7 @@ class Seen:
 
     view: TopicView | None = None
     figures: Figures = field(default_factory=Figures)
+    waiting: Mapping[int, Waiting] = field(default_factory=dict)
     held_since: Mapping[int, datetime | None] = field(default_factory=dict)
     trouble: str | None = None
     throttled_seconds: float = 0.0
@@ -56,18 +58,32 @@ def see(ctx: Context, known: PipelineState | None) -> Seen:
             )
             if known is None or is_other_topic(known, view):
                 return Seen(view)
-            figures, since = _figures(ctx, cluster, view, known), _held_since(ctx, cluster, view)
-            return Seen(view, figures, since, throttled_seconds=cluster.throttled_seconds())
+            waiting = _waiting(ctx, cluster, view, known)
+            figures = figures_of(ctx, waiting, view, known)
+            since = _held_since(ctx, cluster, view)
+            return Seen(
+                view, figures, waiting, since, throttled_seconds=cluster.throttled_seconds()
+            )
     except FrameferryError as error:
         return Seen(view, trouble=str(error.at(pipeline=ctx.pipeline)))
 
 
-def _figures(ctx: Context, cluster: Cluster, view: TopicView, known: PipelineState) -> Figures:
+def figures_of(
+    ctx: Context, waiting: Mapping[int, Waiting], view: TopicView, known: PipelineState
+) -> Figures:
+    """Work out how what waits stands, by the pace of the last batches."""
+    pace, budget = learn_pace(known.costs), budget_of(ctx.settings)
+    return figure(waiting, pace, budget, view.retention, known.now)
+
+
+def _waiting(
+    ctx: Context, cluster: Cluster, view: TopicView, known: PipelineState
+) -> dict[int, Waiting]:
     topic, marks = ctx.settings.kafka.topic, view.watermarks
     at = _unprocessed(known, marks)
     before = cluster.offsets_at(topic, tuple(marks), known.now - ARRIVING)
     oldest = _oldest(ctx, cluster, view, known, at)
-    waiting = {
+    return {
         partition: Waiting(
             lag=max(marks[partition].end - offset, 0),
             arrived=max(marks[partition].end - before[partition], 0),
@@ -76,8 +92,6 @@ def _figures(ctx: Context, cluster: Cluster, view: TopicView, known: PipelineSta
         )
         for partition, offset in at.items()
     }
-    pace, budget = learn_pace(known.costs), budget_of(ctx.settings)
-    return figure(waiting, pace, budget, view.retention, known.now)
 
 
 def _unprocessed(known: PipelineState, marks: Mapping[int, Watermarks]) -> dict[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -88,15 +88,31 @@ def ferry_dag(settings: PipelineSettings) -> DAG:
     return dag
 
 
-def batch_steps(pipeline: str, settings: PipelineSettings, group_id: str = "batch") -> Any:  # noqa: ANN401 - a decorated task group
-    """Wire infer, deliver and commit of one batch; expand it over batch ids."""
+def batch_steps(
+    pipeline: str,
+    settings: PipelineSettings,
+    *,
+    group_id: str = "batch",
+    judge_pool: str = SPARK_POOL,
+    pool_of: Callable[[str], str] = ftp_pool,
+) -> Any:  # noqa: ANN401 - a decorated task group
+    """
+    Wire infer, deliver and commit of one batch; expand it over batch ids.
+
+    Args:
+        pipeline: Its name, or a template for it.
+        settings: Whose FTP connection it is, and how many slots of its pool a delivery takes.
+        group_id: The task group's id.
+        judge_pool: The pool that judge jobs wait for.
+        pool_of: Names the pool that deliveries wait for, by the FTP connection's id.
+    """
 
     @task_group(group_id=group_id)
     def batch(batch_id: int) -> None:
         _ = (
-            infer(pipeline, batch_id)
+            infer.override(pool=judge_pool)(pipeline, batch_id)
             >> deliver.override(
-                pool=ftp_pool(settings.deliver.connection),
+                pool=pool_of(settings.deliver.connection),
                 pool_slots=settings.deliver.connections,
             )(pipeline, batch_id)
             >> commit(pipeline, batch_id)
@@ -111,7 +127,7 @@ def plan(pipeline: str) -> list[int]:
     return list(call_step(pipeline, steps.plan).batch_ids)
 
 
-@task(pool=SPARK_POOL, map_index_template="{{ label }}", max_active_tis_per_dagrun=_IN_TURN)
+@task(map_index_template="{{ label }}", max_active_tis_per_dagrun=_IN_TURN)
 def infer(pipeline: str, batch_id: int) -> None:
     """Judge the batch once, or the pieces that it was split into."""
     label_map_index(f"batch {batch_id}")

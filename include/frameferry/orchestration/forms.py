@@ -10,6 +10,7 @@ from airflow.sdk import Param, TriggerRule, get_current_context, task
 
 from frameferry.config.folder import find_pipeline, load_all
 from frameferry.config.home import pipelines_folder
+from frameferry.config.pools import REPLAY_SPARK_POOL, replay_ftp_pool
 from frameferry.config.settings import PipelineSettings
 from frameferry.domain.records import sha256_hex
 from frameferry.errors import ConfigError
@@ -43,7 +44,13 @@ def pipeline_field(offered: Iterable[PipelineSettings]) -> Param:
 def carried(offered: list[PipelineSettings], batch_ids: Any) -> list[Any]:  # noqa: ANN401 - an XCom
     """Wire the steps of the batches that a task plans: a group for each FTP server."""
     return [
-        batch_steps(NAME, settings, group_id=f"batches_{_key(connection)}").expand(
+        batch_steps(
+            NAME,
+            settings,
+            group_id=f"batches_{_key(connection)}",
+            judge_pool=REPLAY_SPARK_POOL,
+            pool_of=replay_ftp_pool,
+        ).expand(
             batch_id=choose.override(task_id=f"choose_{_key(connection)}")(batch_ids, connection)
         )
         for connection, settings in _by_connection(offered).items()

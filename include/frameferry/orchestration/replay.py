@@ -8,12 +8,11 @@ from typing import Any
 from airflow.sdk import DAG, Param, get_current_context, get_parsing_context, task
 
 from frameferry.config.settings import PipelineSettings
-from frameferry.domain.selection import Selection
+from frameferry.domain.selection import Asked
 from frameferry.operations.replay import ReplayPlan, plan_replay
 from frameferry.operations.selecting import selected
 from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, publish, verdict
 from frameferry.orchestration.forms import (
-    EMPTY,
     NAME,
     carried,
     pipeline_field,
@@ -34,11 +33,21 @@ _SELECTS = {
     "since": "since",
     "until": "until",
     "batch": "batch",
+    "last_failed": "last_failed",
     "record": "record",
     "quarantined": "quarantined",
+    "resume_from": "resume_from",
+    "label": "label",
+    "below": "below",
 }
 """Fields that select, with their names in `selected`; an empty one is not passed on."""
-_FIELDS = {"pipeline", "mode", "dry_run", *_SELECTS}
+_FIELDS = {"pipeline", "mode", "dry_run", "piece_records", *_SELECTS}
+_NUMBER, _WORDS = ["null", "integer"], ["null", "string"]
+_RECORD = r"^\s*([0-9]+:[0-9]+\s*)?$"
+_PLACES = r"^\s*([0-9]+:[0-9]+([\s,]+|$))*$"
+_RANGES = r"^\s*([0-9]+:[0-9]+-[0-9]+([\s,]+|$))*$"
+_MOMENT = r"^\s*([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+\s*(Z|[+-][0-9]{2}:?[0-9]{2}))?\s*$"
+"""What the browser lets through; an empty field may be an empty text. The first task reads all."""
 
 
 def replay_dag() -> DAG | None:
@@ -79,17 +88,24 @@ def prepare() -> list[int]:
             mode=form["mode"],
             dry_run=bool(form["dry_run"]),
             who=person(),
+            piece_records=form["piece_records"],
         ),
     )
     _log_plan(plan)
     return list(plan.batch_ids)
 
 
-def _selection(form: Any) -> Selection:  # noqa: ANN401 - Airflow's params are untyped
-    given = {name: form[field] for field, name in _SELECTS.items() if form[field] not in EMPTY}
-    if "ranges" in given:
-        given["ranges"] = given["ranges"].replace(",", " ").split()
+def _selection(form: Any) -> Asked:  # noqa: ANN401 - Airflow's params are untyped
+    given = {name: form[field] for field, name in _SELECTS.items() if not _is_empty(form[field])}
+    for several in ("ranges", "resume_from"):
+        if several in given:
+            given[several] = given[several].replace(",", " ").split()
     return selected(**given)
+
+
+def _is_empty(value: Any) -> bool:  # noqa: ANN401 - Airflow's params are untyped
+    # To Python 0, which is a partition and an offset, is False.
+    return value is None or value is False or value == ""
 
 
 def _log_plan(plan: ReplayPlan) -> None:
@@ -110,6 +126,13 @@ def _form(offered: list[PipelineSettings]) -> dict[str, Param]:
             },
             title="Mode",
         ),
+        "piece_records": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Records in a batch",
+            description="At most; empty: batch.max_records, which it may not pass.",
+        ),
         "dry_run": Param(
             default=True,
             type="boolean",
@@ -121,46 +144,63 @@ def _form(offered: list[PipelineSettings]) -> dict[str, Param]:
 
 def _selecting() -> dict[str, Param]:
     """Make the fields that select; a person fills in those of one way."""
-    number, words = ["null", "integer"], ["null", "string"]
-    one = {"section": "One range"}
-    time = {"section": "A window of time"}
-    other = {"section": "Or else"}
+    return {**_one_range(), **_window(), **_predicted(), **_others()}
+
+
+def _one_range() -> dict[str, Param]:
+    one: dict[str, Any] = {"type": _NUMBER, "section": "One range"}
+    to = "Exclusive; at most the committed offset."
     return {
-        "partition": Param(None, type=number, minimum=0, title="Partition", **one),
-        "from_offset": Param(None, type=number, minimum=0, title="From offset", **one),
-        "to_offset": Param(
+        "partition": Param(None, minimum=0, title="Partition", **one),
+        "from_offset": Param(None, minimum=0, title="From offset", **one),
+        "to_offset": Param(None, minimum=1, title="To offset", description=to, **one),
+    }
+
+
+def _window() -> dict[str, Param]:
+    one: dict[str, Any] = {"type": _WORDS, "pattern": _MOMENT, "section": "A window of time"}
+    since = "By the records' own timestamps; for instance 2026-05-01T06:00:00Z."
+    return {
+        "since": Param(None, title="Since", description=since, **one),
+        "until": Param(None, title="Until", description="Exclusive.", **one),
+    }
+
+
+def _predicted() -> dict[str, Param]:
+    section = "What the judge said (a range, ranges or a window may bound it)"
+    below = "All whose score is below; from 0 to 1."
+    return {
+        "label": Param(None, type=_WORDS, title="Label", section=section),
+        "below": Param(
             None,
-            type=number,
-            minimum=1,
-            title="To offset",
-            description="Exclusive; at most the committed offset.",
-            **one,
+            type=["null", "number"],
+            exclusiveMinimum=0,
+            maximum=1,
+            title="Score below",
+            description=below,
+            section=section,
         ),
-        "since": Param(
-            None,
-            type=words,
-            title="Since",
-            description="By the records' own timestamps; for instance 2026-05-01T06:00:00Z.",
-            **time,
-        ),
-        "until": Param(None, type=words, title="Until", description="Exclusive.", **time),
+    }
+
+
+def _others() -> dict[str, Param]:
+    other = {"section": "Or else"}
+    ranges = "Of several partitions, for instance: 0:120-480, 1:0-90."
+    onwards = "All that is committed from these offsets on, for instance: 0:120, 1:90."
+    reason = "A reason: all that are in quarantine for it; to be judged again."
+    place = {"description": "For instance 0:120.", "pattern": _RECORD}
+    return {
         "ranges": Param(
-            None,
-            type=words,
-            title="Ranges",
-            description="Of several partitions, for instance: 0:120-480, 1:0-90.",
-            **other,
+            None, type=_WORDS, pattern=_RANGES, title="Ranges", description=ranges, **other
         ),
-        "batch": Param(None, type=number, minimum=1, title="Batch", **other),
-        "record": Param(
-            None, type=words, title="Record", description="For instance 0:120.", **other
+        "resume_from": Param(
+            None, type=_WORDS, pattern=_PLACES, title="Resume from", description=onwards, **other
         ),
+        "batch": Param(None, type=_NUMBER, minimum=1, title="Batch", **other),
+        "last_failed": Param(default=False, type="boolean", title="The last failed batch", **other),
+        "record": Param(None, type=_WORDS, title="Record", **place, **other),
         "quarantined": Param(
-            None,
-            type=words,
-            title="Quarantined as",
-            description="A reason: all that are in quarantine for it; to be judged again.",
-            **other,
+            None, type=_WORDS, title="Quarantined as", description=reason, **other
         ),
     }
 
@@ -170,7 +210,8 @@ Run the steps again over what is committed already.
 
 *redeliver* sends the pictures again by the predictions that stand; *reinfer* judges them again.
 Select in one way: one range `[from, to)`, a window of time, ranges of several partitions, a batch,
-a record, or what is in quarantine for a reason. Nothing beyond the committed offset can be
+the last failed one, a record, what is in quarantine for a reason, or what has a label or a low
+score. Nothing beyond the committed offset can be
 replayed, and the committed offset does not move. With *dry run* the first task's log says what
 would be done.
 

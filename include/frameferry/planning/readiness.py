@@ -41,7 +41,7 @@ def readiness(
 
 def leaves_to_take(state: PipelineState) -> tuple[OpenBatch, ...]:
     """
-    List the leaves that nothing holds, oldest first.
+    List the leaves that nothing holds, oldest first; none of a replay that was stopped.
 
     A replay has a run of its own, but the pieces of one that was split have none, and so are
     listed. So is a finished leaf that can be committed: its run died in between.
@@ -56,7 +56,7 @@ def leaves_to_take(state: PipelineState) -> tuple[OpenBatch, ...]:
 
 
 def _has_no_run_of_its_own(leaf: OpenBatch) -> bool:
-    return leaf.kind == "live" or leaf.is_piece
+    return (leaf.kind == "live" or leaf.is_piece) and not leaf.is_stopped
 
 
 def may_open(state: PipelineState, max_open: int) -> bool:

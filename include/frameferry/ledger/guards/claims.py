@@ -6,15 +6,21 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, select, update
 
 from frameferry.domain.batch import Batch, CountsAs, Token, Trouble
 from frameferry.domain.offsets import OffsetRange
-from frameferry.errors import BatchOwned, Fenced, LedgerConflict, LedgerOutdated
+from frameferry.errors import BatchOwned, Fenced, LedgerConflict, LedgerOutdated, ReplayStopped
 from frameferry.ledger.database.bulk import as_set
 from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.database.dialects import AnyRow
-from frameferry.ledger.database.tables import batch, batch_range, ledger, pipeline
+from frameferry.ledger.database.tables import (
+    batch,
+    batch_range,
+    ledger,
+    pipeline,
+    stopped_replay,
+)
 from frameferry.ledger.database.text import storable
 from frameferry.ledger.guards import company
 from frameferry.ledger.guards.epochs import is_recovered, outdated
@@ -62,6 +68,7 @@ def claim(connection: Connection, batch_id: int, *, owner: str, lease_seconds: f
     Raises:
         BatchOwned: Somebody else's lease is live; says whose and until when.
         Fenced: The batch was split.
+        ReplayStopped: It is of a replay that a person stopped.
     """
     free = (
         batch.c.leased_until.is_(None)
@@ -70,12 +77,23 @@ def claim(connection: Connection, batch_id: int, *, owner: str, lease_seconds: f
     )
     claimed = connection.execute(
         update(batch)
-        .where(batch.c.id == batch_id, batch.c.split_at.is_(None), is_recovered(), free)
+        .where(
+            batch.c.id == batch_id,
+            batch.c.split_at.is_(None),
+            is_recovered(),
+            free,
+            ~is_stopped(),
+        )
         .values(attempt=batch.c.attempt + 1, owner=owner, leased_until=from_now(lease_seconds))
     )
     if not claimed.rowcount:
         raise _not_claimable(connection, batch_id)
     return find_batch(connection, batch_id)
+
+
+def is_stopped() -> ColumnElement[bool]:
+    """Hold for a batch of a replay that a person stopped."""
+    return exists().where(stopped_replay.c.replay_id == batch.c.replay_id)
 
 
 def renew(connection: Connection, token: Token, lease_seconds: float) -> None:
@@ -156,14 +174,32 @@ def _as_batch(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> Batch:
     )
 
 
-def _not_claimable(connection: Connection, batch_id: int) -> BatchOwned | Fenced | LedgerOutdated:
+def _not_claimable(
+    connection: Connection, batch_id: int
+) -> BatchOwned | Fenced | LedgerOutdated | ReplayStopped:
     found = find_batch(connection, batch_id)
     if connection.scalar(select(~is_recovered()).where(batch.c.id == batch_id)):
         return outdated(found.pipeline, batch=batch_id)
     if found.split_at is not None:
         msg = "the batch was split: its children carry its ranges"
         return Fenced(msg, batch=batch_id)
+    if (stopped := _stopped(connection, found)) is not None:
+        return stopped
     query = select(batch.c.owner, batch.c.leased_until).where(batch.c.id == batch_id)
     owner, until = connection.execute(query).one()
     msg = f"another attempt is at work{owned_by(owner, until)}"
     return BatchOwned(msg, remedy="Try later", batch=batch_id)
+
+
+def _stopped(connection: Connection, found: Batch) -> ReplayStopped | None:
+    query = (
+        select(stopped_replay.c.replay_id, stopped_replay.c.who)
+        .join(batch, batch.c.replay_id == stopped_replay.c.replay_id)
+        .where(batch.c.id == found.id)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    msg = f"{row.who} stopped replay {row.replay_id}, which the batch is of"
+    remedy = f"To go on: frameferry replays resume {found.pipeline} {row.replay_id}"
+    return ReplayStopped(msg, remedy=remedy, pipeline=found.pipeline, batch=found.id)

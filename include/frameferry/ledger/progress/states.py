@@ -13,7 +13,7 @@ from frameferry.domain.state import Block, OpenBatch, PipelineState
 from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.tables import batch, batch_range, pipeline, progress
-from frameferry.ledger.guards.claims import ranges_of
+from frameferry.ledger.guards.claims import is_stopped, ranges_of
 from frameferry.ledger.progress.chain import follow, read_links
 from frameferry.ledger.progress.pipelines import PipelineKey
 
@@ -93,7 +93,7 @@ def _open_batches(connection: Connection, pipeline_id: int) -> tuple[OpenBatch, 
     The query names generations and asks for no order. Otherwise SQLite would take the index of all
     batches ever instead of that of the open ones.
     """
-    query = select(batch).where(
+    query = select(batch, is_stopped().label("is_stopped")).where(
         batch.c.pipeline_id == pipeline_id,
         batch.c.generation >= 1,
         batch.c.committed_at.is_(None),
@@ -137,6 +137,7 @@ def _open_batch(
         last_error=leaf.last_error,
         sentence=leaf.sentence,
         is_piece=leaf.parent_id is not None,
+        is_stopped=leaf.is_stopped,
     )
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import UNJUDGED
@@ -24,6 +24,8 @@ _NOTHING = Counts(
     delivered=0,
     duplicates=0,
     quarantined=0,
+    resolved=0,
+    kept=0,
     gaps=0,
     batches=0,
     labels={},
@@ -42,24 +44,30 @@ def counts(connection: Connection, name: str) -> Counts:
         outcomes[outcome] += number
         if outcome in _HAS_A_FILE:
             labels[label or UNJUDGED] += number
+    reasons, kept = _reasons(connection, key)
     return Counts(
         records=outcomes.total(),
         delivered=outcomes["delivered"],
         duplicates=outcomes["duplicate"],
         quarantined=outcomes["quarantined"],
+        resolved=outcomes["quarantined"] - sum(reasons.values()),
+        kept=kept,
         gaps=_lost(connection, key),
         batches=_leaves(connection, key),
         labels=dict(sorted(labels.items())),
-        reasons=_reasons(connection, key),
+        reasons=reasons,
     )
 
 
-def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
-    """List the quarantined rows that stand, by partition and offset."""
+def quarantined(
+    connection: Connection, name: str, *, with_resolved: bool = False
+) -> list[QuarantineRow]:
+    """List the quarantined rows that stand, by partition and offset; resolved ones if asked for."""
     key = find_pipeline(connection, name)
     if key is None:
         return []
-    query = _quarantined(
+    listed = _ever_quarantined if with_resolved else _quarantined
+    query = listed(
         key,
         record.c.partition,
         record.c.offset,
@@ -67,6 +75,10 @@ def quarantined(connection: Connection, name: str) -> list[QuarantineRow]:
         quarantine.c.reason,
         quarantine.c.detail,
         record.c.batch_id,
+        quarantine.c.found_at,
+        quarantine.c.resolved_at,
+        quarantine.c.resolved_by,
+        quarantine.c.resolved_how,
     ).order_by(record.c.partition, record.c.offset)
     return [QuarantineRow(*row) for row in connection.execute(query)]
 
@@ -80,15 +92,33 @@ def count_standing(
         return 0, 0
     outcomes: Counter[str | None] = Counter()
     for wanted in ranges:
-        inside = (
-            (current.c.generation == key.generation)
-            & (current.c.partition == wanted.partition)
-            & (current.c.offset >= wanted.start)
-            & (current.c.offset < wanted.end)
-        )
-        for outcome, _, number in connection.execute(_by_outcome_and_label(key).where(inside)):
+        query = _by_outcome_and_label(key).where(_inside(key, wanted))
+        for outcome, _, number in connection.execute(query):
             outcomes[outcome] += number
     return outcomes["delivered"], outcomes["quarantined"]
+
+
+def standing_bytes(
+    connection: Connection, name: str, ranges: Sequence[OffsetRange], outcomes: Sequence[str]
+) -> int:
+    """Add up the bytes of the standing rows of ranges that have one of these outcomes."""
+    key = find_pipeline(connection, name)
+    if key is None:
+        return 0
+    total = standing(key, func.coalesce(func.sum(record.c.size_bytes), 0))
+    total = total.where(record.c.outcome.in_(outcomes))
+    return sum(
+        int(connection.execute(total.where(_inside(key, wanted))).scalar_one()) for wanted in ranges
+    )
+
+
+def _inside(key: PipelineKey, wanted: OffsetRange) -> ColumnElement[bool]:
+    return (
+        (current.c.generation == key.generation)
+        & (current.c.partition == wanted.partition)
+        & (current.c.offset >= wanted.start)
+        & (current.c.offset < wanted.end)
+    )
 
 
 def last_batches(connection: Connection, name: str, limit: int = 20) -> list[BatchRow]:
@@ -133,17 +163,22 @@ def standing(key: PipelineKey, *columns: Any) -> Select[Any]:  # noqa: ANN401 - 
 
 
 def _quarantined(key: PipelineKey, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
-    """
-    Select from the standing rows whose quarantine is not resolved, beginning at the quarantines.
+    """Select from the standing rows whose quarantine is not resolved."""
+    return _ever_quarantined(key, *columns).where(quarantine.c.resolved_at.is_(None))
 
-    The sums keep planners from walking all of a pipeline's records instead.
+
+def _ever_quarantined(key: PipelineKey, *columns: Any) -> Select[Any]:  # noqa: ANN401 - any columns
+    """
+    Select from the standing rows in quarantine, beginning at the quarantines.
+
+    The sum keeps planners from walking all of a pipeline's records instead.
     """
     return (
         select(*columns)
         .select_from(quarantine)
         .join(record, record.c.id == quarantine.c.record_id)
         .join(current, current.c.record_id == record.c.id)
-        .where(quarantine.c.resolved_at.is_(None), record.c.pipeline_id + 0 == key.id)
+        .where(record.c.pipeline_id + 0 == key.id)
     )
 
 
@@ -152,10 +187,12 @@ def _by_outcome_and_label(key: PipelineKey) -> Select[Any]:
     return standing(key, *by, func.count()).group_by(*by)
 
 
-def _reasons(connection: Connection, key: PipelineKey) -> dict[str, int]:
-    query = _quarantined(key, quarantine.c.reason, func.count())
-    query = query.group_by(quarantine.c.reason).order_by(quarantine.c.reason)
-    return dict(connection.execute(query).all())
+def _reasons(connection: Connection, key: PipelineKey) -> tuple[dict[str, int], int]:
+    """Count what is open in quarantine: by reason, and how many have a kept copy."""
+    columns = (quarantine.c.reason, func.count(), func.count(quarantine.c.kept_copy))
+    query = _quarantined(key, *columns).group_by(quarantine.c.reason)
+    rows = connection.execute(query.order_by(quarantine.c.reason)).all()
+    return {reason: number for reason, number, _ in rows}, sum(kept for *_, kept in rows)
 
 
 def _lost(connection: Connection, key: PipelineKey) -> int:

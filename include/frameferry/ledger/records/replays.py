@@ -16,7 +16,6 @@ from sqlalchemy import (
     Connection,
     Select,
     case,
-    exists,
     func,
     insert,
     literal,
@@ -27,11 +26,10 @@ from sqlalchemy import (
 from frameferry.domain.batch import ReplayMode
 from frameferry.domain.columns import MET, SAID
 from frameferry.domain.offsets import OffsetRange
-from frameferry.domain.replay import Replay
-from frameferry.domain.selection import Selection, as_options, parse, to_json
+from frameferry.domain.selection import Selection
+from frameferry.domain.selection_json import as_options, to_json
 from frameferry.errors import ConfigError
 from frameferry.ledger.database.clock import from_now
-from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.tables import (
     batch,
     batch_range,
@@ -43,8 +41,9 @@ from frameferry.ledger.database.tables import (
 from frameferry.ledger.database.text import storable
 from frameferry.ledger.progress.actions import write_action
 from frameferry.ledger.progress.commits import committed_offsets, lock_progress
-from frameferry.ledger.progress.pipelines import PipelineKey, find_pipeline, need_pipeline
+from frameferry.ledger.progress.pipelines import PipelineKey, need_pipeline
 from frameferry.ledger.progress.plans import insert_batch, insert_ranges
+from frameferry.ledger.records.asked import OPEN_LEAF, as_replay
 from frameferry.ledger.records.intents import is_elsewhere
 from frameferry.ledger.records.receipts import same_position
 
@@ -166,57 +165,6 @@ def _refuse_bad(name: str, ranges: Sequence[OffsetRange], committed: dict[int, i
             raise ConfigError(msg, remedy="Name each offset once", pipeline=name)
 
 
-def open_replay(
-    connection: Connection, name: str, selection: Selection, mode: ReplayMode
-) -> Replay | None:
-    """Find the open replay of this very selection and mode, of the newest generation."""
-    key = find_pipeline(connection, name)
-    if key is None:
-        return None
-    is_same = (replay.c.selection == to_json(selection)) & (replay.c.mode == mode)
-    found = _replays(connection, key, is_same & _is_open(), limit=1)
-    return found[0] if found else None
-
-
-def list_replays(connection: Connection, name: str, limit: int = 20) -> list[Replay]:
-    """List the newest generation's replays, newest first."""
-    key = find_pipeline(connection, name)
-    return [] if key is None else _replays(connection, key, replay.c.id > 0, limit=limit)
-
-
-def _is_open() -> ColumnElement[bool]:
-    return exists().where(batch.c.replay_id == replay.c.id, *_OPEN_LEAF)
-
-
-_OPEN_LEAF = (batch.c.committed_at.is_(None), batch.c.split_at.is_(None))
-
-
-def _replays(
-    connection: Connection, key: PipelineKey, only: ColumnElement[bool], *, limit: int
-) -> list[Replay]:
-    query = select(replay).where(
-        replay.c.pipeline_id == key.id, replay.c.generation == key.generation, only
-    )
-    rows = connection.execute(query.order_by(replay.c.id.desc()).limit(limit)).all()
-    return [_as_replay(connection, row) for row in rows]
-
-
-def _as_replay(connection: Connection, row: AnyRow) -> Replay:
-    query = select(batch.c.id, batch.c.committed_at.is_(None)).where(
-        batch.c.replay_id == row.id, batch.c.split_at.is_(None)
-    )
-    leaves = connection.execute(query.order_by(batch.c.id)).all()
-    return Replay(
-        id=row.id,
-        mode=row.mode,
-        selection=parse(row.selection),
-        who=row.who,
-        asked_at=row.asked_at,
-        batches=len(leaves),
-        open_batches=tuple(batch_id for batch_id, is_open in leaves if is_open),
-    )
-
-
 def _refuse_overlap(
     connection: Connection, key: PipelineKey, name: str, ranges: Sequence[OffsetRange]
 ) -> None:
@@ -233,7 +181,7 @@ def _refuse_overlap(
             batch.c.pipeline_id == key.id,
             batch.c.generation == key.generation,
             batch.c.kind == "replay",
-            *_OPEN_LEAF,
+            *OPEN_LEAF,
         )
     )
     held = [(OffsetRange(*place), of) for *place, of in connection.execute(query)]
@@ -249,7 +197,7 @@ def _under_replay(
     connection: Connection, name: str, wanted: OffsetRange, replay_id: int
 ) -> ConfigError:
     row = connection.execute(select(replay).where(replay.c.id == replay_id)).one()
-    other = _as_replay(connection, row)
+    other = as_replay(connection, row)
     msg = f"{wanted} is under {other} of {other.who}, which is open"
     remedy = (
         "Let it end; where nothing runs it any more, this takes it up: frameferry replay "
@@ -377,6 +325,9 @@ def _copy_quarantines(connection: Connection, batch_id: int) -> None:
             quarantine.c.found_at,
             quarantine.c.held_until,
             quarantine.c.kept_copy,
+            quarantine.c.resolved_at,
+            quarantine.c.resolved_how,
+            quarantine.c.resolved_by,
         )
         .join(current, same_position())
         .join(quarantine, quarantine.c.record_id == current.c.record_id)
@@ -390,5 +341,8 @@ def _copy_quarantines(connection: Connection, batch_id: int) -> None:
         "found_at",
         "held_until",
         "kept_copy",
+        "resolved_at",
+        "resolved_how",
+        "resolved_by",
     ]
     connection.execute(insert(quarantine).from_select(columns, standing))

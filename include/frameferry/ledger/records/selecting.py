@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from frameferry.domain.offsets import OffsetRange
-from frameferry.ledger.database.tables import current, progress, quarantine, record
+from frameferry.ledger.database.tables import batch, current, progress, quarantine, record
 from frameferry.ledger.progress.commits import committed_offsets
 from frameferry.ledger.progress.pipelines import PipelineKey, find_pipeline
+
+_AT_ONCE: Final = 1000
 
 
 def quarantined_ranges(connection: Connection, name: str, reason: str) -> list[OffsetRange]:
@@ -82,6 +85,92 @@ def window_ranges(
     ]
 
 
+def predicted_ranges(
+    connection: Connection,
+    name: str,
+    among: Sequence[OffsetRange],
+    *,
+    label: str | None,
+    below: float | None,
+    window_ms: tuple[int, int] | None,
+    most: int,
+) -> list[OffsetRange]:
+    """
+    List the offsets whose standing rows have a label, or a lower score, in order.
+
+    Offsets that follow each other are one range, and no other offset lies in any. Rows are read
+    one by one, of a label by its index.
+
+    Args:
+        connection: Its transaction.
+        name: The pipeline.
+        among: Where to look: committed ranges of the newest generation, in order.
+        label: The label; None: any.
+        below: The score's bound, exclusive; None: any.
+        window_ms: Bounds of the records' own timestamps, the second exclusive; None: any.
+        most: After one more range than this nothing is looked for.
+    """
+    key = find_pipeline(connection, name)
+    if key is None:
+        return []
+    picked: list[ColumnElement[bool]] = []
+    if label is not None:
+        picked.append(record.c.label == label)
+    if below is not None:
+        picked.append(record.c.score < below)
+    if window_ms is not None:
+        start_ms, end_ms = window_ms
+        picked += [record.c.timestamp_ms >= start_ms, record.c.timestamp_ms < end_ms]
+    # The index of labels is the records', and that of positions `current`'s.
+    source = current if label is None else record
+    places = (
+        (one.partition, offset)
+        for one in among
+        for offset in _standing_offsets(connection, key, source, one, picked)
+    )
+    return _joined(places, most)
+
+
+def _standing_offsets(
+    connection: Connection,
+    key: PipelineKey,
+    source: Table,
+    among: OffsetRange,
+    picked: Sequence[ColumnElement[bool]],
+) -> Iterator[int]:
+    query = (
+        select(source.c.offset)
+        .select_from(current)
+        .join(record, record.c.id == current.c.record_id)
+        .where(
+            source.c.pipeline_id == key.id,
+            source.c.generation == key.generation,
+            source.c.partition == among.partition,
+            source.c.offset >= among.start,
+            source.c.offset < among.end,
+            *picked,
+        )
+        .order_by(source.c.offset)
+    )
+    with connection.execute(query, execution_options={"yield_per": _AT_ONCE}) as rows:
+        yield from rows.scalars()
+
+
+def last_failed_batch(connection: Connection, name: str) -> int | None:
+    """Find the newest live batch that failed, or a piece of which did; None if none did."""
+    key = find_pipeline(connection, name)
+    if key is None:
+        return None
+    query = select(func.coalesce(batch.c.root_id, batch.c.id)).where(
+        batch.c.pipeline_id == key.id,
+        batch.c.generation == key.generation,
+        batch.c.kind == "live",
+        batch.c.last_error.is_not(None) | batch.c.last_failure.is_not(None),
+    )
+    found = connection.scalar(query.order_by(batch.c.id.desc()).limit(1))
+    return None if found is None else int(found)
+
+
 def _islands(
     connection: Connection, key: PipelineKey, among: OffsetRange, is_picked: ColumnElement[bool]
 ) -> list[OffsetRange]:
@@ -110,12 +199,14 @@ def _islands(
     return [OffsetRange(among.partition, *bounds) for bounds in connection.execute(query)]
 
 
-def _joined(places: Iterable[tuple[int, int]]) -> list[OffsetRange]:
+def _joined(places: Iterable[tuple[int, int]], most: int | None = None) -> list[OffsetRange]:
     joined: list[OffsetRange] = []
     for partition, offset in places:
         last = joined[-1] if joined else None
         if last is not None and (last.partition, last.end) == (partition, offset):
             joined[-1] = OffsetRange(partition, last.start, offset + 1)
+        elif len(joined) == (None if most is None else most + 1):
+            break
         else:
             joined.append(OffsetRange(partition, offset, offset + 1))
     return joined

@@ -35,6 +35,7 @@ from frameferry.errors import (
 from frameferry.kafka.reader import RangeReader
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.deliver.grouping import GROUP_RECORDS, Group, Item, groups
+from frameferry.pipeline.deliver.keeping import Keeper
 from frameferry.pipeline.deliver.publishing import LazyPublisher
 from frameferry.pipeline.judge.trial import was_judged_alone
 from frameferry.pipeline.world import losing, world
@@ -48,7 +49,8 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
 
     1. Settle open intents by their parts. 2. Turn what Kafka lost meanwhile into gaps. 3. Read each
     range to its end by position, checking size and sha256 against the judged rows. 4. Per group:
-    stage, intents, rename, receipts. 5. Record the census, which finishes the batch.
+    stage, intents, rename, receipts. 5. Record the census, which finishes the batch. 6. Keep the
+    bytes of what is in quarantine, as far as that is wanted.
 
     Raises:
         PredictionsIncomplete: The rows are not the records of the range; they were withdrawn.
@@ -58,12 +60,13 @@ def deliver_batch(ctx: Context, batch: Batch) -> None:
     """
     started = time.monotonic()
     with ExitStack() as stack:
-        delivery = _Delivery(ctx, batch, LazyPublisher(ctx, batch, stack))
+        delivery = _Delivery(ctx, batch, LazyPublisher(ctx, batch, stack), Keeper(ctx))
         delivery.settle()
         census = delivery.carry()
         delivery.publisher.sweep()
     world.refuse_exchanged(ctx, delivery.generation)
     ctx.ledger.record_census(batch.token, census, seconds=time.monotonic() - started)
+    delivery.keeper.finish()
     log.info(
         "batch.delivered",
         pipeline=ctx.pipeline,
@@ -86,6 +89,7 @@ class _Delivery:
     ctx: Context
     batch: Batch
     publisher: LazyPublisher
+    keeper: Keeper
     due: dict[tuple[int, int], Consignment] = field(default_factory=dict)
     recorded: dict[int, list[int]] = field(default_factory=dict)
     generation: int = 0
@@ -134,6 +138,7 @@ class _Delivery:
         rows = self.ctx.ledger.consignments(self.batch.token)
         self.due = {(row.partition, row.offset): row for row in rows}
         self.recorded = self.ctx.ledger.recorded_offsets(self.batch.token)
+        self.keeper.look()
         census = []
         for wanted in self.batch.ranges:
             part = next((part for part in left if part.overlaps(wanted)), None)
@@ -169,6 +174,7 @@ class _Delivery:
             if record.offset not in recorded:
                 what = "the judge returned no row for this record"
                 self._send_back(record.partition, record.offset, what)
+            self.keeper.offer(record, self.batch.generation)
             row = self.due.get((record.partition, record.offset))
             if row is not None:
                 self._refuse_changed(record, row)

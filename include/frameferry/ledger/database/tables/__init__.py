@@ -7,7 +7,14 @@ are tested for NULL and never compared with each other. Ids are never used twice
 
 from __future__ import annotations
 
-from frameferry.ledger.database.tables.batches import batch, batch_range, judging, replay, tally
+from frameferry.ledger.database.tables.batches import (
+    batch,
+    batch_range,
+    judging,
+    replay,
+    stopped_replay,
+    tally,
+)
 from frameferry.ledger.database.tables.columns import metadata
 from frameferry.ledger.database.tables.pipelines import (
     action,
@@ -50,5 +57,6 @@ __all__ = [
     "record",
     "replay",
     "sighting",
+    "stopped_replay",
     "tally",
 ]

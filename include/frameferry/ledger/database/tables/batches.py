@@ -46,6 +46,16 @@ replay = Table(
     comment="What a person asked to be run again; open while a leaf of it is not committed.",
 )
 
+stopped_replay = Table(
+    "stopped_replay",
+    metadata,
+    refers_to("replay.id", "replay_id", primary_key=True),
+    words("who"),
+    moment("stopped_at", nullable=False),
+    check("signed_by_name", "who <> ''"),
+    comment="A replay that a person stopped: no batch of it is claimed until it is resumed.",
+)
+
 batch = Table(
     "batch",
     metadata,
