@@ -19,6 +19,7 @@ from frameferry.cli import (
     operations,
     probe,
     stack,
+    watching,
 )
 from frameferry.cli.session import use_stack_connections
 from frameferry.cli.terminal import show_error
@@ -36,6 +37,7 @@ app.add_typer(acceptance.gaps_app, name="gaps")
 app.add_typer(acceptance.topic_app, name="topic")
 app.add_typer(ledger.app, name="ledger")
 operations.register(app)
+watching.register(app)
 listings.register(app)
 probe.register(app)
 demo.register(app)
