@@ -5,31 +5,13 @@ from __future__ import annotations
 import json
 import os
 from contextlib import closing
-from pathlib import Path
 
 import pytest
+from fixtures.airflow import run_dag
 from fixtures.ferry import delivered_files
 from fixtures.outside import Outside
 
 from frameferry.pipeline import steps
-
-ROOT = Path(__file__).parents[2]
-
-
-def run_dag(dag_id: str, **conf):
-    """Parse the project's own DAG folder and run one DAG in this process."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        DagBundlesManager().sync_bundles_to_db(session=session)
-    bag = DagBag(str(ROOT / "dags"), bundle_name="dags-folder", bundle_path=ROOT / "dags")
-    assert {} == bag.import_errors
-    sync_bag_to_db(bag, "dags-folder", None)
-    run = bag.dags[dag_id].test(run_conf=conf or None)
-    states = {(t.task_id, t.map_index): t.state for t in run.get_task_instances()}
-    return run.state, states
 
 
 def produce(ferry, kafka_server, number: int) -> list[bytes]:
