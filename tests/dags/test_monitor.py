@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,36 @@ def test_a_run_that_fails_is_mailed_to_who_asked_for_that(
     assert f"See its tasks in Airflow, and: frameferry status {ferry.name}" in mail.text()
     assert look() == "success"
     assert len(mail.received) == 1, "it asked for failures only"
+
+
+def test_gauges_go_out_by_airflows_own_metrics(
+    ferry: FerryBench, kafka_server: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk._shared.observability.metrics import stats as backend
+    from airflow.sdk.observability import stats
+    from airflow.sdk.observability.metrics import stats_utils
+
+    for name in ("_factory", "_backend", "_export_legacy_names"):
+        monkeypatch.setattr(backend, name, getattr(backend, name))
+    well(ferry, kafka_server)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
+        statsd.bind(("127.0.0.1", 0))
+        statsd.settimeout(10)
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_PORT", str(statsd.getsockname()[1]))
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED", "True")
+        # As Airflow's task runner does; `dag.test()` keeps what its process began with.
+        stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+        assert look() == "success"
+        statsd.setblocking(False)
+        told = set()
+        with suppress(BlockingIOError):
+            while True:
+                told.add(statsd.recv(65_535).decode())
+    prefix = "airflow.frameferry"
+    assert f"{prefix}.healthy,pipeline={ferry.name}:1.0|g" in told
+    assert f"{prefix}.committed_offset,pipeline={ferry.name},partition=0:1|g" in told
+    assert f"{prefix}.alarms,pipeline={ferry.name},kind=blocked,severity=critical:0|g" in told
 
 
 @pytest.mark.parametrize(

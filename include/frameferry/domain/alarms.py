@@ -53,6 +53,8 @@ CRITICAL: Final = frozenset(
     }
 )
 """Nothing goes on without a person, or pictures are lost, or nobody can tell."""
+BLIND: Final = frozenset({AlarmKind.UNASKED, AlarmKind.KAFKA_UNASKED})
+"""Where one of these stands, nobody knows whether others would."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from frameferry.domain.alarms import BLIND, Alarm, AlarmKind
 from frameferry.domain.status import Answer, PartitionStatus, Status
 
 PREFIX: Final = "frameferry"
@@ -57,7 +58,7 @@ Read = Callable[[Status], Values]
 
 LOOKED_AT: Final = Gauge("looked_timestamp_seconds", "When this pipeline was looked at.")
 ASKED: Final = Gauge("asked", "1 where the pipeline could be asked, otherwise 0.")
-ALARMS: Final = Gauge("alarms", "Alarms that stand, of a kind.", ("kind", "severity"))
+ALARMS: Final = Gauge("alarms", "Alarms of a kind that stand; 0 for none.", ("kind", "severity"))
 HEALTHY: Final = Gauge("healthy", "1 where no alarm stands, otherwise 0.")
 
 
@@ -76,6 +77,14 @@ def _times(value: float | None, unit: int) -> float | None:
 
 def _since_1970(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
+
+
+def _oldest_age(status: Status) -> float | None:
+    """Say how old the oldest is: 0 where nothing waits."""
+    age = status.backlog.oldest_minutes
+    if age is None and status.partitions and all(one.lag == 0 for one in status.partitions):
+        return 0.0
+    return _times(age, _MINUTE)
 
 
 def _outcomes(status: Status) -> Values:
@@ -103,8 +112,8 @@ OF_STATUS: Final[Mapping[Gauge, Read]] = {
     Gauge("committed_offset", "The committed offset.", ("partition",)): (
         _each_partition(lambda one: one.committed)
     ),
-    Gauge("oldest_unprocessed_age_seconds", "Age of the oldest unprocessed picture."): (
-        _one(lambda status: _times(status.backlog.oldest_minutes, _MINUTE))
+    Gauge("oldest_unprocessed_age_seconds", "Age of the oldest unprocessed picture; 0: none."): (
+        _one(_oldest_age)
     ),
     Gauge("retention_left_seconds", "Until Kafka may delete it; below 0: it may by now."): (
         _one(lambda status: _times(status.backlog.retention_hours_left, _HOUR))
@@ -148,11 +157,23 @@ def samples(answers: Iterable[Answer], looked_at: datetime) -> Iterator[Sample]:
         yield Sample(LOOKED_AT, (name,), looked_at.timestamp())
         yield Sample(ASKED, (name,), float(answer.error is None))
         yield Sample(HEALTHY, (name,), float(answer.healthy))
-        kinds = Counter((alarm.kind, alarm.severity) for alarm in answer.alarms)
-        for (kind, severity), number in kinds.items():
-            yield Sample(ALARMS, (name, kind.value, severity.value), number)
+        for kind, number in _alarms(answer).items():
+            yield Sample(ALARMS, (name, kind.value, Alarm(kind, "").severity.value), number)
         if isinstance(answer, Status):
             yield from _of_status(answer)
+
+
+def _alarms(answer: Answer) -> Mapping[AlarmKind, int]:
+    """
+    Count alarms by kind; also those that do not stand, as 0.
+
+    StatsD keeps what it was told last, so what is over must be said. Where nobody can tell whether
+    the others stand, they are left out.
+    """
+    standing = Counter(alarm.kind for alarm in answer.alarms)
+    if not BLIND.isdisjoint(standing):
+        return standing
+    return {kind: standing[kind] for kind in AlarmKind}
 
 
 def _of_status(status: Status) -> Iterator[Sample]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from frameferry.domain.alarms import CRITICAL, Alarm, AlarmKind, Severity
+from frameferry.domain.alarms import BLIND, CRITICAL, Alarm, Severity
 from frameferry.domain.status import Answer
-
-_BLIND: Final = frozenset({AlarmKind.UNASKED, AlarmKind.KAFKA_UNASKED})
-"""Where one of these stands, nobody knows whether the others are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ def news(memory: Memory, answers: Iterable[Answer], now: datetime) -> News:
         seen = {alarm.key: _standing(alarm, before.get(alarm.key), now) for alarm in answer.alarms}
         new += _new(answer, before, seen)
         gone = {key: standing for key, standing in before.items() if key not in seen}
-        if any(alarm.kind in _BLIND for alarm in answer.alarms):
+        if any(alarm.kind in BLIND for alarm in answer.alarms):
             seen |= gone
         else:
             over += [
