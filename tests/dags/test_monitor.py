@@ -18,13 +18,13 @@ from fixtures.kafka import KafkaServer
 from fixtures.mail import MailServer, mail_server
 
 from frameferry.domain.status import Unasked
-from frameferry.errors import ConfigError
+from frameferry.errors import ConfigError, NotTold
 from frameferry.operations.monitor.telling import news
 from frameferry.pipeline.run import run_until_caught_up
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
 
-SMTP = {
+SMTP: dict[str, Any] = {
     "notifier": "airflow.providers.smtp.notifications.smtp.SmtpNotifier",
     "arguments": {
         "to": "shift@plant.example",
@@ -138,6 +138,22 @@ def test_a_run_that_fails_is_mailed_to_who_asked_for_that(
     assert f"See its tasks in Airflow, and: frameferry status {ferry.name}" in mail.text()
     assert look() == "success"
     assert len(mail.received) == 1, "it asked for failures only"
+
+
+def test_a_notifier_that_fails_keeps_no_other_from_being_told(
+    mail: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from frameferry.config.notifiers import notifiers
+    from frameferry.orchestration.notifying import tell
+
+    away = MailServer(port=1).connection
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_AWAY", away)
+    arguments = {**SMTP["arguments"], "smtp_conn_id": "smtp_away"}
+    notify(tmp_path, monkeypatch, {**SMTP, "arguments": arguments}, SMTP)
+    told = news({}, [Unasked("press-a", "the ledger stays locked")], datetime.now(UTC))
+    with pytest.raises(NotTold, match=r"not told by SmtpNotifier \(ConnectionRefusedError\)"):
+        tell(told, notifiers(), {})
+    assert len(mail.received) == 1
 
 
 def test_gauges_go_out_by_airflows_own_metrics(

@@ -19,7 +19,10 @@ from typer.testing import CliRunner, Result
 from frameferry.cli.main import app
 from frameferry.domain.alarms import Alarm
 from frameferry.domain.status import Answer, Status
+from frameferry.errors import KafkaUnavailable, TopicMissing
+from frameferry.kafka.cluster import Cluster, TopicView
 from frameferry.operations.monitor import survey as surveying
+from frameferry.operations.monitor.clusters import KeptCluster
 from frameferry.operations.monitor.survey import survey_all
 from frameferry.operations.status import status
 from frameferry.pipeline import steps
@@ -249,14 +252,13 @@ def test_a_cluster_that_is_silent_is_waited_for_twice_not_once_a_pipeline(
     for number in range(12):
         beside(ferry, f"{ferry.name}-{number}")
     ferry.connections["plant_kafka"]["extra"]["bootstrap.servers"] = "127.0.0.1:1"
-    real = surveying.Clusters.open
+    real = Cluster.view
 
-    def counting(self: Any, connection: Any, *, timeout_seconds: float) -> Any:
-        cluster = real(self, connection, timeout_seconds=timeout_seconds)
-        asked.extend(["silent"] * (cluster._silences < 2))
-        return cluster
+    def counting(self: Cluster, topic: str, partitions: tuple[int, ...] | None) -> TopicView:
+        asked.append(topic)
+        return real(self, topic, partitions)
 
-    monkeypatch.setattr(surveying.Clusters, "open", counting)
+    monkeypatch.setattr(Cluster, "view", counting)
     monkeypatch.setattr(surveying, "KAFKA_TIMEOUT_SECONDS", 1.0)
     answers = answers_of(ferry, monkeypatch)
     assert len(answers) == 13
@@ -319,9 +321,6 @@ def test_a_ledger_that_does_not_answer_is_said_of_each(
 def test_a_kafka_that_comes_back_is_asked_again(
     ferry: FerryBench, kafka_server: KafkaServer
 ) -> None:
-    from frameferry.errors import KafkaUnavailable, TopicMissing
-    from frameferry.operations.monitor.clusters import KeptCluster
-
     with closing(KeptCluster(kafka_server.connection, timeout_seconds=5)) as cluster:
         cluster._silences = 1
         assert cluster.view(topic_of(ferry), None).partitions == (0,)
