@@ -17,7 +17,7 @@ CHECKS := check-unit check-property check-types check-imports check-lint check-f
 
 TIMES := .venv/test-times
 
-.PHONY: setup demo death-loop test search test-ftp-servers test-ftp-matrix check mutants benchmark measure-memory measure-loads measure-audit model lock $(CHECKS)
+.PHONY: setup demo death-loop test search test-ftp-servers test-ftp-matrix test-prometheus check mutants benchmark measure-memory measure-loads measure-audit model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -52,6 +52,10 @@ test-ftp-servers: setup ## the engine on vsftpd, ProFTPD and Pure-FTPd; Debian o
 test-ftp-matrix: setup ## every fault on every server, without selection; writes docs/ftp-matrix.md
 	@scripts/unpack-debian $(FTP_SERVERS)
 	@$(PYTEST) $(IN_FOUR) tests/faults/test_delivery_faults.py --ftp-servers=pyftpdlib,$(FTP_KINDS) --ftp-full --ftp-table=docs/ftp-matrix.md
+
+test-prometheus: setup ## the rules, the dashboard and a scrape, by a real Prometheus; Debian or Ubuntu, as root
+	@scripts/unpack-debian prometheus
+	@$(PYTEST) tests/prometheus
 
 benchmark: setup ## the chain beside a loop by hand and the old design: half an hour, or SMOKE=1; ONLY="--parts near"
 	@$(if $(SMOKE),,scripts/unpack-debian vsftpd)

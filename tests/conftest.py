@@ -24,7 +24,17 @@ pytest_plugins = [
     "fixtures.ledgers",
 ]
 
-KINDS = ("unit", "property", "integration", "faults", "dags", "browser", "docs", "endtoend")
+KINDS = (
+    "unit",
+    "property",
+    "integration",
+    "faults",
+    "dags",
+    "browser",
+    "docs",
+    "endtoend",
+    "prometheus",
+)
 HERE = Path(__file__).parent
 SPARK_FIXTURES = {"spark_server", "poisoned"}
 SPARK_FILES = {

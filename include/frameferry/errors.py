@@ -15,6 +15,7 @@ FrameferryError
 │   ├── BatchTooBig               a batch holds more bytes than it may: it is split
 │   ├── SparkReserved             a suspect batch has the Spark server for itself
 │   ├── LedgerUnavailable         the ledger database is down or stays locked
+│   ├── NotTold                   a notifier failed: people were not told
 │   ├── FtpUnavailable            the FTP server dropped us, timed out, or refused for now (4yz)
 │   │   └── FtpCrowded                the FTP server takes no further connection now
 │   ├── BatchOwned                a younger lease holds the batch
@@ -313,6 +314,10 @@ class SparkReserved(TransientError):
 
 class LedgerUnavailable(TransientError):
     """The ledger database is down or stays locked."""
+
+
+class NotTold(TransientError):
+    """A notifier failed: people were not told."""
 
 
 class FtpUnavailable(TransientError):

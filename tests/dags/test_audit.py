@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.dag_runs import run_dag
+from fixtures.airflow import run_dag
 from fixtures.ferry import delivered_files
 from fixtures.outside import Outside
 

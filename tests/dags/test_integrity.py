@@ -25,9 +25,9 @@ def dags(airflow_home):
     return bag.dags
 
 
-def test_there_is_one_dag_per_pipeline_file_and_the_two_forms(dags):
+def test_there_is_one_dag_per_pipeline_file_the_forms_and_the_monitor(dags):
     files = {path.stem for path in (ROOT / "include/pipelines").glob("*.yaml")}
-    assert {f"ferry__{name}" for name in files} | {"replay", "audit"} == set(dags)
+    assert {f"ferry__{name}" for name in files} | {"replay", "audit", "monitor"} == set(dags)
 
 
 def test_every_dag_runs_once_at_a_time_with_tags_and_retries(dags):
@@ -40,12 +40,19 @@ def test_every_dag_runs_once_at_a_time_with_tags_and_retries(dags):
             assert task.retry_delay.total_seconds() > 0
 
 
-def test_ferry_dags_are_continuous_and_the_forms_run_by_hand_only(dags):
-    from airflow.timetables.simple import ContinuousTimetable, NullTimetable
-
+def test_ferry_dags_are_continuous_the_forms_run_by_hand_and_the_monitor_by_the_clock(dags):
+    by_hand = dict.fromkeys(("replay", "audit"), "NullTimetable")
+    beside = by_hand | {"monitor": "DeltaTriggerTimetable"}
     for dag_id, dag in dags.items():
-        expected = NullTimetable if dag_id in {"replay", "audit"} else ContinuousTimetable
-        assert expected.__name__ == type(dag.timetable).__name__, dag_id
+        expected = beside.get(dag_id, "ContinuousTimetable")
+        assert expected == type(dag.timetable).__name__, dag_id
+
+
+def test_a_look_of_the_monitor_ends_before_the_next_begins(dags):
+    from frameferry.orchestration.monitor import EVERY
+
+    (look,) = dags["monitor"].tasks
+    assert look.execution_timeout < EVERY
 
 
 def test_dags_survive_the_way_through_the_metadata_database(dags):

@@ -7,7 +7,7 @@ import os
 from contextlib import closing
 
 import pytest
-from fixtures.dag_runs import run_dag
+from fixtures.airflow import run_dag
 from fixtures.ferry import delivered_files
 from fixtures.outside import Outside
 

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from frameferry.config.connections import FtpConnection
+from frameferry.config.notifiers import NotifierSettings, notifiers
 from frameferry.config.settings import PipelineSettings, load_pipeline
 from frameferry.inference.card import Card
 
@@ -68,7 +69,8 @@ def value_of(annotation: Any) -> str:
 def words_of(kind: Any) -> list[str]:
     if get_origin(kind) is Literal:
         return [f"`{value}`" for value in get_args(kind)]
-    return ["mapping"] if is_model(kind) else [KINDS[get_origin(kind) or kind]]
+    is_mapping = is_model(kind) or (get_args(kind)[:1] == (str,) and get_origin(kind) is dict)
+    return ["mapping"] if is_mapping else [KINDS[get_origin(kind) or kind]]
 
 
 def bounds_of(field: FieldInfo) -> str:
@@ -93,6 +95,8 @@ def default_of(field: FieldInfo) -> str:
         return ""
     if isinstance(field.default, ByteSize):
         return f"`{field.default.human_readable().replace('.0', '')}`"
+    if isinstance(field.default, tuple):
+        return f"`[{', '.join(field.default)}]`"
     shown = str(field.default)
     return f"`{shown.lower() if isinstance(field.default, bool) else shown}`"
 
@@ -150,3 +154,20 @@ def test_the_example_is_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "press-a.yaml"
     path.write_text(example[1], encoding="utf-8")
     assert load_pipeline(path).pipeline == "press-a"
+
+
+def test_the_table_of_notifiers_is_what_their_settings_say() -> None:
+    rows = list(expected_rows(NotifierSettings))
+    assert rows == table_after("<!-- table: frameferry.config.notifiers -->"), "\n".join(rows)
+
+
+def test_the_example_of_notifiers_is_a_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = re.search(r"```yaml\n(notifiers:\n.*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    path = tmp_path / "notifiers.yaml"
+    path.write_text(example[1], encoding="utf-8")
+    monkeypatch.setenv("FRAMEFERRY_NOTIFIERS", str(path))
+    mail, slack = notifiers()
+    assert (mail.tells, slack.tells) == (("alarms",), ("alarms", "failures"))

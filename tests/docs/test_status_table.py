@@ -11,8 +11,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from fixtures.page import status_of
+from fixtures.page import alarm_of, status_of
 
+from frameferry.domain.alarms import Severity
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.status import SCHEMA_VERSION, Status, Unasked, to_json
 
@@ -25,7 +26,13 @@ WORDS = {
     datetime: "time",
     OffsetRange: "text",
 }
-BESIDE = {"schema_version": int, "healthy": bool, "error": str | None}
+BESIDE = {
+    "schema_version": int,
+    "healthy": bool,
+    "error": str | None,
+    "advice": tuple[str, ...],
+    "alarms[].severity": Severity,
+}
 """What the JSON has beside the fields of a status."""
 OF_VERSION_1 = {
     *("schema_version", "pipeline", "healthy", "error", "advice", "partitions"),
@@ -97,7 +104,9 @@ def test_the_table_says_the_types_of_the_dataclasses() -> None:
 
 
 def test_the_table_has_the_keys_of_the_json_in_their_order() -> None:
-    assert list(documented()) == list(keys_of(to_json(status_of("press-a"))))
+    assert list(documented()) == list(
+        keys_of(to_json(status_of("press-a", alarms=(alarm_of("Blocked: …"),))))
+    )
 
 
 def test_no_key_of_this_version_goes() -> None:
@@ -115,4 +124,15 @@ def test_one_that_could_not_be_asked_has_the_same_keys_and_nothing_in_them() -> 
         "healthy": False,
         "error": "the ledger stays locked",
         "advice": ["the ledger stays locked"],
+        "alarms": [
+            {
+                "kind": "unasked",
+                "sentence": "the ledger stays locked",
+                "about": "",
+                "partition": None,
+                "offset": None,
+                "batch": None,
+                "severity": "critical",
+            }
+        ],
     }

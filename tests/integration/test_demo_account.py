@@ -154,7 +154,8 @@ def test_tasks_of_airflow_are_counted_from_beside_and_may_be_out_of_reach(tmp_pa
     assert {} == airflow.task_states(tmp_path)
     with closing(sqlite3.connect(folder / "airflow.db")) as database:
         assert {} == airflow.task_states(tmp_path)
-        database.execute("CREATE TABLE task_instance (state TEXT)")
-        database.execute("INSERT INTO task_instance VALUES ('success'), ('success'), (NULL)")
+        database.execute("CREATE TABLE task_instance (dag_id TEXT, state TEXT)")
+        ours = "('ferry__a', 'success'), ('ferry__b', 'success'), ('ferry__b', NULL)"
+        database.execute(f"INSERT INTO task_instance VALUES {ours}, ('monitor', 'success')")
         database.commit()
     assert {"success": 2, "none": 1} == airflow.task_states(tmp_path)

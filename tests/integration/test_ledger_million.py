@@ -14,6 +14,7 @@ from fixtures.large_ledger import EACH, analyse, fill
 from fixtures.ledgers import (
     DATABASES,
     DESTINATION,
+    LATELY,
     PIPELINE,
     add_replay,
     claim,
@@ -122,7 +123,7 @@ def explained(
 
 ASKED: dict[str, Callable[[Ledger], object]] = {
     "state": lambda ledger: ledger.pipeline_state(PIPELINE),
-    "overview": lambda ledger: ledger.overview(PIPELINE),
+    "overview": lambda ledger: ledger.overview(PIPELINE, **LATELY),
     "counts": lambda ledger: ledger.counts(PIPELINE),
     "committed offsets": lambda ledger: ledger.committed_offsets(PIPELINE),
     "one record": lambda ledger: ledger.records(PIPELINE, partition=0, offset=777_777),

@@ -10,6 +10,7 @@ from threading import Barrier
 import pytest
 from fixtures.ledgers import (
     DESTINATION,
+    LATELY,
     PIPELINE,
     carried,
     claim,
@@ -354,11 +355,17 @@ def remarked(ledger: Ledger, start: int, details: list[str | None]) -> int:
 
 
 def test_a_remark_on_most_pictures_is_kept_with_the_batch(press: Ledger) -> None:
-    assert press.overview(PIPELINE).remark is press.overview("nobody").remark is None
+    assert (
+        press.overview(PIPELINE, **LATELY).remark
+        is press.overview("nobody", **LATELY).remark
+        is None
+    )
     first = remarked(press, 0, ["dark", "dark", "dark", None])
-    assert (first, "3 of 4 pictures: dark") == press.overview(PIPELINE).remark
+    assert (first, "3 of 4 pictures: dark") == press.overview(PIPELINE, **LATELY).remark
     remarked(press, 4, ["dark", "dark", None, None])
-    assert press.overview(PIPELINE).remark is None, "half is not most, and the last batch tells"
+    assert press.overview(PIPELINE, **LATELY).remark is None, (
+        "half is not most, and the last batch tells"
+    )
 
 
 def test_why_pictures_cannot_be_judged_is_no_remark(press: Ledger) -> None:
@@ -367,4 +374,4 @@ def test_why_pictures_cannot_be_judged_is_no_remark(press: Ledger) -> None:
         for one in rows([WANTED])
     ]
     judged(press, WANTED, said=said)
-    assert press.overview(PIPELINE).remark is None
+    assert press.overview(PIPELINE, **LATELY).remark is None

@@ -37,7 +37,7 @@ def test_one_snapshot_answers_all_that_status_asks(ferry: FerryBench) -> None:
     assert told.healthy, told.advice
     assert told.counts.delivered == 6
     assert asked.transactions == 1
-    assert len(asked.statements) == 22
+    assert len(asked.statements) == 28
     assert asked.mentioning("planned_offset") == 1
 
 

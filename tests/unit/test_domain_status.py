@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
 
 import pytest
-from fixtures.page import batch_of, status_of
+from fixtures.page import alarm_of, batch_of, status_of
 
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.status import Backlog, BatchState, PartitionStatus, to_json
@@ -44,8 +44,8 @@ def test_times_ranges_states_and_rates_are_written_for_programs() -> None:
 
 def test_a_status_is_healthy_where_there_is_nothing_to_be_done() -> None:
     assert status_of("press-a").healthy
-    assert not status_of("press-a", advice=("Blocked: …",)).healthy
-    assert to_json(status_of("press-a", advice=("Blocked: …",)))["healthy"] is False
+    assert not status_of("press-a", alarms=(alarm_of("Blocked: …"),)).healthy
+    assert to_json(status_of("press-a", alarms=(alarm_of("Blocked: …"),)))["healthy"] is False
 
 
 def test_nobody_changes_what_was_said() -> None:

@@ -20,7 +20,8 @@ def test_make_test_runs_every_kind_of_test():
 def test_continuous_integration_calls_what_anybody_can_call_and_nothing_else():
     script = ROOT / ".ci" / "run"
     lines = [line for line in script.read_text().splitlines() if not line.startswith("#")]
-    assert ["set -eu", 'cd "$(dirname "$0")/.."', "make test", "make test-ftp-servers"] == lines
+    tests = ["make test", "make test-ftp-servers", "make test-prometheus"]
+    assert ["set -eu", 'cd "$(dirname "$0")/.."', *tests] == lines
     assert os.access(script, os.X_OK)
 
 

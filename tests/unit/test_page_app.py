@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.routing import APIRoute
-from fixtures.page import NOON, batch_of, get, settings_of, status_of
+from fixtures.page import NOON, alarm_of, batch_of, get, settings_of, status_of
 
 from frameferry.config.settings import PipelineSettings
 from frameferry.domain.status import LastBatch, Status, to_json
@@ -171,7 +171,7 @@ def test_hostile_text_is_text(path: str) -> None:
     batch = batch_of(kind=HOSTILE, state=HOSTILE, sentence=HOSTILE, last_error=HOSTILE)
     hostile = status_of(
         "press-a",
-        advice=(HOSTILE,),
+        alarms=(alarm_of(HOSTILE),),
         last_batch=LastBatch(12, NOON, HOSTILE),
         counts=replace(status_of("press-a").counts, labels={HOSTILE: 1}, reasons={HOSTILE: 1}),
         open_batches=(batch, batch_of(ranges=(HOSTILE,))),

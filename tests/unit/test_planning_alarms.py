@@ -71,8 +71,8 @@ def test_a_camera_that_lost_its_clock_raises_no_alarm(moment: datetime) -> None:
 
 def test_a_picture_that_waits_too_long_is_said_with_its_time_and_the_setting() -> None:
     stale = Figures(oldest_at=ago(minutes=62), oldest_seconds=62 * 60)
-    (sentence,) = alarms(stale, LIMITS)
-    assert sentence == (
+    (alarm,) = alarms(stale, LIMITS)
+    assert alarm.sentence == (
         "The oldest unprocessed picture is of 2026-11-23 10:58:00 UTC, 62 min old "
         "(watch.freshness_minutes: 15). See the open batches for what holds it up"
     )
@@ -85,9 +85,9 @@ def test_a_picture_that_waits_too_long_is_said_with_its_time_and_the_setting() -
     [(11.5, "expires in 12 h (watch"), (2, "expires in 2 h"), (-1, "may expire at any moment")],
 )
 def test_a_picture_that_kafka_will_soon_forget_is_said(hours: float, says: str) -> None:
-    (sentence,) = alarms(Figures(expires_in_seconds=hours * 3600), LIMITS)
-    assert says in sentence
-    assert "Raise the topic's retention" in sentence
+    (alarm,) = alarms(Figures(expires_in_seconds=hours * 3600), LIMITS)
+    assert says in alarm.sentence
+    assert "Raise the topic's retention" in alarm.sentence
     assert alarms(Figures(expires_in_seconds=12 * 3600), LIMITS) == []
 
 
@@ -125,8 +125,8 @@ def test_markers_are_no_arrivals() -> None:
 
 def test_falling_behind_is_more_arriving_than_goes_with_more_waiting_than_a_batch() -> None:
     behind = Figures(lag=12_400, arrivals_per_second=12, service_per_second=10)
-    (sentence,) = alarms(behind, LIMITS)
-    assert sentence.startswith(
+    (alarm,) = alarms(behind, LIMITS)
+    assert alarm.sentence.startswith(
         "Falling behind: 720 pictures a minute arrive, 600 can be carried; 12,400 pictures wait."
     )
     assert alarms(replace(behind, arrivals_per_second=10), LIMITS) == []
@@ -140,7 +140,10 @@ def test_what_can_be_carried_is_not_known_where_no_record_was_met() -> None:
 
 
 def test_a_transaction_is_said_once_it_hangs() -> None:
-    assert hanging(3, 7, ago(minutes=14), NOW) == (
+    alarm = hanging(3, 7, ago(minutes=14), NOW)
+    assert alarm is not None
+    assert (alarm.key, alarm.partition) == ("hanging_transaction:3", 3)
+    assert alarm.sentence == (
         "An open transaction holds back 7 offsets of partition 3 since 2026-11-23 11:46:00 UTC. "
         "Wait for it, or end it: kafka-transactions.sh find-hanging"
     )
@@ -150,15 +153,17 @@ def test_a_transaction_is_said_once_it_hangs() -> None:
     for since in (None, lost_clock):
         said = hanging(3, 1, since, NOW)
         assert said is not None
-        assert said.startswith("An open transaction holds back 1 offset of partition 3. Wait")
+        assert said.sentence.startswith(
+            "An open transaction holds back 1 offset of partition 3. Wait"
+        )
 
 
 def test_partitions_that_nobody_owns_are_named() -> None:
     assert nobody_carries("press", ()) == []
-    assert nobody_carries("press", (4,))[0].startswith(
+    assert nobody_carries("press", (4,))[0].sentence.startswith(
         "No pipeline owns partition 4 of topic press, so"
     )
-    assert nobody_carries("press", (4, 7))[0].startswith(
+    assert nobody_carries("press", (4, 7))[0].sentence.startswith(
         "No pipeline owns partitions 4, 7 of topic press"
     )
 

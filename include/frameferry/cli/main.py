@@ -23,6 +23,7 @@ from frameferry.cli import (
     quarantine,
     replay,
     stack,
+    watching,
 )
 from frameferry.cli.session import use_stack_connections
 from frameferry.cli.terminal import show_error
@@ -43,6 +44,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(replay.replays_app, name="replays")
 app.command()(replay.replay)
 operations.register(app)
+watching.register(app)
 listings.register(app)
 probe.register(app)
 adopt.register(app)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from frameferry.cli.terminal import err
-from frameferry.config.connections import ConnectionResolver, resolve_from_environment
+from frameferry.config.connections import resolve_from_environment
 from frameferry.config.folder import find_pipeline, load_all
 from frameferry.config.home import pipelines_folder
 from frameferry.config.raw import RawConnection
@@ -45,18 +45,10 @@ def resolve_and_revive(conn_id: str) -> RawConnection:
 
 
 @contextmanager
-def session(
-    pipeline: str, *, resolve: ConnectionResolver = resolve_and_revive
-) -> Iterator[Context]:
-    """
-    Open the context of one pipeline with connections from the environment.
-
-    Args:
-        pipeline: Its name.
-        resolve: How; a command that only looks starts no server.
-    """
+def session(pipeline: str) -> Iterator[Context]:
+    """Open the context of one pipeline, by its name, with connections from the environment."""
     settings = find_pipeline(pipelines_folder(), pipeline)
-    with open_context(settings, resolve) as ctx:
+    with open_context(settings, resolve_and_revive) as ctx:
         try:
             yield ctx
         except _AWAY as error:

@@ -266,6 +266,28 @@ class WatchSettings(_Frozen):
         gt=0,
         description="Alarm when the oldest unprocessed picture is older.",
     )
+    quarantine_share: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Alarm when a larger share of the last hour's pictures, and at least 5, went "
+        "to quarantine.",
+    )
+    drift_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Alarm when a label's share of the last `watch.drift_hours` differs by more "
+        "from that of the 7 days before.",
+    )
+    drift_hours: int = Field(
+        default=24, ge=1, le=720, description="How far back labels are compared with the past."
+    )
+    drift_pictures: int = Field(
+        default=100,
+        ge=1,
+        description="Judged pictures that both times must have before labels are compared.",
+    )
 
 
 class QuarantineSettings(_Frozen):

@@ -158,11 +158,34 @@ class BatchRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """Pictures that ended within a time: those with a file by label, and quarantined ones."""
+
+    labels: Mapping[str, int]
+    unjudged: int
+    quarantined: int
+
+    @property
+    def judged(self) -> int:
+        """Those that have a file and a label."""
+        return sum(self.labels.values())
+
+    @property
+    def pictures(self) -> int:
+        """All of them."""
+        return self.judged + self.unjudged + self.quarantined
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """
     What the ledger says of a pipeline at one moment, as `status` shows it.
 
-    `state` and `last_batch` are None before the first plan. `owners` are the pipelines that own
+    `state` and `last_batch` are None before the first plan. `last_hour`, `recent` and `before` are
+    what ended in the last hour, in the time whose labels are looked at, and in the week before
+    that. `carried` are the offsets by partition that live batches committed since each of the
+    earlier looks, the earliest first; empty if nothing was planned by then. `delivered_at` is when
+    the newest delivered batch was. `owners` are the pipelines that own
     partitions of the topic that `state` names. `remark` is a batch, and what was remarked on most
     of its pictures. `asked_alone` are the digests of connections whose data addresses must be asked
     for alone.
@@ -175,6 +198,11 @@ class Overview:
     remark: tuple[int, str] | None
     owners: Mapping[int, str]
     asked_alone: frozenset[str]
+    last_hour: Ended
+    recent: Ended
+    before: Ended
+    carried: tuple[Mapping[int, int], ...]
+    delivered_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

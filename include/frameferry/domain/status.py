@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
+from frameferry.domain.alarms import Alarm, AlarmKind
 from frameferry.domain.batch import BatchKind
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.state import Counts
@@ -90,29 +91,48 @@ class LastBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelShare:
+    """A label's share of the judged pictures, 0 to 1: of the last hours, and of the week before."""
+
+    label: str
+    recent: float
+    before: float
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """
     A pipeline that could be asked.
 
-    `advice` has one line per trouble, with what to do. `unowned_partitions` is None if Kafka did
-    not say which partitions there are, or nothing was planned yet. `last_batch` is None before the
-    first plan.
+    `unowned_partitions` is None if Kafka did not say which partitions there are, or nothing was
+    planned yet. `last_batch` is None before the first plan, `last_delivered_at` before the first
+    batch was delivered. `pictures_last_hour` ended in the last hour, `quarantined_last_hour` of
+    them in quarantine.
     """
 
     pipeline: str
-    advice: tuple[str, ...]
+    alarms: tuple[Alarm, ...]
     partitions: tuple[PartitionStatus, ...]
     unowned_partitions: tuple[int, ...] | None
     backlog: Backlog
     open_batches: tuple[OpenBatchStatus, ...]
     last_batch: LastBatch | None
+    last_delivered_at: datetime | None
+    pictures_last_hour: int
+    quarantined_last_hour: int
+    label_shares: tuple[LabelShare, ...]
     counts: Counts
     error: ClassVar[None] = None
 
     @property
     def healthy(self) -> bool:
         """Say whether there is nothing to be done."""
-        return not self.advice
+        return not self.alarms
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """One line per alarm, with what to do."""
+        return tuple(alarm.sentence for alarm in self.alarms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +144,25 @@ class Unasked:
     healthy: ClassVar[bool] = False
 
     @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """That it could not be asked is an alarm."""
+        return (Alarm(AlarmKind.UNASKED, self.error),)
+
+    @property
     def advice(self) -> tuple[str, ...]:
         """The error, which is what has to be put right."""
         return (self.error,)
 
 
-_HEAD: Final = frozenset({"pipeline", "advice"})
+Answer = Status | Unasked
+
+_HEAD: Final = frozenset({"pipeline", "alarms"})
 """Fields that an `Unasked` has, too."""
 _FLAT: Final[Mapping[str, type]] = {"backlog": Backlog, "counts": Counts}
 """Fields of a status whose own fields stand beside the others in the JSON."""
 
 
-def to_json(answer: Status | Unasked) -> dict[str, Any]:
+def to_json(answer: Answer) -> dict[str, Any]:
     """
     Write an answer in JSON's own types, with the keys of docs/status.md.
 
@@ -148,8 +175,15 @@ def to_json(answer: Status | Unasked) -> dict[str, Any]:
         "healthy": answer.healthy,
         "error": answer.error,
         "advice": list(answer.advice),
+        "alarms": [alarm_to_json(alarm) for alarm in answer.alarms],
         **(_told(answer) if isinstance(answer, Status) else dict.fromkeys(_keys())),
     }
+
+
+def alarm_to_json(alarm: Alarm) -> dict[str, Any]:
+    """Write one alarm in JSON's own types, with the keys of docs/status.md."""
+    told: dict[str, Any] = _plain(alarm)
+    return {**told, "severity": str(alarm.severity)}
 
 
 def _told(status: Status) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""What to say about a pipeline: each line is one trouble and what to do; none if it is healthy."""
+"""The alarms of a pipeline: each is one trouble and what to do; none if it is healthy."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from frameferry.config.home import kept_copies_folder
+from frameferry.domain.alarms import Alarm, AlarmKind
 from frameferry.domain.state import Overview, PipelineState
 from frameferry.errors import FrameferryError
 from frameferry.kafka.throttling import REMEDY
@@ -16,6 +17,7 @@ from frameferry.operations.alarms import (
     nobody_carries,
     not_kept,
 )
+from frameferry.operations.shares import drifting, quarantining
 from frameferry.operations.watching import Seen, figures_of
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.world import witness
@@ -25,7 +27,7 @@ from frameferry.planning.gaps import find_truncated
 
 def advice(
     ctx: Context, overview: Overview, seen: Seen, *, unowned: tuple[int, ...]
-) -> tuple[str, ...]:
+) -> tuple[Alarm, ...]:
     """
     List what a person should look at.
 
@@ -35,23 +37,22 @@ def advice(
         seen: What Kafka said.
         unowned: The partitions of its topic that no pipeline owns (`unowned_partitions`).
     """
-    return tuple(_lines(ctx, overview, seen, unowned))
+    return tuple(_alarms(ctx, overview, seen, unowned))
 
 
-def _lines(ctx: Context, overview: Overview, seen: Seen, unowned: tuple[int, ...]) -> list[str]:
+def _alarms(ctx: Context, overview: Overview, seen: Seen, unowned: tuple[int, ...]) -> list[Alarm]:
     known = overview.state
-    lines = [*([seen.trouble] if seen.trouble else []), *_owned_by_others(ctx, overview, seen)]
+    found = [
+        *([Alarm(AlarmKind.KAFKA_UNASKED, seen.trouble)] if seen.trouble else []),
+        *_owned_by_others(ctx, overview, seen),
+    ]
     if known is None:
-        return [*lines, _first_act(ctx)]
+        return [*found, Alarm(AlarmKind.NEVER_PLANNED, _first_act(ctx))]
     return [
-        *lines,
+        *found,
         *(_replaced(ctx, known, seen) or _objections(ctx, known, seen)),
         *_blocked(ctx, known),
-        *(
-            f"Batch {leaf.id} failed last: {leaf.last_error}"
-            for leaf in known.open_batches
-            if leaf.last_error
-        ),
+        *_failing(known),
         *_alone(ctx, overview),
         *_remarked(overview),
         *_throttled(seen),
@@ -59,6 +60,8 @@ def _lines(ctx: Context, overview: Overview, seen: Seen, unowned: tuple[int, ...
         *_truncated(ctx, known, seen),
         *_held_back(known, seen),
         *alarms(seen.figures, _limits(ctx)),
+        *quarantining(ctx.pipeline, overview.last_hour, ctx.settings.watch),
+        *drifting(overview.recent, overview.before, ctx.settings.watch),
         *_unkept(ctx, overview, known, seen),
         *nobody_carries(ctx.settings.kafka.topic, unowned),
     ]
@@ -70,7 +73,7 @@ def _first_act(ctx: Context) -> str:
     return f"Nothing was planned yet. Run: frameferry run {ctx.pipeline}"
 
 
-def _replaced(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
+def _replaced(ctx: Context, known: PipelineState, seen: Seen) -> list[Alarm]:
     """Say that another topic has this name, without a mirror yet; a block says so by itself."""
     if seen.view is None or not is_other_topic(known, seen.view) or known.blocked is not None:
         return []
@@ -79,30 +82,43 @@ def _replaced(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
         f"recorded {known.topic_id}): its offsets mean other images. To go on with it, run: "
         f"frameferry topic accept {ctx.pipeline} --reason …"
     )
-    return [line]
+    return [Alarm(AlarmKind.TOPIC_REPLACED, line)]
 
 
-def _objections(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
+def _objections(ctx: Context, known: PipelineState, seen: Seen) -> list[Alarm]:
     """Say what the witness has against the ledger; a silent Kafka is not asked again."""
     if seen.trouble is not None:
         return []
     try:
         objection = witness.objection(ctx, known)
     except FrameferryError as error:
-        return [str(error.at(pipeline=ctx.pipeline))]
+        return [Alarm(AlarmKind.KAFKA_UNASKED, str(error.at(pipeline=ctx.pipeline)))]
     if objection is None:
         return []
-    return [f"Nothing runs: {objection.what}. {objection.remedy}"]
+    line = f"Nothing runs: {objection.what}. {objection.remedy}"
+    return [Alarm(AlarmKind.LEDGER_DOUBTED, line)]
 
 
-def _blocked(ctx: Context, known: PipelineState) -> list[str]:
+def _blocked(ctx: Context, known: PipelineState) -> list[Alarm]:
     if known.blocked is None:
         return []
     remedy = f"Put it right, then run: frameferry unblock {ctx.pipeline}"
-    return [f"Blocked: {known.blocked.reason}. {remedy}"]
+    return [Alarm(AlarmKind.BLOCKED, f"Blocked: {known.blocked.reason}. {remedy}")]
 
 
-def _alone(ctx: Context, overview: Overview) -> list[str]:
+def _failing(known: PipelineState) -> list[Alarm]:
+    return [
+        Alarm(
+            AlarmKind.BATCH_FAILING,
+            f"Batch {leaf.id} failed last: {leaf.last_error}",
+            batch=leaf.id,
+        )
+        for leaf in known.open_batches
+        if leaf.last_error
+    ]
+
+
+def _alone(ctx: Context, overview: Overview) -> list[Alarm]:
     """Say what was learnt of the way to the server, until the connection itself says it."""
     if not overview.asked_alone:
         return []
@@ -116,33 +132,42 @@ def _alone(ctx: Context, overview: Overview) -> list[str]:
         f"Data addresses of connection {connection.conn_id} are asked for alone: a firewall misses "
         "them else. Nothing is lost by it. Once its extra pipelining is alone, this is said no more"
     )
-    return [line]
+    return [Alarm(AlarmKind.ASKED_ALONE, line)]
 
 
-def _remarked(overview: Overview) -> list[str]:
-    return [] if overview.remark is None else ["Batch {}: {}".format(*overview.remark)]
+def _remarked(overview: Overview) -> list[Alarm]:
+    if overview.remark is None:
+        return []
+    batch, words = overview.remark
+    return [Alarm(AlarmKind.REMARK, f"Batch {batch}: {words}", batch=batch)]
 
 
-def _throttled(seen: Seen) -> list[str]:
+def _throttled(seen: Seen) -> list[Alarm]:
     if not seen.throttled_seconds:
         return []
     line = (
         f"Kafka's quota held back answers for {seen.throttled_seconds:.1f} s: reading is slow, and "
         f"the age of what waits may be missing here. {REMEDY}"
     )
-    return [line]
+    return [Alarm(AlarmKind.QUOTA, line)]
 
 
-def _lost(overview: Overview) -> list[str]:
+def _lost(overview: Overview) -> list[Alarm]:
     return [
-        f"{gap.end - gap.start} offsets of partition {gap.partition} from {gap.start} on "
-        f"are lost ({gap.cause}). If that is all right, run: "
-        f"frameferry gaps accept {gap.id} --reason …"
+        Alarm(
+            AlarmKind.OFFSETS_LOST,
+            f"{gap.end - gap.start} offsets of partition {gap.partition} from {gap.start} on "
+            f"are lost ({gap.cause}). If that is all right, run: "
+            f"frameferry gaps accept {gap.id} --reason …",
+            about=f"gap {gap.id}",
+            partition=gap.partition,
+            offset=gap.start,
+        )
         for gap in overview.open_gaps
     ]
 
 
-def _owned_by_others(ctx: Context, overview: Overview, seen: Seen) -> list[str]:
+def _owned_by_others(ctx: Context, overview: Overview, seen: Seen) -> list[Alarm]:
     """Name the pipelines that own partitions this one wants as well."""
     known = overview.state
     mine = known.progress if known else {}
@@ -156,33 +181,44 @@ def _owned_by_others(ctx: Context, overview: Overview, seen: Seen) -> list[str]:
         else ctx.ledger.owned_partitions(seen.view.cluster_id, seen.view.topic_id)
     )
     return [
-        f"Partition {partition} belongs to pipeline {owned[partition]}. "
-        "Give each pipeline partitions of its own (kafka.partitions)"
+        Alarm(
+            AlarmKind.PARTITION_TAKEN,
+            f"Partition {partition} belongs to pipeline {owned[partition]}. "
+            "Give each pipeline partitions of its own (kafka.partitions)",
+            about=str(partition),
+            partition=partition,
+        )
         for partition in wanted
         if owned.get(partition, ctx.pipeline) != ctx.pipeline
     ]
 
 
-def _truncated(ctx: Context, known: PipelineState, seen: Seen) -> list[str]:
+def _truncated(ctx: Context, known: PipelineState, seen: Seen) -> list[Alarm]:
     if seen.view is None or is_other_topic(known, seen.view):
         return []
     return [
-        f"Partition {partition} ends at {seen.watermarks[partition].high}, below its planned "
-        f"offset {known.progress[partition].planned}: the log was truncated. To go on, run: "
-        f"frameferry topic accept {ctx.pipeline} --reason …"
+        Alarm(
+            AlarmKind.LOG_TRUNCATED,
+            f"Partition {partition} ends at {seen.watermarks[partition].high}, below its planned "
+            f"offset {known.progress[partition].planned}: the log was truncated. To go on, run: "
+            f"frameferry topic accept {ctx.pipeline} --reason …",
+            about=str(partition),
+            partition=partition,
+            offset=seen.watermarks[partition].high,
+        )
         for partition in find_truncated(known.progress, seen.watermarks)
     ]
 
 
-def _held_back(known: PipelineState, seen: Seen) -> list[str]:
+def _held_back(known: PipelineState, seen: Seen) -> list[Alarm]:
     said = (
         hanging(partition, seen.watermarks[partition].held_back, since, known.now)
         for partition, since in sorted(seen.held_since.items())
     )
-    return [line for line in said if line]
+    return [alarm for alarm in said if alarm]
 
 
-def _unkept(ctx: Context, overview: Overview, known: PipelineState, seen: Seen) -> list[str]:
+def _unkept(ctx: Context, overview: Overview, known: PipelineState, seen: Seen) -> list[Alarm]:
     """Say what is in quarantine without a kept copy; where nothing is open nobody is asked."""
     if not overview.counts.reasons or seen.view is None or not seen.waiting:
         return []
@@ -194,6 +230,8 @@ def _unkept(ctx: Context, overview: Overview, known: PipelineState, seen: Seen) 
             seen.waiting[partition],
             lag=seen.watermarks[partition].end - one.first_offset,
             oldest_at=one.oldest_at,
+            offset=one.first_offset,
+            lags=(),
         )
         for partition, one in found.items()
     }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from frameferry.domain.state import BatchRow, OpenBatch, Overview
 from frameferry.domain.status import (
     Backlog,
     BatchState,
+    LabelShare,
     LastBatch,
     OpenBatchStatus,
     PartitionStatus,
@@ -13,7 +16,8 @@ from frameferry.domain.status import (
 )
 from frameferry.operations.advice import advice, unowned_partitions
 from frameferry.operations.alarms import Figures
-from frameferry.operations.watching import Seen, see
+from frameferry.operations.shares import label_shares
+from frameferry.operations.watching import LOOKS, Seen, see
 from frameferry.pipeline.context import Context
 
 _HOUR, _MINUTE = 3600, 60
@@ -29,17 +33,22 @@ def status(ctx: Context) -> Status:
         LedgerUnavailable: The ledger does not answer; nothing is known without it.
     """
     # The ledger first: what another process plans meanwhile must not look like a log's end.
-    overview = ctx.ledger.overview(ctx.pipeline)
-    seen = see(ctx, overview.state)
+    recent = timedelta(hours=ctx.settings.watch.drift_hours)
+    overview = ctx.ledger.overview(ctx.pipeline, recent=recent, looks=LOOKS)
+    seen = see(ctx, overview)
     unowned = unowned_partitions(ctx, overview, seen)
     return Status(
         pipeline=ctx.pipeline,
-        advice=advice(ctx, overview, seen, unowned=unowned or ()),
+        alarms=advice(ctx, overview, seen, unowned=unowned or ()),
         partitions=_partitions(overview, seen),
         unowned_partitions=unowned,
         backlog=_backlog(seen.figures),
         open_batches=_open_batches(overview),
         last_batch=_last_batch(overview.last_batch),
+        last_delivered_at=overview.delivered_at,
+        pictures_last_hour=overview.last_hour.pictures,
+        quarantined_last_hour=overview.last_hour.quarantined,
+        label_shares=_label_shares(overview),
         counts=overview.counts,
     )
 
@@ -103,6 +112,11 @@ def _state(leaf: OpenBatch) -> BatchState:
     if leaf.is_stopped:
         return BatchState.STOPPED
     return BatchState.JUDGED if leaf.inferred else BatchState.PLANNED
+
+
+def _label_shares(overview: Overview) -> tuple[LabelShare, ...]:
+    shares = label_shares(overview.recent, overview.before)
+    return tuple(LabelShare(label, share, was) for label, (share, was) in shares.items())
 
 
 def _last_batch(last: BatchRow | None) -> LastBatch | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from frameferry.domain.offsets import Watermarks
-from frameferry.domain.state import PipelineState
+from frameferry.domain.state import Overview, PipelineState
 from frameferry.errors import FrameferryError
 from frameferry.kafka.cluster import Cluster, TopicView
-from frameferry.operations.alarms import Figures, Waiting, figure
+from frameferry.operations.alarms import GROWING, Figures, Waiting, figure
 from frameferry.pipeline.context import Context
 from frameferry.pipeline.proposing import budget_of
 from frameferry.pipeline.world.world import is_other_topic
@@ -19,6 +19,8 @@ from frameferry.planning.pace import learn_pace
 
 ARRIVING: Final = timedelta(minutes=15)
 """Arrivals are counted over so long: a burst is not a trend."""
+LOOKS: Final = (GROWING, ARRIVING)
+"""How long ago the earlier looks at a backlog were, the earliest first: Kafka's log tells them."""
 _GLIMPSES: Final = 4
 """Partitions to read one record from, which costs a picture's bytes each."""
 _GLIMPSE_SECONDS: Final = 2.0
@@ -48,8 +50,9 @@ class Seen:
         return self.view.watermarks if self.view else {}
 
 
-def see(ctx: Context, known: PipelineState | None) -> Seen:
+def see(ctx: Context, overview: Overview) -> Seen:
     """Ask Kafka about the backlog. That Kafka is down is part of the answer, not an error."""
+    known = overview.state
     view, partitions = None, ctx.settings.kafka.partitions
     try:
         with ctx.cluster() as cluster:
@@ -58,7 +61,7 @@ def see(ctx: Context, known: PipelineState | None) -> Seen:
             )
             if known is None or is_other_topic(known, view):
                 return Seen(view)
-            waiting = _waiting(ctx, cluster, view, known)
+            waiting = _waiting(ctx, cluster, view, known, overview.carried)
             figures = figures_of(ctx, waiting, view, known)
             since = _held_since(ctx, cluster, view)
             return Seen(
@@ -77,21 +80,39 @@ def figures_of(
 
 
 def _waiting(
-    ctx: Context, cluster: Cluster, view: TopicView, known: PipelineState
+    ctx: Context,
+    cluster: Cluster,
+    view: TopicView,
+    known: PipelineState,
+    carried: Sequence[Mapping[int, int]],
 ) -> dict[int, Waiting]:
     topic, marks = ctx.settings.kafka.topic, view.watermarks
     at = _unprocessed(known, marks)
     before = cluster.offsets_at(topic, tuple(marks), known.now - ARRIVING)
     oldest = _oldest(ctx, cluster, view, known, at)
+    ends = _ends(cluster, topic, known, before) if carried else ()
     return {
         partition: Waiting(
             lag=max(marks[partition].end - offset, 0),
             arrived=max(marks[partition].end - before[partition], 0),
             seconds=ARRIVING.total_seconds(),
             oldest_at=oldest.get(partition),
+            offset=offset,
+            lags=tuple(
+                max(end[partition] - offset + done.get(partition, 0), 0)
+                for end, done in zip(ends, carried, strict=False)
+            ),
         )
         for partition, offset in at.items()
     }
+
+
+def _ends(
+    cluster: Cluster, topic: str, known: PipelineState, before: Mapping[int, int]
+) -> tuple[Mapping[int, int], ...]:
+    """Find where each partition ended at the looks; *before* is what it was at the last of them."""
+    earlier = (cluster.offsets_at(topic, tuple(before), known.now - age) for age in LOOKS[:-1])
+    return (*earlier, before)
 
 
 def _unprocessed(known: PipelineState, marks: Mapping[int, Watermarks]) -> dict[int, int]:

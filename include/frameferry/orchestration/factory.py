@@ -13,6 +13,7 @@ from frameferry.config.home import pipelines_folder
 from frameferry.config.pools import SPARK_POOL, ftp_pool
 from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError
+from frameferry.orchestration.notifying import failure_callback
 from frameferry.orchestration.tasks import call_step, label_map_index
 from frameferry.orchestration.wait import WaitForBacklog
 from frameferry.pipeline import family, steps
@@ -72,6 +73,7 @@ def ferry_dag(settings: PipelineSettings) -> DAG:
         default_args=RETRY_ARGS,
         tags=[TAG, name],
         doc_md=_documentation(settings),
+        on_failure_callback=failure_callback(name),
     ) as dag:
         wait = WaitForBacklog(
             task_id="wait",

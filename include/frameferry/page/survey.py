@@ -15,10 +15,9 @@ import structlog
 from frameferry.config.folder import load_all
 from frameferry.config.home import pipelines_folder
 from frameferry.config.settings import PipelineSettings
-from frameferry.domain.status import Status, Unasked
+from frameferry.domain.status import Answer, Status, Unasked
 from frameferry.errors import ConfigError, FrameferryError, encodable
 
-Answer = Status | Unasked
 Ask = Callable[[PipelineSettings], Status]
 Load = Callable[[], tuple[dict[Path, PipelineSettings], dict[Path, ConfigError]]]
 
