@@ -182,13 +182,14 @@ def test_what_kafka_is_about_to_forget_of_a_quarantine_is_said(
 ) -> None:
     lines = forgetting(3, Figures(expires_in_seconds=seconds), 12)
     assert bool(says) == bool(lines)
-    assert all(part in lines[0] for part in says)
+    assert all(part in lines[0].sentence for part in says)
     assert forgetting(0, Figures(expires_in_seconds=1), 12) == []
 
 
 def test_a_copy_that_is_missing_is_said_where_copies_are_wanted() -> None:
     folder = Path("/home/quarantine/press-a")
-    [line] = not_kept(2, 1024**3, folder)
+    [alarm] = not_kept(2, 1024**3, folder)
+    line = alarm.sentence
     assert "2 pictures in quarantine have no kept copy" in line
     assert "quarantine.keep_bytes (1.1 GB) is used up" in line
     assert str(folder) in line
