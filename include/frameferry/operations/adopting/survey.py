@@ -117,7 +117,7 @@ def _notes(
 ) -> Iterator[str]:
     new = [one.partition for one in beginnings if not one.is_known]
     if new:
-        yield f"{_named(new)} unknown to the other system: begins at its earliest offset"
+        yield f"{_named(new)} unknown to the other system: from the earliest offset on"
     elsewhere = sorted({*origin.offsets} & {*view.partitions} - {*view.watermarks})
     if elsewhere:
         yield f"{_named(elsewhere)} not this pipeline's (kafka.partitions): left as it is"
@@ -129,6 +129,9 @@ def _notes(
             "what it had planned and not committed may be delivered in part: those pictures come "
             "again, under Frameferry's names"
         )
+    if origin.planned_at is not None:
+        at = f"{origin.planned_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"it planned last at {at}: see that it is stopped"
     topic = ctx.settings.kafka.topic
     if origin.is_of_this_topic:
         yield f"Kafka drops a group's offsets with the topic: they are of {topic} as it is today"
