@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.airflow import run_dag
+from fixtures.airflow import ROOT, run_dag
 from fixtures.ferry import delivered_files
 from fixtures.outside import Outside
 
@@ -73,3 +74,16 @@ def test_a_form_refuses_nonsense_in_its_first_task(ferry, wrong):
     assert ("failed", "failed") == (state, states["compare", -1])
     assert "upstream_failed" == states["conclude", -1]
     assert [] == reports(ferry)
+
+
+def test_the_nightly_audit_of_the_documents_is_a_dag(airflow_home, tmp_path):
+    from airflow.dag_processing.dagbag import DagBag
+
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?nightly_audit.*?)```", page, re.DOTALL)
+    (tmp_path / "nightly.py").write_text(code, encoding="utf-8")
+    bag = DagBag(str(tmp_path))
+    assert {} == bag.import_errors
+    task = bag.dags["nightly_audit"].get_task("audit")
+    assert "conf" in task.template_fields
+    assert {"pipeline", "since", "until"} == set(task.conf)

@@ -15,7 +15,7 @@ from fixtures.ledgers import fresh_database
 from fixtures.outside import Outside
 
 from frameferry.domain.audit import Kind
-from frameferry.errors import KafkaUnavailable
+from frameferry.errors import ConfigError, KafkaUnavailable
 from frameferry.operations.audit import collecting, repairing
 from frameferry.operations.audit.auditing import audit
 from frameferry.operations.audit.repairing import repair
@@ -125,13 +125,19 @@ def test_what_is_in_quarantine_is_judged_again_only_if_that_is_asked_for(
     assert ([], PICTURES + 1) == (told["findings"], told["files"])
 
 
-def test_a_repair_gives_way_to_another_replay_and_what_was_found_is_told(world: World) -> None:
+def test_a_repair_gives_way_to_another_replay_and_what_was_found_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken(world)
-    plan_replay(world.ctx, selected(record="0:2"), mode="redeliver", dry_run=False, who="ben")
+    plan_replay(world.ctx, selected(record="1:3"), mode="redeliver", dry_run=False, who="ben")
     done = world.ferry.run("audit", world.ferry.name, "--repair")
     assert 1 == done.returncode
     assert "WRONG missing: 2 files" in done.stdout
     assert "is under replay 1" in " ".join(done.stderr.split())
+    monkeypatch.setattr(repairing, "RANGES_OF_REPLAY", 1)
+    found = world.audited()
+    with pytest.raises(ConfigError, match="is under replay 1"):
+        repair(world.ctx, found, reinfer_quarantined=False, dry_run=False, who="anna")
     assert 1 == len(world.ctx.ledger.replays(world.ctx.pipeline)), "nothing of it was frozen"
 
 

@@ -228,7 +228,7 @@ def test_gaps_and_quarantined_records_are_told_and_are_no_losses(
 def test_a_file_under_an_older_name_is_explained_by_the_row_that_no_longer_stands(
     world: World,
 ) -> None:
-    world.ferry.content["deliver"]["name"] = "{partition}-{offset:05d}.bin"
+    world.ferry.content["deliver"]["name"] = "{date}/{minute}/{partition}-{offset:05d}.bin"
     with world.ferry.context() as ctx:
         plan = plan_replay(ctx, selected(record="0:2"), mode="reinfer", dry_run=False, who="anna")
         carry(ctx, plan.batch_ids)

@@ -15,6 +15,7 @@ from frameferry.domain.audit import Example, Finding, Kind, Repair, Repairs, Rep
 from frameferry.domain.wording import shown
 from frameferry.errors import ConfigError
 from frameferry.operations.audit.page import refuse_unwritable, write_files, write_page
+from frameferry.operations.audit.telling import lines
 
 HOSTILE = [
     *(name.text for name in hostile_names()),
@@ -65,6 +66,12 @@ def test_hostile_names_are_text_and_the_page_asks_for_nothing(tmp_path: Path) ->
         assert shown(name) in page.text, name
     assert "{{ 7 * 7 }}" in page.text
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", source)
+
+
+def test_no_line_for_a_person_steers_a_terminal() -> None:
+    for name in HOSTILE:
+        for line in lines(report([name])):
+            assert line.isprintable(), line
 
 
 def test_reports_of_audits_that_nobody_watches_lie_below_the_home(

@@ -33,7 +33,7 @@ def _of_finding(finding: Finding) -> Iterator[str]:
 def _of_repairs(repairs: Repairs) -> Iterator[str]:
     done = "would send" if repairs.dry_run else "to be sent"
     for one in repairs.replays:
-        yield f"  repair: {done}: {one.sentence}"
+        yield f"  repair: {done}: {shown(one.sentence)}"
     if not repairs.replays:
         yield "  repair: there is nothing to send"
     if repairs.gone:
