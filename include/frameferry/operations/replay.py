@@ -83,7 +83,7 @@ class ReplayPlan:
 
 def plan_replay(
     ctx: Context,
-    asked: Asked,
+    selection: Asked,
     *,
     mode: ReplayMode,
     dry_run: bool,
@@ -98,7 +98,7 @@ def plan_replay(
 
     Args:
         ctx: The pipeline.
-        asked: What to replay; all of it must be committed.
+        selection: What to replay; all of it must be committed.
         mode: `redeliver` keeps the predictions, `reinfer` makes new ones.
         dry_run: Write nothing.
         who: The person who asked, for the record.
@@ -114,17 +114,17 @@ def plan_replay(
     """
     world.state(ctx)
     most = _piece_records(ctx, piece_records)
-    selection = settled(ctx, asked)
-    interrupted = ctx.ledger.open_replay(ctx.pipeline, selection, mode)
+    wanted = settled(ctx, selection)
+    interrupted = ctx.ledger.open_replay(ctx.pipeline, wanted, mode)
     if interrupted is not None:
         return _take_up(ctx, interrupted, dry_run=dry_run, who=who or person())
-    plan = _new(ctx, selection, mode, most)
+    plan = _new(ctx, wanted, mode, most)
     if dry_run:
         ctx.ledger.check_replay(ctx.pipeline, [one for piece in plan.pieces for one in piece])
         return plan
     ids = ctx.ledger.add_replay(
         ctx.pipeline,
-        selection=selection,
+        selection=wanted,
         mode=mode,
         pieces=plan.pieces,
         sentence=plan.sentence,
