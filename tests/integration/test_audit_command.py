@@ -21,6 +21,7 @@ from frameferry.operations.audit.auditing import audit
 from frameferry.operations.audit.repairing import repair
 from frameferry.operations.replay import carry, plan_replay
 from frameferry.operations.selecting import selected
+from frameferry.pipeline.run import run_until_caught_up
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -53,14 +54,29 @@ def test_a_repair_sends_again_what_is_missing_or_wrong_and_the_next_audit_is_cle
     ferry = on_both.ferry
     before = delivered_files(ftp_server, ferry.content["deliver"]["base"])
     broken(on_both)
+    found = on_both.audited(sample=100)
+    assert {Kind.missing: 2, Kind.wrong_size: 1, Kind.wrong_hash: 1} == wrong(found.report)
+    said = repair(on_both.ctx, found, reinfer_quarantined=False, dry_run=True, who="anna")
+    assert [()] == [one.batch_ids for one in said.replays]
+    assert [] == on_both.ctx.ledger.replays(on_both.ctx.pipeline)
+    plan = repair(on_both.ctx, found, reinfer_quarantined=False, dry_run=False, who="anna")
+    carry(on_both.ctx, plan.batch_ids)
+    assert before == delivered_files(ftp_server, ferry.content["deliver"]["base"])
+    assert on_both.audit(sample=100).is_well
+    with closing(Outside(ferry.url)) as ledger:
+        [row] = ledger.of("action", ferry.name)
+    assert ("replay", "anna") == (row["what"], row["who"])
+
+
+def test_the_command_says_what_it_would_send_and_sends_it(world: World) -> None:
+    ferry = world.ferry
+    broken(world)
     done = ferry.run("audit", ferry.name, "--sample", "100", "--repair", "--dry-run")
     assert 3 == done.returncode, done.stderr
     assert "WRONG missing: 2 files that the ledger has receipts for are not there: /" in done.stdout
     assert "(0:1)" in done.stdout
     assert f"next: To send them again, run: frameferry audit {ferry.name} --repair" in done.stdout
     assert "repair: would send: redeliver 0:[1, 3), 1:[3, 4), 1:[5, 6): 4 records" in done.stdout
-    assert [] == on_both.ctx.ledger.replays(on_both.ctx.pipeline)
-
     done = ferry.run("audit", ferry.name, "--sample", "100", "--repair", "--json")
     assert 3 == done.returncode, done.stderr
     told = json.loads(done.stdout)
@@ -71,13 +87,9 @@ def test_a_repair_sends_again_what_is_missing_or_wrong_and_the_next_audit_is_cle
         planned["records"],
         len(planned["batch_ids"]),
     )
-    assert before == delivered_files(ftp_server, ferry.content["deliver"]["base"])
     done = ferry.run("audit", ferry.name, "--sample", "100")
     assert 0 == done.returncode, done.stdout
     assert "12 records and 12 files compared, 12 read back" in done.stdout
-    with closing(Outside(ferry.url)) as ledger:
-        [row] = ledger.of("action", ferry.name)
-    assert ("replay", True) == (row["what"], bool(row["who"]))
 
 
 def test_a_repair_is_cut_into_pieces_and_has_an_end(
@@ -114,15 +126,20 @@ def test_what_is_in_quarantine_is_judged_again_only_if_that_is_asked_for(
     world: World, kafka_server: Any
 ) -> None:
     kafka_server.produce(world.ctx.settings.kafka.topic, [b""], partition=0)
-    world.ferry.run("run", world.ferry.name, "--until-caught-up")
+    run_until_caught_up(world.ctx)
     world.ferry.content["deliver"]["empty"] = "deliver"
-    done = world.ferry.run("audit", world.ferry.name, "--repair")
-    assert (0, True) == (done.returncode, "there is nothing to send" in done.stdout), done.stderr
-    done = world.ferry.run("audit", world.ferry.name, "--repair", "--reinfer-quarantined")
-    assert "note  quarantined: 1 records" in done.stdout
-    assert "repair: to be sent: reinfer all quarantined as 'empty'" in done.stdout
-    told = world.ferry.json("audit", world.ferry.name)
-    assert ([], PICTURES + 1) == (told["findings"], told["files"])
+    with world.ferry.context() as ctx:
+        found = audit(ctx, wish())
+        assert found.report.is_well
+        plan = repair(ctx, found, reinfer_quarantined=False, dry_run=False, who="anna")
+        assert () == plan.replays
+        plan = repair(ctx, found, reinfer_quarantined=True, dry_run=False, who="anna")
+        assert [("reinfer", "all quarantined as 'empty'", 1)] == [
+            (one.mode, one.selection, one.records) for one in plan.replays
+        ]
+        carry(ctx, plan.batch_ids)
+        report = audit(ctx, wish()).report
+    assert ((), PICTURES + 1) == (report.findings, report.files)
 
 
 def test_a_repair_gives_way_to_another_replay_and_what_was_found_is_told(
