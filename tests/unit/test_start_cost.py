@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "pyarrow", "PIL", "pandas", "grpc", "tensorflow", "airflow", "alembic.command")
+HEAVY = ("numpy", "pyarrow", "PIL", "pandas", "grpc", "jinja2", "tensorflow", "airflow")
 
 
 @pytest.mark.parametrize("module", ["frameferry.cli.main", "frameferry.pipeline.steps"])

@@ -12,7 +12,7 @@ from frameferry.config.connections import DEFAULT_KAFKA_PORT, KafkaConnection
 from frameferry.errors import KafkaUnavailable
 
 _TIMEOUT_SECONDS = 0.5
-_ANSWER_SECONDS = 2.0
+_ANSWER_SECONDS = 1.0
 _MOST = 3
 
 

@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from frameferry import __version__
 from frameferry.config.home import home
 from frameferry.domain.audit import Report, to_json
@@ -67,6 +65,9 @@ def write_files(report: Report) -> tuple[Path, Path]:
 
 
 def _page(report: Report) -> str:
+    # Each command would import it else, for what one of them writes now and then.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
     environment = Environment(
         loader=PackageLoader("frameferry.operations.audit"),
         autoescape=True,
