@@ -91,7 +91,7 @@ def test_ports_that_are_closed_to_all_are_said_and_blamed_on_no_way_of_asking(
 ) -> None:
     addresses = Addresses()
     with firewall(server, is_closed=True) as (seen, _):
-        connection = seen.connection(timeout_seconds=0.3)
+        connection = seen.connection(timeout_seconds=1)
         with (
             publisher(connection, connections=1, addresses=addresses) as delivery,
             pytest.raises(DeliveryRefused, match="given up"),

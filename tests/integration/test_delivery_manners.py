@@ -189,7 +189,7 @@ def test_the_greeting_decides_how_far_commands_run_ahead(server: FtpSite) -> Non
 def test_a_server_that_does_not_bear_deep_pipelining_is_spared_it(tmp_path: Path) -> None:
     made = items(20)
     with odd_server(tmp_path) as server:
-        connection = server.connection(pipelining="deep", timeout_seconds=0.3)
+        connection = server.connection(pipelining="deep", timeout_seconds=1)
         with publisher(connection, connections=1) as delivery:
             deliver(delivery, made)
         assert expected(made) == server.visible()
