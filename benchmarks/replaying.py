@@ -34,6 +34,7 @@ from benchmarks.freshness import send_on
 from benchmarks.pipeline.servers import SCHEDULED_PIPELINES, embedded
 from benchmarks.sharing import filled, write_pipeline
 from frameferry.config.home import ledger_url
+from frameferry.ledger.opening import open_ledger
 from frameferry.stack import stack
 
 LINE: Final = "line"
@@ -60,6 +61,8 @@ def main() -> None:
     with embedded(options.folder, ["kafka", "spark", "ftp"]) as home:
         write_pipeline(home / SCHEDULED_PIPELINES, LINE)
         producer = filled([LINE], RECORDS)
+        # Nobody may have made its tables yet.
+        open_ledger(ledger_url()).close()
         stack.up(["airflow"])
         until(lambda: committed() == RECORDS, PATIENCE_SECONDS)
         found = [
@@ -89,9 +92,20 @@ def replay(mode: str) -> str:
     """Ask by the form for the first records; give the run's id."""
     ranges = f"0:0-{RECORDS // 2}, 1:0-{RECORDS // 2}"
     form = {"pipeline": LINE, "ranges": ranges, "mode": mode, "dry_run": False}
+    found: list[str] = []
     with door_of(stack.status()["airflow"]) as door:
-        asked = door.post(RUNS, json={"logical_date": None, "conf": form})
-        return str(asked.raise_for_status().json()["dag_run_id"])
+
+        def is_taken() -> bool:
+            # Airflow on SQLite may answer 500 while another process holds its database.
+            asked = door.post(RUNS, json={"logical_date": None, "conf": form})
+            if asked.is_server_error:
+                print(asked.text[:300], file=sys.stderr)
+                return False
+            found.append(str(asked.raise_for_status().json()["dag_run_id"]))
+            return True
+
+        until(is_taken, PATIENCE_SECONDS)
+    return found[0]
 
 
 def took(run_id: str) -> float:
