@@ -257,7 +257,7 @@ def test_pictures_of_another_size_pass_max_bytes_once_and_are_learnt(
     assert all(is_right(machine.miss(records)) for records in sizes[BATCHES + 2 :])
 
 
-@settings(max_examples=20, derandomize=True)
+@settings(max_examples=10, derandomize=True)
 @given(
     machines(noise=0.02, fixed=(0.05, 2)),
     st.integers(8, 25),

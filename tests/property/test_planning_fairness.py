@@ -15,7 +15,7 @@ PARTITIONS = st.sampled_from([1, 2, 3, 5, 16, 100, 512]) | st.integers(1, 512)
 LAGS = (0, 0, 1, 1, 2, 7, 64, 1000, 10**6)
 """Skewed on purpose: empty partitions beside one with a million offsets."""
 
-few = settings(max_examples=40)
+few = settings(max_examples=25)
 
 
 def a_world(

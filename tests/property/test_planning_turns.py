@@ -188,7 +188,7 @@ def check_sentence(sentence: str) -> None:
     assert [form for form in (FIRST, MARKERS, LEARNT) if re.fullmatch(form, sentence)], sentence
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     st.sampled_from([1, 2, 3, 16, 64, 512]) | st.integers(1, 512),
     st.randoms(use_true_random=False),
