@@ -67,7 +67,7 @@ def test_a_form_is_red_until_what_is_missing_is_sent_again(ferry, ftp_server, de
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"since": "2026-05-01"}, {"repair": True, "without_kafka": True}, {"sampel": 3}],
+    [{"since": "2026-05-01T25:00:00Z"}, {"repair": True, "without_kafka": True}, {"sampel": 3}],
 )
 def test_a_form_refuses_nonsense_in_its_first_task(ferry, wrong):
     state, states = run_dag("audit", pipeline=ferry.name, **wrong)

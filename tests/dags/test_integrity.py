@@ -262,3 +262,15 @@ def test_a_pipeline_whose_name_is_a_number_stays_a_name_in_the_form(pipelines):
     (folder / "12.yaml").write_text(yaml.safe_dump(more))
     template = replay().get_template_env().from_string("{{ params.pipeline }}")
     assert "12" == template.render(params={"pipeline": "12"})
+
+
+@pytest.mark.parametrize("form", ["audit", "replay"])
+def test_both_forms_refuse_a_moment_without_a_zone_before_a_run_begins(dags, form):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    since = dags[form].params.get_param("since")
+    for taken in ("2026-05-01T06:00:00Z", "2026-05-01 06:00:00+00:00", "", None):
+        assert taken == since.resolve(taken)
+    for refused in ("2026-05-01", "2026-05-01T06:00:00", "yesterday"):
+        with pytest.raises(ParamValidationError):
+            since.resolve(refused)

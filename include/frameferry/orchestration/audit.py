@@ -23,6 +23,7 @@ from frameferry.orchestration.forms import (
     pipeline_field,
     pipelines,
     refuse_unknown,
+    window_fields,
 )
 from frameferry.orchestration.person import person
 from frameferry.orchestration.tasks import airflow_errors, call_step
@@ -116,17 +117,9 @@ def _wish(form: Any) -> Wish:  # noqa: ANN401 - Airflow's params are untyped
 
 
 def _form(offered: list[PipelineSettings]) -> dict[str, Param]:
-    words = ["null", "string"]
     return {
         "pipeline": pipeline_field(offered),
-        "since": Param(
-            None,
-            type=words,
-            title="Since",
-            description="Only files of records from this moment by their own timestamps; for "
-            "instance 2026-05-01T06:00:00Z.",
-        ),
-        "until": Param(None, type=words, title="Until", description="Exclusive."),
+        **window_fields("Only files of records from this moment by their own timestamps"),
         "sample": Param(
             10,
             type="integer",

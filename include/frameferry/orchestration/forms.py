@@ -24,6 +24,8 @@ EMPTY = (None, "")
 _NOT_IN_KEYS = re.compile(r"[^\w-]", re.ASCII)
 _KEY_CHARACTERS = 100
 _NO_PIPELINE = "(no pipeline)"
+_MOMENT = r"^\s*([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+\s*(Z|[+-][0-9]{2}:?[0-9]{2}))?\s*$"
+"""What a form lets through, which may be an empty text; the first task reads it again."""
 
 
 def pipelines() -> list[PipelineSettings]:
@@ -39,6 +41,16 @@ def pipeline_field(offered: Iterable[PipelineSettings]) -> Param:
     """Make the field by which a person chooses one of these pipelines."""
     names = [settings.pipeline for settings in offered] or [_NO_PIPELINE]
     return Param(names[0], type="string", enum=names, title="Pipeline")
+
+
+def window_fields(since: str, **more: Any) -> dict[str, Param]:  # noqa: ANN401 - Airflow's own
+    """Make the fields of a window of time, either of which may be empty; *since* describes it."""
+    one: dict[str, Any] = {"type": ["null", "string"], "pattern": _MOMENT, **more}
+    said = f"{since}; for instance 2026-05-01T06:00:00Z."
+    return {
+        "since": Param(None, title="Since", description=said, **one),
+        "until": Param(None, title="Until", description="Exclusive.", **one),
+    }
 
 
 def carried(offered: list[PipelineSettings], batch_ids: Any) -> list[Any]:  # noqa: ANN401 - an XCom

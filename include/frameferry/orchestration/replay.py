@@ -18,6 +18,7 @@ from frameferry.orchestration.forms import (
     pipeline_field,
     pipelines,
     refuse_unknown,
+    window_fields,
 )
 from frameferry.orchestration.person import person
 from frameferry.orchestration.tasks import airflow_errors, call_step
@@ -46,7 +47,6 @@ _NUMBER, _WORDS = ["null", "integer"], ["null", "string"]
 _RECORD = r"^\s*([0-9]+:[0-9]+\s*)?$"
 _PLACES = r"^\s*([0-9]+:[0-9]+([\s,]+|$))*$"
 _RANGES = r"^\s*([0-9]+:[0-9]+-[0-9]+([\s,]+|$))*$"
-_MOMENT = r"^\s*([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+\s*(Z|[+-][0-9]{2}:?[0-9]{2}))?\s*$"
 """What the browser lets through; an empty field may be an empty text. The first task reads all."""
 
 
@@ -144,7 +144,8 @@ def _form(offered: list[PipelineSettings]) -> dict[str, Param]:
 
 def _selecting() -> dict[str, Param]:
     """Make the fields that select; a person fills in those of one way."""
-    return {**_one_range(), **_window(), **_predicted(), **_others()}
+    window = window_fields("By the records' own timestamps", section="A window of time")
+    return {**_one_range(), **window, **_predicted(), **_others()}
 
 
 def _one_range() -> dict[str, Param]:
@@ -154,15 +155,6 @@ def _one_range() -> dict[str, Param]:
         "partition": Param(None, minimum=0, title="Partition", **one),
         "from_offset": Param(None, minimum=0, title="From offset", **one),
         "to_offset": Param(None, minimum=1, title="To offset", description=to, **one),
-    }
-
-
-def _window() -> dict[str, Param]:
-    one: dict[str, Any] = {"type": _WORDS, "pattern": _MOMENT, "section": "A window of time"}
-    since = "By the records' own timestamps; for instance 2026-05-01T06:00:00Z."
-    return {
-        "since": Param(None, title="Since", description=since, **one),
-        "until": Param(None, title="Until", description="Exclusive.", **one),
     }
 
 
