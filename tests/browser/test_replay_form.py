@@ -9,6 +9,8 @@ from fixtures.airflow_api import door_of
 from fixtures.polling import poll
 from playwright.sync_api import Locator, Page, expect
 
+from frameferry.orchestration.forms import replay_form
+
 
 def opened(page: Page, airflow: dict[str, Any]) -> Locator:
     """Open the form's dialog, once Airflow has parsed its DAG."""
@@ -23,6 +25,17 @@ def opened(page: Page, airflow: dict[str, Any]) -> Locator:
     dialog = page.locator("[role=dialog][data-state=open]")
     dialog.get_by_role("button", name="Or else").click()
     return dialog
+
+
+def test_the_page_opens_the_form_filled_in_for_the_last_failed_batch(
+    page: Page, airflow: dict[str, Any]
+) -> None:
+    opened(page, airflow)
+    page.goto(f"{airflow['url']}/{replay_form('paint-b')}")
+    dialog = page.locator("[role=dialog][data-state=open]")
+    dialog.get_by_role("button", name="Or else").click()
+    expect(dialog.locator("input[name=element_last_failed]")).to_be_checked()
+    expect(dialog.get_by_text("paint-b").first).to_be_visible()
 
 
 def runs(airflow: dict[str, Any]) -> list[dict[str, Any]]:

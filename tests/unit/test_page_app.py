@@ -51,6 +51,7 @@ def app_of(
         guards=[Depends(guard)],
         may_read=lambda: may_read,
         link_to=lambda name: f"../dags/ferry__{name}",
+        replay_form=lambda name: f"../forms/{name}",
     )
 
 
@@ -161,7 +162,11 @@ def test_a_folder_that_is_missing_is_said() -> None:
         raise ConfigError(msg, remedy="Make it")
 
     app = page_app(
-        Surveyor(well, load=load), guards=[], may_read=lambda: bool, link_to=lambda name: name
+        Surveyor(well, load=load),
+        guards=[],
+        may_read=lambda: bool,
+        link_to=lambda name: name,
+        replay_form=lambda name: name,
     )
     assert "no folder of pipeline files. Make it" in page_of(app)
 

@@ -90,6 +90,13 @@ def replay(
     piece_records: Annotated[
         int | None, typer.Option(help="Records in a batch, at most; up to batch.max_records.")
     ] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BASE",
+            help="Another base folder on the server, for copies: what stands goes on standing.",
+        ),
+    ] = None,
     mode: Annotated[
         Mode, typer.Option(help="Keep the predictions, or judge again.")
     ] = Mode.redeliver,
@@ -121,6 +128,7 @@ def replay(
             dry_run=dry_run,
             who=person(),
             piece_records=piece_records,
+            into=into,
         )
         carry(ctx, plan.batch_ids)
     if as_json:
@@ -138,7 +146,7 @@ def list_replays(pipeline: Pipeline, *, as_json: AsJson = False) -> None:
     if as_json:
         show_json([one.as_json() for one in found])
     else:
-        rows = [one.as_json() | {"what": str(one.selection)} for one in found]
+        rows = [one.as_json() | {"what": one.what} for one in found]
         show_table(f"{pipeline}: replays", rows, _REPLAYS)
 
 

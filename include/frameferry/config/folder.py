@@ -175,7 +175,7 @@ def shared_places(
     out: whoever opens it says so.
     """
     servers = {
-        path: server for path, settings in whole.items() if (server := _server(settings, resolve))
+        path: server for path, settings in whole.items() if (server := server_of(settings, resolve))
     }
     found: dict[Path, ConfigError] = {}
     for other, path in itertools.combinations(servers, 2):
@@ -186,8 +186,8 @@ def shared_places(
     return found
 
 
-def _server(settings: PipelineSettings, resolve: ConnectionResolver) -> str | None:
-    """Name server and user; a host's name has no case."""
+def server_of(settings: PipelineSettings, resolve: ConnectionResolver) -> str | None:
+    """Name server and user, if the connection resolves; a host's name has no case."""
     try:
         connection = ftp_connection(resolve(settings.deliver.connection))
     except FrameferryError:
@@ -234,6 +234,12 @@ def _owner(path: Path, owner: PipelineSettings, new: PipelineSettings) -> str:
 def _base(settings: PipelineSettings) -> str:
     """Tell bases apart as the ledger does: some servers ignore case."""
     return settings.deliver.base.casefold()
+
+
+def lie_together(base: str, other: str) -> bool:
+    """Say whether two bases are one, or one lies in the other; some servers ignore case."""
+    one, another = base.casefold(), other.casefold()
+    return one == another or _nest(one, another)
 
 
 def _nest(base: str, other: str) -> bool:

@@ -123,6 +123,21 @@ class ModelSettings(_Frozen):
     )
 
 
+def read_base(value: str) -> str:
+    """
+    Read the folder that files go below, without doubled or final slashes.
+
+    Raises:
+        ValueError: It is not absolute, has dotted parts or control characters, or is too long.
+    """
+    parts = [part for part in value.split("/") if part]
+    odd = {".", ".."} & set(parts) or any(category(char)[0] == "C" for char in value)
+    if odd or not value.startswith("/") or len(value.encode(errors="replace")) > MAX_BASE_BYTES:
+        msg = "must be an absolute folder such as /press-a, without '.' and '..'"
+        raise ValueError(msg)
+    return "/" + "/".join(parts)
+
+
 class DeliverSettings(_Frozen):
     """Where the files go."""
 
@@ -172,12 +187,7 @@ class DeliverSettings(_Frozen):
     @field_validator("base")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        parts = [part for part in value.split("/") if part]
-        odd = {".", ".."} & set(parts) or any(category(char)[0] == "C" for char in value)
-        if odd or not value.startswith("/") or len(value.encode(errors="replace")) > MAX_BASE_BYTES:
-            msg = "must be an absolute folder such as /press-a, without '.' and '..'"
-            raise ValueError(msg)
-        return "/" + "/".join(parts)
+        return read_base(value)
 
     @field_validator("timezone")
     @classmethod

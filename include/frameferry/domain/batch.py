@@ -47,7 +47,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch as the ledger holds it. Timestamps are tested for None, never compared."""
+    """
+    One batch as the ledger holds it. Timestamps are tested for None, never compared.
+
+    `into` is the base folder of a replay that puts copies elsewhere; None: the pipeline's own.
+    """
 
     id: int
     pipeline: str
@@ -64,6 +68,7 @@ class Batch:
     committed_at: datetime | None
     split_at: datetime | None
     trouble: Trouble = Trouble()
+    into: str | None = None
 
     @property
     def offsets(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from frameferry.domain.batch import ReplayMode
 from frameferry.domain.selection import Selection
@@ -14,13 +14,24 @@ from frameferry.domain.selection_json import to_json
 ReplayState = Literal["open", "stopped", "done"]
 
 
+class Relocation(NamedTuple):
+    """What lies below the folder `base` is copied below `into`; neither ends in a slash."""
+
+    base: str
+    into: str
+
+    def __str__(self) -> str:
+        return f" into {self.into}"
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """
     A replay as the ledger holds it.
 
     `open_batches` are its leaves that are not committed yet. `stopped_by` is the person who stopped
-    it, None while it may run.
+    it, None while it may run. `into` is another base folder, below which it puts copies; None: it
+    puts the files under the names that stand.
 
     Its pieces were frozen in one transaction, so that it holds all that was selected when it was
     asked for, and nothing is added to it.
@@ -34,6 +45,7 @@ class Replay:
     batches: int
     open_batches: tuple[int, ...]
     stopped_by: str | None
+    into: str | None = None
 
     @property
     def state(self) -> ReplayState:
@@ -41,6 +53,11 @@ class Replay:
         if not self.open_batches:
             return "done"
         return "open" if self.stopped_by is None else "stopped"
+
+    @property
+    def what(self) -> str:
+        """Say what is run again, and where copies go."""
+        return str(self.selection) if self.into is None else f"{self.selection} into {self.into}"
 
     def as_json(self) -> dict[str, Any]:
         """Say it to a program."""
@@ -54,10 +71,11 @@ class Replay:
             "batches": self.batches,
             "open": len(self.open_batches),
             "stopped_by": self.stopped_by,
+            "into": self.into,
         }
 
     def __str__(self) -> str:
-        return f"replay {self.id} ({self.mode} {self.selection})"
+        return f"replay {self.id} ({self.mode} {self.what})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,7 @@ class Ledger:
     check_replay = reads(replays.check_replay)
     open_replay = reads(asked.open_replay)
     find_replay = reads(asked.find_replay)
+    replay_bases = reads(asked.replay_bases)
     replay_changes = reads(comparing.replay_changes)
     stop_replay = writes(stopping.stop_replay)
     resume_replay = writes(stopping.resume_replay)

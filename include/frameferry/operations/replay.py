@@ -12,11 +12,12 @@ import structlog
 from frameferry.config.person import person
 from frameferry.domain.batch import ReplayMode
 from frameferry.domain.offsets import OffsetRange
-from frameferry.domain.replay import Replay
+from frameferry.domain.replay import Relocation, Replay
 from frameferry.domain.selection import Asked, Predicted, Quarantined, Selection, Window
 from frameferry.domain.selection_json import to_json
 from frameferry.domain.wording import counted, in_bytes, in_time
 from frameferry.errors import ConfigError, OffsetsLost
+from frameferry.operations.copying import base_for_copies
 from frameferry.operations.selecting import offsets_of, settled
 from frameferry.pipeline import family
 from frameferry.pipeline.context import Context
@@ -42,7 +43,8 @@ class ReplayPlan:
     `records` were delivered before. `size_bytes` is what will be sent, `seconds` about how long it
     takes by the pace of the last live batches, None if there were none. `gone` offsets of the
     selection are not among them: Kafka no longer holds them. `taken_up` are the open batches of
-    this very replay, which was interrupted; then there are no pieces.
+    this very replay, which was interrupted; then there are no pieces. `into` is another base folder
+    for copies, beside which what stands goes on standing.
     """
 
     selection: Selection
@@ -55,12 +57,15 @@ class ReplayPlan:
     batch_ids: tuple[int, ...] = ()
     taken_up: tuple[int, ...] = ()
     gone: int = 0
+    into: str | None = None
 
     @property
     def sentence(self) -> str:
         """Say it to a person."""
+        into = "" if self.into is None else f" into {self.into}"
         told = (
-            f"{self.mode} {self.selection}: {counted(self.records, 'record')} delivered before, "
+            f"{self.mode} {self.selection}{into}: "
+            f"{counted(self.records, 'record')} delivered before, "
             f"{self.quarantined:,} quarantined, {in_bytes(self.size_bytes)}"
         )
         if self.seconds is not None:
@@ -89,12 +94,13 @@ def plan_replay(
     dry_run: bool,
     who: str = "",
     piece_records: int | None = None,
+    into: str | None = None,
 ) -> ReplayPlan:
     """
     Freeze all batches of a replay in one transaction, or only say what they would be.
 
-    If the same selection was asked for in the same mode and has not ended, its open batches are
-    taken up, and what it had finished is not done again.
+    If the same selection was asked for in the same mode and for the same base and has not ended,
+    its open batches are taken up, and what it had finished is not done again.
 
     Args:
         ctx: The pipeline.
@@ -104,6 +110,8 @@ def plan_replay(
         who: The person who asked, for the record.
         piece_records: Offsets in a batch, at most; None: `batch.max_records`, above which it may
             not be. One that is taken up keeps its batches.
+        into: Another base folder on the same server, for copies: the files, rows and labels that
+            stand go on standing. None: under the names that stand.
 
     Raises:
         ConfigError: The selection is empty, unknown, not committed yet, or under another replay; or
@@ -115,10 +123,11 @@ def plan_replay(
     world.state(ctx)
     most = _piece_records(ctx, piece_records)
     wanted = settled(ctx, selection)
-    interrupted = ctx.ledger.open_replay(ctx.pipeline, wanted, mode)
+    base = None if into is None else base_for_copies(ctx, into)
+    interrupted = ctx.ledger.open_replay(ctx.pipeline, wanted, mode, base)
     if interrupted is not None:
         return _take_up(ctx, interrupted, dry_run=dry_run, who=who or person())
-    plan = _new(ctx, wanted, mode, most)
+    plan = replace(_new(ctx, wanted, mode, most), into=base)
     if dry_run:
         ctx.ledger.check_replay(ctx.pipeline, [one for piece in plan.pieces for one in piece])
         return plan
@@ -130,6 +139,7 @@ def plan_replay(
         sentence=plan.sentence,
         config_digest=ctx.settings.digest,
         who=who or person(),
+        relocation=Relocation(ctx.settings.deliver.base, base) if base else None,
     )
     log.info("replay.planned", pipeline=ctx.pipeline, batches=ids, sentence=plan.sentence)
     return replace(plan, batch_ids=ids)
@@ -170,12 +180,15 @@ def _take_up(ctx: Context, interrupted: Replay, *, dry_run: bool, who: str) -> R
 
 def _taken_up(ctx: Context, interrupted: Replay) -> ReplayPlan:
     left = interrupted.open_batches
+    there = ctx.delivering_into(interrupted.into)
     for batch_id in left:
-        if (place := misplaced(ctx, batch_id)) is not None:
-            raise ConfigError(told_elsewhere(ctx, place), remedy=PUT_BACK, batch=batch_id)
+        if (place := misplaced(there, batch_id)) is not None:
+            raise ConfigError(told_elsewhere(there, place), remedy=PUT_BACK, batch=batch_id)
     ranges = [one for batch_id in left for one in ctx.ledger.batch(batch_id).ranges]
     load = _load(ctx, ranges, interrupted.mode, len(left))
-    return ReplayPlan(interrupted.selection, interrupted.mode, (), *load, taken_up=left)
+    return ReplayPlan(
+        *(interrupted.selection, interrupted.mode, (), *load), taken_up=left, into=interrupted.into
+    )
 
 
 def _piece_records(ctx: Context, asked: int | None) -> int:

@@ -37,10 +37,11 @@ def unblock(ctx: Context, *, who: str, judge_again: bool = False) -> bool:
 def _take_back(ctx: Context, batch_id: int, who: str) -> None:
     destination = ctx.ftp.destination
     batch = ctx.ledger.claim(batch_id, owner=ctx.owner, lease_seconds=LEASE_SECONDS)
+    place = ctx.delivering_into(batch.into)
     ctx.ledger.judge_again(
         batch.token,
         destination=destination,
-        base=ctx.settings.deliver.base,
+        base=place.settings.deliver.base,
         why=f"{who} had it judged again",
     )
     ctx.ledger.release(batch.token)

@@ -14,6 +14,7 @@ from frameferry.operations.selecting import selected
 from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, publish, verdict
 from frameferry.orchestration.forms import (
     NAME,
+    REPLAY_DAG_ID,
     carried,
     pipeline_field,
     pipelines,
@@ -25,7 +26,6 @@ from frameferry.orchestration.tasks import airflow_errors, call_step
 
 log = logging.getLogger("airflow.task")
 
-DAG_ID = "replay"
 _SELECTS = {
     "partition": "partition",
     "from_offset": "start",
@@ -42,21 +42,22 @@ _SELECTS = {
     "below": "below",
 }
 """Fields that select, with their names in `selected`; an empty one is not passed on."""
-_FIELDS = {"pipeline", "mode", "dry_run", "piece_records", *_SELECTS}
+_FIELDS = {"pipeline", "mode", "dry_run", "piece_records", "into", *_SELECTS}
 _NUMBER, _WORDS = ["null", "integer"], ["null", "string"]
 _RECORD = r"^\s*([0-9]+:[0-9]+\s*)?$"
 _PLACES = r"^\s*([0-9]+:[0-9]+([\s,]+|$))*$"
+_FOLDER = r"^(/[^\x00-\x1f\x7f]*)?$"
 _RANGES = r"^\s*([0-9]+:[0-9]+-[0-9]+([\s,]+|$))*$"
 """What the browser lets through; an empty field may be an empty text. The first task reads all."""
 
 
 def replay_dag() -> DAG | None:
     """Build the replay DAG; None if Airflow is about to run another one."""
-    if get_parsing_context().dag_id not in {None, DAG_ID}:
+    if get_parsing_context().dag_id not in {None, REPLAY_DAG_ID}:
         return None
     offered = pipelines()
     with DAG(
-        dag_id=DAG_ID,
+        dag_id=REPLAY_DAG_ID,
         schedule=None,
         start_date=START,
         max_active_runs=1,
@@ -78,7 +79,7 @@ def prepare() -> list[int]:
     context = get_current_context()
     form = context["params"]
     with airflow_errors():
-        refuse_unknown(DAG_ID, _FIELDS, context["dag_run"].conf or {})
+        refuse_unknown(REPLAY_DAG_ID, _FIELDS, context["dag_run"].conf or {})
         selection = _selection(form)
     plan = call_step(
         form["pipeline"],
@@ -89,6 +90,7 @@ def prepare() -> list[int]:
             dry_run=bool(form["dry_run"]),
             who=person(),
             piece_records=form["piece_records"],
+            into=form["into"] or None,
         ),
     )
     _log_plan(plan)
@@ -132,6 +134,14 @@ def _form(offered: list[PipelineSettings]) -> dict[str, Param]:
             minimum=1,
             title="Records in a batch",
             description="At most; empty: batch.max_records, which it may not pass.",
+        ),
+        "into": Param(
+            None,
+            type=_WORDS,
+            pattern=_FOLDER,
+            title="Into",
+            description="Another base folder on the same server, for copies; empty: the names "
+            "that stand.",
         ),
         "dry_run": Param(
             default=True,
@@ -204,7 +214,8 @@ Run the steps again over what is committed already.
 Select in one way: one range `[from, to)`, a window of time, ranges of several partitions, a batch,
 the last failed one, a record, what is in quarantine for a reason, or what has a label or a low
 score. Nothing beyond the committed offset can be
-replayed, and the committed offset does not move. With *dry run* the first task's log says what
+replayed, and the committed offset does not move. *Into* another base folder go copies: the files
+and labels that stand go on standing. With *dry run* the first task's log says what
 would be done.
 
 A replay that was interrupted is taken up by the same form: what it had finished is not done again.

@@ -92,6 +92,13 @@ class Context:
         """Make a copy that resolves its connections anew, since one of them may have changed."""
         return replace(self)
 
+    def delivering_into(self, base: str | None) -> Self:
+        """Make a copy that delivers below another base; None: below the pipeline's own."""
+        if base is None:
+            return self
+        deliver = self.settings.deliver.model_copy(update={"base": base})
+        return replace(self, settings=self.settings.model_copy(update={"deliver": deliver}))
+
     @contextmanager
     def cluster(self) -> Iterator[Cluster]:
         """Open the Kafka cluster for a few questions."""

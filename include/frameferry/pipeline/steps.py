@@ -181,6 +181,7 @@ def infer(ctx: Context, batch_id: int) -> Outcome:
             was judged.
     """
     found = ctx.ledger.batch(batch_id)
+    ctx = ctx.delivering_into(found.into)
     if found.split_at is not None:
         return "split"
     if found.inferred_at is not None and not _may_move(ctx, found):
@@ -226,6 +227,7 @@ def deliver(ctx: Context, batch_id: int) -> None:
             holds stays, since it says why.
     """
     found = ctx.ledger.batch(batch_id)
+    ctx = ctx.delivering_into(found.into)
     if found.split_at is not None:
         log.info("batch.was_split", pipeline=ctx.pipeline, batch=batch_id)
         return

@@ -19,6 +19,7 @@ from frameferry.ledger.database.tables import (
     batch_range,
     ledger,
     pipeline,
+    replay_base,
     stopped_replay,
 )
 from frameferry.ledger.database.text import storable
@@ -149,6 +150,10 @@ def _batches() -> Select[Any]:
         batch,
         pipeline.c.name.label("pipeline_name"),
         select(ledger.c.epoch).scalar_subquery().label("epoch"),
+        select(replay_base.c.base)
+        .where(replay_base.c.replay_id == batch.c.replay_id)
+        .scalar_subquery()
+        .label("into"),
     ).join(pipeline, pipeline.c.id == batch.c.pipeline_id)
 
 
@@ -171,6 +176,7 @@ def _as_batch(row: AnyRow, ranges: tuple[OffsetRange, ...]) -> Batch:
         trouble=Trouble(
             row.failures, row.charges, row.proofs, row.is_suspect, last_failure=row.last_failure
         ),
+        into=row.into,
     )
 
 

@@ -10,7 +10,7 @@ from frameferry.domain.selection import Selection
 from frameferry.domain.selection_json import parse, to_json
 from frameferry.errors import ConfigError
 from frameferry.ledger.database.dialects import AnyRow
-from frameferry.ledger.database.tables import batch, replay, stopped_replay
+from frameferry.ledger.database.tables import batch, replay, replay_base, stopped_replay
 from frameferry.ledger.progress.pipelines import PipelineKey, find_pipeline
 
 OPEN_LEAF = (batch.c.committed_at.is_(None), batch.c.split_at.is_(None))
@@ -18,13 +18,18 @@ OPEN_LEAF = (batch.c.committed_at.is_(None), batch.c.split_at.is_(None))
 
 
 def open_replay(
-    connection: Connection, name: str, selection: Selection, mode: ReplayMode
+    connection: Connection,
+    name: str,
+    selection: Selection,
+    mode: ReplayMode,
+    into: str | None = None,
 ) -> Replay | None:
-    """Find the open replay of this very selection and mode, of the newest generation."""
+    """Find the open replay of this very selection, mode and base, of the newest generation."""
     key = find_pipeline(connection, name)
     if key is None:
         return None
     is_same = (replay.c.selection == to_json(selection)) & (replay.c.mode == mode)
+    is_same &= _base().is_not_distinct_from(into)
     found = _replays(connection, key, is_same & _is_open(), limit=1)
     return found[0] if found else None
 
@@ -54,6 +59,24 @@ def _is_open() -> ColumnElement[bool]:
     return exists().where(batch.c.replay_id == replay.c.id, *OPEN_LEAF)
 
 
+def _base() -> ColumnElement[str | None]:
+    mine = select(replay_base.c.base).where(replay_base.c.replay_id == replay.c.id)
+    return mine.correlate(replay).scalar_subquery()
+
+
+def replay_bases(connection: Connection, name: str) -> list[str]:
+    """List the other bases that replays of the newest generation put copies below."""
+    key = find_pipeline(connection, name)
+    if key is None:
+        return []
+    query = (
+        select(replay_base.c.base)
+        .join(replay, replay.c.id == replay_base.c.replay_id)
+        .where(replay.c.pipeline_id == key.id, replay.c.generation == key.generation)
+    )
+    return sorted(connection.scalars(query.distinct()))
+
+
 def _replays(
     connection: Connection, key: PipelineKey, only: ColumnElement[bool], *, limit: int
 ) -> list[Replay]:
@@ -71,6 +94,7 @@ def as_replay(connection: Connection, row: AnyRow) -> Replay:
     )
     leaves = connection.execute(query.order_by(batch.c.id)).all()
     stopped = select(stopped_replay.c.who).where(stopped_replay.c.replay_id == row.id)
+    into = select(replay_base.c.base).where(replay_base.c.replay_id == row.id)
     return Replay(
         id=row.id,
         mode=row.mode,
@@ -80,4 +104,5 @@ def as_replay(connection: Connection, row: AnyRow) -> Replay:
         batches=len(leaves),
         open_batches=tuple(batch_id for batch_id, is_open in leaves if is_open),
         stopped_by=connection.scalar(stopped),
+        into=connection.scalar(into),
     )

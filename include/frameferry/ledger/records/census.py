@@ -16,6 +16,7 @@ from frameferry.ledger.database.clock import from_now
 from frameferry.ledger.database.tables import batch, batch_range, current, record
 from frameferry.ledger.guards.claims import ranges_of
 from frameferry.ledger.guards.fence import fence
+from frameferry.ledger.records.copies import may_stand
 from frameferry.ledger.records.receipts import move_current, same_position
 
 
@@ -146,7 +147,8 @@ def _renew_quarantines(connection: Connection, batch_id: int) -> None:
     """
     Let a replay's rows without a file stand instead of quarantined ones.
 
-    A row that was delivered goes on standing: its file is there, whatever a replay says now.
+    A row that was delivered goes on standing: its file is there, whatever a replay says now. So
+    does any, where the replay puts copies into another base.
     """
     older = record.alias("older")
     query = (
@@ -155,6 +157,7 @@ def _renew_quarantines(connection: Connection, batch_id: int) -> None:
         .join(older, older.c.id == current.c.record_id)
         .where(
             record.c.batch_id == batch_id,
+            may_stand(batch_id),
             record.c.outcome.in_(["quarantined", "duplicate"]),
             older.c.outcome == "quarantined",
             current.c.record_id != record.c.id,

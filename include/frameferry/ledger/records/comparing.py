@@ -11,6 +11,7 @@ from frameferry.domain.records import UNJUDGED
 from frameferry.domain.replay import Change
 from frameferry.ledger.database.tables import batch, batch_range, quarantine, record
 from frameferry.ledger.records.asked import find_replay
+from frameferry.ledger.records.copies import is_copy
 
 _AT_ONCE = 1000
 
@@ -38,9 +39,14 @@ def replay_changes(connection: Connection, name: str, replay_id: int) -> list[Ch
 
 
 def _pairs(replay_id: int) -> Select[Any]:
-    """Pair each row of a replay with the rows that came before it, the newest of them first."""
+    """
+    Pair each row of a replay with the rows that came before it, the newest of them first.
+
+    Copies in another base never were what the pipeline said.
+    """
     mine, other = batch_range.alias("mine"), batch_range.alias("other")
     new, old = record.alias("new"), record.alias("old")
+    whole = batch.alias("whole")
     new_why, old_why = quarantine.alias("new_why"), quarantine.alias("old_why")
     return (
         select(
@@ -54,6 +60,7 @@ def _pairs(replay_id: int) -> Select[Any]:
         .select_from(batch)
         .join(mine, mine.c.batch_id == batch.c.id)
         .join(other, _overlap(mine, other))
+        .join(whole, whole.c.id == other.c.batch_id)
         .join(old, _lies_in(old, other))
         .join(
             new,
@@ -69,6 +76,7 @@ def _pairs(replay_id: int) -> Select[Any]:
             batch.c.replay_id == replay_id,
             batch.c.split_at.is_(None),
             old.c.id < new.c.id,
+            ~is_copy(whole),
             new.c.outcome.is_not(None),
         )
         .order_by(new.c.partition, new.c.offset, old.c.id.desc())

@@ -20,6 +20,7 @@ from frameferry.ledger.database.tables import batch, current, pipeline, quaranti
 from frameferry.ledger.database.text import storable
 from frameferry.ledger.guards.claims import ranges_of
 from frameferry.ledger.guards.fence import Held, fence
+from frameferry.ledger.records.copies import may_stand
 from frameferry.ledger.records.names import Holder, Position, find_holders, name_key
 from frameferry.ledger.records.quarantine import trip
 from frameferry.ledger.records.sightings import leave_in_doubt, under_sighted_names
@@ -234,11 +235,11 @@ def write_quarantine(
 
 
 def _stand(connection: Connection, batch_id: int) -> None:
-    """Let the rows stand for those of their offsets for which none stands yet."""
+    """Let the rows stand for those of their offsets for which none stands yet; no copy does."""
     columns = ["pipeline_id", "generation", "partition", "offset", "record_id"]
     rows = select(
         record.c.pipeline_id, record.c.generation, record.c.partition, record.c.offset, record.c.id
-    ).where(record.c.batch_id == batch_id)
+    ).where(record.c.batch_id == batch_id, may_stand(batch_id))
     connection.execute(
         upsert(connection, current).from_select(columns, rows).on_conflict_do_nothing()
     )

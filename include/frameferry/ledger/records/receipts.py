@@ -26,6 +26,7 @@ from frameferry.ledger.database.dialects import AnyRow
 from frameferry.ledger.database.tables import batch, current, quarantine, record
 from frameferry.ledger.guards.fence import epoch_is, fenced
 from frameferry.ledger.progress.tallies import drop_tallies
+from frameferry.ledger.records.copies import may_stand
 from frameferry.ledger.records.names import name_key
 
 
@@ -111,7 +112,7 @@ def pass_on(connection: Connection, batch_id: int, ids: Sequence[int]) -> None:
     Let delivered rows stand for their offsets instead of older rows.
 
     Their names pass on with it, and what quarantined the older rows is resolved. Rows of a live
-    batch stand from the beginning, so that nothing moves for them.
+    batch stand from the beginning, so that nothing moves for them. A copy leaves all as it is.
     """
     rows = connection.execute(_standing_instead(connection, batch_id, ids)).all()
     if rows:
@@ -138,6 +139,7 @@ def _standing_instead(
         .where(
             record.c.id.in_(as_set(connection, ids)),
             among(batch_id),
+            may_stand(batch_id),
             current.c.record_id != record.c.id,
         )
     )

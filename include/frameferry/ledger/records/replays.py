@@ -7,6 +7,7 @@ batches that were not split, is not committed.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -26,6 +27,7 @@ from sqlalchemy import (
 from frameferry.domain.batch import ReplayMode
 from frameferry.domain.columns import MET, SAID
 from frameferry.domain.offsets import OffsetRange
+from frameferry.domain.replay import Relocation
 from frameferry.domain.selection import Selection
 from frameferry.domain.selection_json import as_options, to_json
 from frameferry.errors import ConfigError
@@ -37,6 +39,7 @@ from frameferry.ledger.database.tables import (
     quarantine,
     record,
     replay,
+    replay_base,
 )
 from frameferry.ledger.database.text import storable
 from frameferry.ledger.progress.actions import write_action
@@ -44,6 +47,7 @@ from frameferry.ledger.progress.commits import committed_offsets, lock_progress
 from frameferry.ledger.progress.pipelines import PipelineKey, need_pipeline
 from frameferry.ledger.progress.plans import insert_batch, insert_ranges
 from frameferry.ledger.records.asked import OPEN_LEAF, as_replay
+from frameferry.ledger.records.copies import relocated
 from frameferry.ledger.records.intents import is_elsewhere
 from frameferry.ledger.records.receipts import same_position
 
@@ -58,6 +62,7 @@ def add_replay(
     sentence: str,
     config_digest: str,
     who: str,
+    relocation: Relocation | None = None,
 ) -> tuple[int, ...]:
     """
     Freeze a replay with all its batches, in one transaction; the action is recorded.
@@ -74,6 +79,7 @@ def add_replay(
         sentence: What is said of each batch.
         config_digest: The settings that it was asked under.
         who: The person, for the record.
+        relocation: Where copies go instead; None: the files go under the names that stand.
 
     Returns:
         The ids of the batches, in order of the pieces.
@@ -89,13 +95,15 @@ def add_replay(
     columns = {"replay_id": replay_id, "sentence": sentence, "config_digest": config_digest}
     if mode == "redeliver":
         columns["inferred_at"] = from_now()
-    ids = tuple(_add_piece(connection, key, piece, columns) for piece in pieces)
+    if relocation is not None:
+        connection.execute(insert(replay_base).values(replay_id=replay_id, base=relocation.into))
+    ids = tuple(_add_piece(connection, key, piece, columns, relocation) for piece in pieces)
     write_action(
         connection,
         who=who,
         what="replay",
         pipeline_id=key.id,
-        detail=f"replay {replay_id}, {mode} {selection}",
+        detail=f"replay {replay_id}, {mode} {selection}{relocation or ''}",
     )
     return ids
 
@@ -136,13 +144,14 @@ def _add_piece(
     key: PipelineKey,
     ranges: Sequence[OffsetRange],
     columns: dict[str, Any],
+    relocation: Relocation | None,
 ) -> int:
     """Insert a batch of a replay; one that begins judged copies the rows that stand."""
     batch_id = insert_batch(connection, key, kind="replay", **columns)
     insert_ranges(connection, key, batch_id, ranges, is_live_root=False)
     if "inferred_at" in columns:
         for wanted in ranges:
-            _copy(connection, key, batch_id, wanted)
+            _copy(connection, key, batch_id, wanted, relocation)
         _copy_quarantines(connection, batch_id)
     return batch_id
 
@@ -202,6 +211,7 @@ def _under_replay(
     remedy = (
         "Let it end; where nothing runs it any more, this takes it up: frameferry replay "
         f"{name} {as_options(other.selection)} --mode {other.mode}"
+        f"{'' if other.into is None else f' --into {shlex.quote(other.into)}'}"
     )
     return ConfigError(msg, remedy=remedy, pipeline=name, partition=wanted.partition)
 
@@ -299,13 +309,25 @@ _COPIED = (
 )
 
 
-def _copy(connection: Connection, key: PipelineKey, batch_id: int, wanted: OffsetRange) -> None:
+def _copy(
+    connection: Connection,
+    key: PipelineKey,
+    batch_id: int,
+    wanted: OffsetRange,
+    relocation: Relocation | None,
+) -> None:
     """Copy the standing rows: those with a file are due again, the others keep their outcome."""
+    columns: dict[str, ColumnElement[Any]] = {name: record.c[name] for name in _COPIED}
     again = record.c.outcome == "delivered"
+    if relocation is not None:
+        # What a duplicate leans on lies in the pipeline's own base, and is not selected perhaps.
+        again |= record.c.outcome == "duplicate"
+        columns["duplicate_of"] = null()
+        columns["remote_path"] = relocated(record.c.remote_path, relocation)
     standing = (
         select(
             literal(batch_id),
-            *(record.c[name] for name in _COPIED),
+            *columns.values(),
             case((again, null()), else_=record.c.outcome),
         )
         .join(current, current.c.record_id == record.c.id)

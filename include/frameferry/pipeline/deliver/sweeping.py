@@ -34,7 +34,8 @@ def sweep(ctx: Context, *, dry_run: bool) -> Swept:
     """
     Delete the orphaned parts of all batches of a pipeline.
 
-    It looks only into folders where an attempt of this ledger may have left some.
+    It looks only into folders where an attempt of this ledger may have left some, below the base
+    or another that a replay put copies below.
 
     Raises:
         FtpUnavailable: Nothing answers, or it was cut off; what was deleted is deleted.
@@ -43,8 +44,9 @@ def sweep(ctx: Context, *, dry_run: bool) -> Swept:
     folders = ctx.ledger.litter_folders(ctx.pipeline, destination=ctx.ftp.destination)
     if not folders:
         return Swept(0, (), ())
+    bases = [ctx.settings.deliver.base, *ctx.ledger.replay_bases(ctx.pipeline)]
     with one_connection(ctx) as ftp:
-        return _sweep(ctx, ftp, folders, dry_run=dry_run)
+        return _sweep(ctx, ftp, folders, bases=bases, dry_run=dry_run)
 
 
 def sweep_after(ctx: Context, batch: Batch, publisher: Publisher) -> None:
@@ -58,18 +60,25 @@ def sweep_after(ctx: Context, batch: Batch, publisher: Publisher) -> None:
             folders = ctx.ledger.litter_folders(
                 ctx.pipeline, destination=ctx.ftp.destination, batch_id=batch.id
             )
-            swept = _sweep(ctx, ftp, folders, dry_run=False)
+            base = ctx.settings.deliver.base
+            swept = _sweep(ctx, ftp, folders, bases=[base], dry_run=False)
     except FrameferryError as error:
         log.warning("parts.not_swept", pipeline=ctx.pipeline, batch=batch.id, error=str(error))
         return
     log.info("parts.swept", pipeline=ctx.pipeline, batch=batch.id, deleted=len(swept.deleted))
 
 
-def _sweep(ctx: Context, ftp: FerryFTP, folders: Sequence[str], *, dry_run: bool) -> Swept:
-    base = ctx.settings.deliver.base
+def _sweep(
+    ctx: Context, ftp: FerryFTP, folders: Sequence[str], *, bases: Sequence[str], dry_run: bool
+) -> Swept:
     deleted: list[str] = []
-    left = [(folder, "outside the base") for folder in folders if not is_within(folder, base)]
-    for folder in (folder for folder in folders if is_within(folder, base)):
+    left: list[tuple[str, str]] = []
+    for folder in folders:
+        base = next((base for base in bases if is_within(folder, base)), None)
+        if base is None:
+            left.append((folder, "outside the base"))
+            continue
+        ftp.confine(base)
         try:
             found = list(find_parts(ftp, folder, base=base))
         except DeliveryRefused as refusal:

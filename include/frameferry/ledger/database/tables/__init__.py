@@ -12,6 +12,7 @@ from frameferry.ledger.database.tables.batches import (
     batch_range,
     judging,
     replay,
+    replay_base,
     stopped_replay,
     tally,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "quarantine",
     "record",
     "replay",
+    "replay_base",
     "sighting",
     "stopped_replay",
     "tally",

@@ -56,6 +56,15 @@ stopped_replay = Table(
     comment="A replay that a person stopped: no batch of it is claimed until it is resumed.",
 )
 
+replay_base = Table(
+    "replay_base",
+    metadata,
+    refers_to("replay.id", "replay_id", primary_key=True),
+    words("base"),
+    check("base_not_empty", "base <> ''"),
+    comment="Another base folder that a replay puts copies below: its rows never stand.",
+)
+
 batch = Table(
     "batch",
     metadata,
