@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import closing
+from typing import Any
 
 import pytest
 from fixtures.airflow import run_dag
@@ -35,6 +36,22 @@ def test_a_run_carries_all_batches_and_is_green(ferry, kafka_server, ftp_server)
     assert {"success"} == {str(s) for s in states.values()}
     assert {0, 1} == {index for task, index in states if task == "batch.commit"}
     assert sorted(sent) == files(ferry, ftp_server)
+    events = asset_events(f"delivered__{ferry.name}")
+    assert [{"partition": 0, "from": 0, "to": 3}, {"partition": 1, "from": 0, "to": 3}] in [
+        event["ranges"] for event in events
+    ]
+    assert [[1], [2]] == sorted(event["batches"] for event in events)
+
+
+def asset_events(name: str) -> list[dict[str, Any]]:
+    """List what the events of an asset say, as Airflow keeps them."""
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = select(AssetEvent.extra).join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+    with create_session() as session:
+        return list(session.scalars(query.where(AssetModel.name == name)))
 
 
 def test_a_run_whose_batch_fails_is_red_although_publish_ran(

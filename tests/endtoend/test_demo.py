@@ -118,11 +118,43 @@ def test_the_scheduler_carries_every_picture_and_a_killed_demo_ends_the_same(sta
     assert 0 == second.wait(DEMO_SECONDS), log.read_text()[-5000:]
     assert deliverable(1) == Counter(files(stack_home))
     assert [] == belonging_to(stack_home)
+    assert committed(stack_home) == told(stack_home)
 
     # The seconds are those of this command, not of the one that was killed.
-    told = re.findall(r"first picture delivered and verified +(\S+)", log.read_text())
-    assert len(told) == 2
-    assert all(float(seconds) > 0 for seconds in told)
+    seconds_told = re.findall(r"first picture delivered and verified +(\S+)", log.read_text())
+    assert len(seconds_told) == 2
+    assert all(float(seconds) > 0 for seconds in seconds_told)
 
     state = json.loads((stack_home / "demo.json").read_text())
     assert {"round": 1, "finished": True} == state
+
+
+def committed(home: Path) -> dict[str, dict[int, set[int]]]:
+    """Collect the committed offsets of each pipeline and partition, from outside."""
+    query = (
+        "SELECT name, partition, committed_offset FROM progress "
+        "JOIN pipeline ON pipeline.id = progress.pipeline_id WHERE committed_offset > 0"
+    )
+    found: dict[str, dict[int, set[int]]] = {}
+    with closing(sqlite3.connect(f"file:{home / 'ledger.db'}?mode=ro", uri=True)) as database:
+        for name, partition, end in database.execute(query):
+            found.setdefault(name, {})[partition] = set(range(end))
+    return found
+
+
+def told(home: Path) -> dict[str, dict[int, set[int]]]:
+    """Collect the offsets that Airflow's asset events told to be delivered."""
+    found: dict[str, dict[int, set[int]]] = {}
+    query = (
+        "SELECT extra FROM asset_event JOIN asset ON asset.id = asset_event.asset_id "
+        "WHERE asset.name LIKE 'delivered__%'"
+    )
+    [kept] = home.rglob("airflow.db")
+    with closing(sqlite3.connect(f"file:{kept}?mode=ro", uri=True)) as database:
+        for (extra,) in database.execute(query):
+            event = json.loads(extra)
+            partitions = found.setdefault(event["pipeline"], {})
+            for one in event["ranges"]:
+                offsets = set(range(one["from"], one["to"]))
+                partitions.setdefault(one["partition"], set()).update(offsets)
+    return found

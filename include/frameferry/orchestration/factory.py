@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, TriggerRule, get_parsing_context, task, task_group
+from airflow.sdk import DAG, Asset, TriggerRule, get_parsing_context, task, task_group
 
 from frameferry.config.folder import broken_names, load_all
 from frameferry.config.home import pipelines_folder
 from frameferry.config.pools import SPARK_POOL, ftp_pool
 from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError
+from frameferry.orchestration.assets import announce, delivered
 from frameferry.orchestration.notifying import failure_callback
 from frameferry.orchestration.tasks import call_step, label_map_index
 from frameferry.orchestration.wait import WaitForBacklog
@@ -84,7 +85,7 @@ def ferry_dag(settings: PipelineSettings) -> DAG:
             retry_exponential_backoff=False,
         )
         planned = plan(name)
-        batches = batch_steps(name, settings).expand(batch_id=planned)
+        batches = batch_steps(name, settings, outlets=[delivered(name)]).expand(batch_id=planned)
         wait >> planned
         batches >> [publish(name), verdict(name, planned)]
     return dag
@@ -97,6 +98,7 @@ def batch_steps(
     group_id: str = "batch",
     judge_pool: str = SPARK_POOL,
     pool_of: Callable[[str], str] = ftp_pool,
+    outlets: Sequence[Asset] = (),
 ) -> Any:  # noqa: ANN401 - a decorated task group
     """
     Wire infer, deliver and commit of one batch; expand it over batch ids.
@@ -107,6 +109,7 @@ def batch_steps(
         group_id: The task group's id.
         judge_pool: The pool that judge jobs wait for.
         pool_of: Names the pool that deliveries wait for, by the FTP connection's id.
+        outlets: Assets that are new with each batch that is committed.
     """
 
     @task_group(group_id=group_id)
@@ -117,7 +120,7 @@ def batch_steps(
                 pool=pool_of(settings.deliver.connection),
                 pool_slots=settings.deliver.connections,
             )(pipeline, batch_id)
-            >> commit(pipeline, batch_id)
+            >> commit.override(outlets=list(outlets))(pipeline, batch_id)
         )
 
     return batch
@@ -145,9 +148,9 @@ def deliver(pipeline: str, batch_id: int) -> None:
 
 @task(map_index_template="{{ label }}")
 def commit(pipeline: str, batch_id: int) -> None:
-    """Move the committed offsets."""
+    """Move the committed offsets, and tell whoever waits for new pictures."""
     label_map_index(f"batch {batch_id}")
-    call_step(pipeline, lambda ctx: family.commit(ctx, batch_id))
+    announce(pipeline, call_step(pipeline, lambda ctx: family.commit(ctx, batch_id)))
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)

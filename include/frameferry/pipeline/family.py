@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import structlog
 
+from frameferry.domain.batch import Batch
 from frameferry.errors import FrameferryError, JudgingFailed, SparkLost
 from frameferry.pipeline import steps
 from frameferry.pipeline.context import Context
@@ -57,16 +58,21 @@ def deliver(ctx: Context, batch_id: int) -> None:
             steps.deliver(ctx, leaf)
 
 
-def commit(ctx: Context, batch_id: int) -> None:
+def commit(ctx: Context, batch_id: int) -> list[Batch]:
     """
     Move the committed offsets over a batch, or those of its pieces that are delivered.
+
+    Returns:
+        The batch or these pieces: every record of theirs has its answer.
 
     Raises:
         BatchUnfinished: It has no census yet.
     """
-    for leaf in ctx.ledger.leaves(batch_id):
-        if leaf == batch_id or ctx.ledger.batch(leaf).delivered_at is not None:
-            steps.commit(ctx, leaf)
+    leaves = [ctx.ledger.batch(leaf) for leaf in ctx.ledger.leaves(batch_id)]
+    done = [one for one in leaves if one.id == batch_id or one.delivered_at is not None]
+    for one in done:
+        steps.commit(ctx, one.id)
+    return done
 
 
 def carry(ctx: Context, batch_id: int) -> None:
