@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from fixtures.airflow_api import door_of
 from fixtures.polling import poll
 from playwright.sync_api import Locator, Page, expect
-
-from frameferry.orchestration.forms import replay_form
 
 
 def opened(page: Page, airflow: dict[str, Any]) -> Locator:
@@ -31,7 +31,9 @@ def test_the_page_opens_the_form_filled_in_for_the_last_failed_batch(
     page: Page, airflow: dict[str, Any]
 ) -> None:
     opened(page, airflow)
-    page.goto(f"{airflow['url']}/{replay_form('paint-b')}")
+    # As `tests/dags/test_plugin.py` has the page's link.
+    filled = quote(json.dumps({"pipeline": "paint-b", "last_failed": True, "dry_run": True}))
+    page.goto(f"{airflow['url']}/dags/replay/trigger/single?conf={filled}")
     dialog = page.locator("[role=dialog][data-state=open]")
     dialog.get_by_role("button", name="Or else").click()
     expect(dialog.locator("input[name=element_last_failed]")).to_be_checked()

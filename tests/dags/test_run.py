@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from fixtures.airflow import run_dag
+from fixtures.airflow import labels, run_dag
 from fixtures.ferry import delivered_files
 from fixtures.outside import Outside
 
@@ -40,6 +40,8 @@ def test_a_run_carries_all_batches_and_is_green(ferry, kafka_server, ftp_server)
     assert [{"partition": 0, "from": 0, "to": 3}, {"partition": 1, "from": 0, "to": 3}] in [
         event["ranges"] for event in events
     ]
+    wanted = {"batch 1: p0 0-3, p1 0-3", "batch 2: p0 3-6, p1 3-6"}
+    assert wanted == labels(f"ferry__{ferry.name}")
     assert [[1], [2]] == sorted(event["batches"] for event in events)
 
 

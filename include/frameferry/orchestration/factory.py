@@ -15,7 +15,7 @@ from frameferry.config.settings import PipelineSettings
 from frameferry.errors import ConfigError
 from frameferry.orchestration.assets import announce, delivered
 from frameferry.orchestration.notifying import failure_callback
-from frameferry.orchestration.tasks import call_step, label_map_index
+from frameferry.orchestration.tasks import call_batch_step, call_step
 from frameferry.orchestration.wait import WaitForBacklog
 from frameferry.pipeline import family, steps
 
@@ -135,22 +135,19 @@ def plan(pipeline: str) -> list[int]:
 @task(map_index_template="{{ label }}", max_active_tis_per_dagrun=_IN_TURN)
 def infer(pipeline: str, batch_id: int) -> None:
     """Judge the batch once, or the pieces that it was split into."""
-    label_map_index(f"batch {batch_id}")
-    call_step(pipeline, lambda ctx: family.infer(ctx, batch_id))
+    call_batch_step(pipeline, batch_id, family.infer)
 
 
 @task(map_index_template="{{ label }}", max_active_tis_per_dagrun=_IN_TURN)
 def deliver(pipeline: str, batch_id: int) -> None:
     """Publish its images and count them."""
-    label_map_index(f"batch {batch_id}")
-    call_step(pipeline, lambda ctx: family.deliver(ctx, batch_id))
+    call_batch_step(pipeline, batch_id, family.deliver)
 
 
 @task(map_index_template="{{ label }}")
 def commit(pipeline: str, batch_id: int) -> None:
     """Move the committed offsets, and tell whoever waits for new pictures."""
-    label_map_index(f"batch {batch_id}")
-    announce(pipeline, call_step(pipeline, lambda ctx: family.commit(ctx, batch_id)))
+    announce(pipeline, call_batch_step(pipeline, batch_id, family.commit))
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)

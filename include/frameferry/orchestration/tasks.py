@@ -14,11 +14,13 @@ from frameferry.config.folder import find_pipeline
 from frameferry.config.home import pipelines_folder
 from frameferry.config.memory import bound_arenas
 from frameferry.config.settings import PipelineSettings
+from frameferry.domain.batch import Batch
 from frameferry.errors import FrameferryError, TransientError
 from frameferry.orchestration.connections import resolve_through_airflow
 from frameferry.pipeline.context import Context, open_context
 
 ResultT = TypeVar("ResultT")
+_LABELLED_RANGES = 3
 
 
 @contextmanager
@@ -56,6 +58,28 @@ def call_step(
             return step(ctx)
 
 
-def label_map_index(label: str) -> None:
-    """Show a mapped task's label instead of its number; call before anything can fail."""
+def call_batch_step(
+    pipeline: str, batch_id: int, step: Callable[[Context, int], ResultT]
+) -> ResultT:
+    """Run one step of a batch in a mapped task, labelled with the batch and its offsets."""
+    # Also where the ledger cannot be asked which offsets it has.
+    _label_map_index(f"batch {batch_id}")
+
+    def labelled(ctx: Context) -> ResultT:
+        _label_map_index(batch_label(ctx.ledger.batch(batch_id)))
+        return step(ctx, batch_id)
+
+    return call_step(pipeline, labelled)
+
+
+def batch_label(batch: Batch) -> str:
+    """Say which offsets a batch has, as people read them in a grid: `batch 12: p0 120-620`."""
+    shown = [f"p{one.partition} {one.start}-{one.end}" for one in batch.ranges[:_LABELLED_RANGES]]
+    if more := len(batch.ranges) - len(shown):
+        shown.append(f"{more} more")
+    return f"batch {batch.id}: {', '.join(shown)}"
+
+
+def _label_map_index(label: str) -> None:
+    """Show a mapped task's label instead of its number."""
     get_current_context()["label"] = label
