@@ -17,7 +17,7 @@ CHECKS := check-unit check-property check-types check-imports check-lint check-f
 
 TIMES := .venv/test-times
 
-.PHONY: setup demo death-loop test search test-ftp-servers test-ftp-matrix test-prometheus check mutants benchmark measure-memory measure-loads measure-audit model lock $(CHECKS)
+.PHONY: setup demo death-loop test search test-ftp-servers test-ftp-matrix test-prometheus compose-test check mutants benchmark measure-memory measure-loads measure-audit model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -57,6 +57,9 @@ test-prometheus: setup ## the rules, the dashboard and a scrape, by a real Prome
 	@scripts/unpack-debian prometheus
 	@$(PYTEST) tests/prometheus
 
+compose-test: setup ## docker-compose.yaml built, started, killed and counted; PROFILE=celery|secured|workers|all
+	@$(PYTEST) -s tests/compose $(if $(filter all,$(PROFILE)),,-k $(or $(PROFILE),plain))
+
 benchmark: setup ## the chain beside a loop by hand and the old design: half an hour, or SMOKE=1; ONLY="--parts near"
 	@$(if $(SMOKE),,scripts/unpack-debian vsftpd)
 	@$(BIN)/python -m benchmarks.pipeline $(if $(SMOKE),--smoke) $(ONLY)
@@ -79,6 +82,7 @@ model: setup ## train the demo's model again
 lock: setup ## pin requirements*.in anew in requirements*.txt
 	@$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	@$(COMPILE) -c requirements-dev.txt requirements.in -o requirements.txt
+	@$(COMPILE) -c requirements-dev.txt requirements-celery.in -o requirements-celery.txt
 
 check-format:
 	@$(BIN)/ruff format --check --quiet .

@@ -5,7 +5,8 @@ FrameferryError
 ├── TransientError            the same step may succeed later: Airflow retries it
 │   ├── ConnectionUnresolved      Airflow has no such connection, or could not be asked
 │   ├── KafkaUnavailable          no broker answered in time
-│   │   └── KafkaThrottled            a quota of Kafka's holds back more than there is time for
+│   │   ├── KafkaThrottled            a quota of Kafka's holds back more than there is time for
+│   │   └── TopicUnseen               Kafka does not know a topic of the ledger's, perhaps not yet
 │   ├── SparkUnavailable          no Spark server answered
 │   │   └── SparkLost                 the Spark server went away during a judge job
 │   ├── JudgingFailed             the judge job raised, died or passed its deadline
@@ -269,6 +270,14 @@ class KafkaUnavailable(TransientError):
 
 class KafkaThrottled(KafkaUnavailable):
     """A quota of Kafka's holds back more than there is time for."""
+
+
+class TopicUnseen(KafkaUnavailable):
+    """
+    Kafka does not know a topic of the ledger's, perhaps not yet.
+
+    A broker that has only just started says so of topics that it has.
+    """
 
 
 class SparkUnavailable(TransientError):

@@ -49,7 +49,7 @@ from frameferry.errors import (
     SparkLost,
     SparkUnavailable,
     TopicChanged,
-    TopicMissing,
+    TopicUnseen,
 )
 from frameferry.inference.digest import judge_digest
 from frameferry.pipeline import steps
@@ -207,7 +207,7 @@ def test_a_password_of_kafka_is_in_no_event_log_nor_log(
     job = make_job(kafka_server, one_picture, OffsetRange(0, 0, 1), kafka=kafka, batch_id=4711)
     assert 1 == len(judged(job, spark_server).predictions)
     wrong = replace(job, ranges=(OffsetRange(7, 0, 1),), attempt=2)
-    with pytest.raises(TopicMissing) as caught:
+    with pytest.raises(TopicUnseen) as caught:
         judged(wrong, spark_server)
     assert secret not in str(caught.value)
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 from fixtures.polling import poll
 
-from frameferry.stack import ports, service
+from frameferry.stack import health, ports, service
 
 SERVICE = [sys.executable, "-m", "frameferry.stack.service"]
 PASSWORD = "of-the-test-0123456789"
@@ -31,12 +31,12 @@ def environment(tmp_path, monkeypatch):
 
 
 def check(environment):
-    argv = [*SERVICE, "ftp", "--check"]
+    argv = [sys.executable, "-m", "frameferry.stack.health", "ftp"]
     return subprocess.run(argv, env=environment, timeout=60, check=False).returncode
 
 
 def test_it_becomes_the_server_and_ends_when_it_is_told_to(environment, tmp_path):
-    assert set(service.CHECKS) <= set(service.SERVICES)
+    assert set(health.CHECKS) <= set(service.SERVICES)
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen([*SERVICE, "ftp"], env=environment, stdout=log, stderr=log)
     try:

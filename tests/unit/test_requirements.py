@@ -17,7 +17,7 @@ def names(path: Path) -> set[str]:
     return {re.sub(r"[-_.]+", "-", name[0]).lower() for name in found if name}
 
 
-@pytest.mark.parametrize("stem", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("stem", ["requirements", "requirements-dev", "requirements-celery"])
 def test_everything_asked_for_is_pinned(stem: str) -> None:
     assert set() == names(ROOT / f"{stem}.in") - names(ROOT / f"{stem}.txt")
     for line in (ROOT / f"{stem}.txt").read_text(encoding="utf-8").splitlines():
@@ -28,3 +28,15 @@ def test_both_locks_agree() -> None:
     runtime = set((ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
     everything = set((ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines())
     assert set() == runtime - everything
+
+
+def test_celerys_lock_changes_no_version_of_the_others() -> None:
+    """It is installed on top of an image that has them."""
+
+    def versions(stem: str) -> dict[str, str]:
+        lines = (ROOT / f"{stem}.txt").read_text(encoding="utf-8").splitlines()
+        return dict(line.split("==") for line in lines)  # type: ignore[misc]
+
+    runtime, celery = versions("requirements"), versions("requirements-celery")
+    both = runtime.keys() & celery.keys()
+    assert {name: runtime[name] for name in both} == {name: celery[name] for name in both}

@@ -73,6 +73,8 @@ def test_airflow_runs_four_processes_with_one_environment(setting):
     assert "http://127.0.0.1:6/execution/" == env["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
     assert "127.0.0.1" == env["AIRFLOW__API__HOST"]
     assert "1" == env["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"]
+    # Less than what heartbeats were late by on a busy machine kills tasks that are well.
+    assert int(env["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"]) >= 2 * 80
     assert "{}" == env["AIRFLOW_CONN_X"]
 
 

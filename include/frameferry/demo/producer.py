@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -20,6 +20,7 @@ _ABORT_EVERY = 5
 _TIMEOUT_SECONDS = 30.0
 _MAX_MESSAGE_BYTES = 50 * 1024**2
 Key = tuple[str, int, str]
+Options = Mapping[str, str | int | float | bool]
 
 
 def topic_of(pipeline: str) -> str:
@@ -27,14 +28,18 @@ def topic_of(pipeline: str) -> str:
     return f"{pipeline}.images"
 
 
-def create_topics(bootstrap_servers: str, pipelines: Iterable[str]) -> None:
+def create_topics(kafka: Options, pipelines: Iterable[str]) -> None:
     """
     Create the equipments' topics if they do not exist.
+
+    Args:
+        kafka: librdkafka's options of the cluster, `bootstrap.servers` among them.
+        pipelines: Whose topics.
 
     Raises:
         KafkaUnavailable: The broker refuses or does not answer.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    admin = AdminClient({**kafka, "log_level": 0})
     topics = [NewTopic(topic_of(name), num_partitions=PARTITIONS) for name in pipelines]
     for future in admin.create_topics(topics, request_timeout=_TIMEOUT_SECONDS).values():
         try:
@@ -45,22 +50,26 @@ def create_topics(bootstrap_servers: str, pipelines: Iterable[str]) -> None:
                 raise KafkaUnavailable(msg, remedy="See the broker's log") from error
 
 
-def produce_missing(bootstrap_servers: str, pictures: Sequence[DemoPicture]) -> int:
+def produce_missing(kafka: Options, pictures: Sequence[DemoPicture]) -> int:
     """
     Send the pictures that the topics do not hold yet, so that a killed demo can be run again.
+
+    Args:
+        kafka: As `create_topics`.
+        pictures: What the topics shall hold in the end.
 
     Returns:
         How many were sent.
     """
     pipelines = sorted({picture.pipeline for picture in pictures})
-    held = Counter(_held(bootstrap_servers, [topic_of(name) for name in pipelines]))
+    held = Counter(_held(kafka, [topic_of(name) for name in pipelines]))
     missing = list(_missing(pictures, held))
     for name in pipelines:
         mine = [picture for picture in missing if picture.pipeline == name]
         if name == TRANSACTIONAL:
-            _send_in_transactions(bootstrap_servers, name, mine)
+            _send_in_transactions(kafka, name, mine)
         else:
-            _send_plainly(bootstrap_servers, mine)
+            _send_plainly(kafka, mine)
     return len(missing)
 
 
@@ -73,11 +82,11 @@ def _missing(pictures: Sequence[DemoPicture], held: Counter[Key]) -> Iterator[De
             yield picture
 
 
-def _held(bootstrap_servers: str, topics: Sequence[str]) -> Iterator[Key]:
+def _held(kafka: Options, topics: Sequence[str]) -> Iterator[Key]:
     """Read the keys of all records, without aborted ones, up to the end of each partition."""
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap_servers,
+            **kafka,
             "group.id": f"frameferry-demo-{uuid.uuid4().hex}",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -104,22 +113,18 @@ def _held(bootstrap_servers: str, topics: Sequence[str]) -> Iterator[Key]:
         consumer.close()
 
 
-def _send_plainly(bootstrap_servers: str, pictures: Sequence[DemoPicture]) -> None:
-    producer = Producer(_producer_options(bootstrap_servers))
+def _send_plainly(kafka: Options, pictures: Sequence[DemoPicture]) -> None:
+    producer = Producer(_producer_options(kafka))
     for picture in pictures:
         _send(producer, picture)
     _flush(producer)
 
 
-def _send_in_transactions(
-    bootstrap_servers: str, pipeline: str, pictures: Sequence[DemoPicture]
-) -> None:
+def _send_in_transactions(kafka: Options, pipeline: str, pictures: Sequence[DemoPicture]) -> None:
     """Send about a megabyte per transaction; abort every fifth once, then send it again."""
     if not pictures:
         return
-    producer = Producer(
-        {**_producer_options(bootstrap_servers), "transactional.id": f"demo-{pipeline}"}
-    )
+    producer = Producer({**_producer_options(kafka), "transactional.id": f"demo-{pipeline}"})
     producer.init_transactions(_TIMEOUT_SECONDS)
     for number, start in enumerate(range(0, len(pictures), _TRANSACTION_PICTURES)):
         group = pictures[start : start + _TRANSACTION_PICTURES]
@@ -170,9 +175,9 @@ def _nifi_headers(picture: DemoPicture) -> list[tuple[str, bytes]]:
     return [(name, value.encode()) for name, value in attributes.items()]
 
 
-def _producer_options(bootstrap_servers: str) -> dict[str, str | int]:
+def _producer_options(kafka: Options) -> dict[str, str | int | float | bool]:
     return {
-        "bootstrap.servers": bootstrap_servers,
+        **kafka,
         "message.max.bytes": _MAX_MESSAGE_BYTES,
         "enable.idempotence": "true",
         "linger.ms": 5,

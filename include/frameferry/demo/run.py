@@ -147,11 +147,11 @@ def _counts() -> dict[str, Counts]:
 
 
 def _produced(drawing: Future[list[DemoPicture]], clock: Clock) -> list[DemoPicture]:
-    servers = stack.status()["kafka"]["bootstrap_servers"]
-    create_topics(servers, PIPELINES)
+    kafka = {"bootstrap.servers": stack.status()["kafka"]["bootstrap_servers"]}
+    create_topics(kafka, PIPELINES)
     pictures = drawing.result()
     clock.mark("pictures are drawn")
-    produce_missing(servers, pictures)
+    produce_missing(kafka, pictures)
     clock.mark("pictures are in Kafka")
     return pictures
 

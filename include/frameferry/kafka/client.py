@@ -17,6 +17,7 @@ from frameferry.errors import (
     FrameferryError,
     KafkaUnavailable,
     TopicMissing,
+    TopicUnseen,
     Where,
 )
 from frameferry.kafka import codes, throttling
@@ -26,6 +27,10 @@ from frameferry.kafka.throttling import Throttling
 CLIENT_ID: Final = "frameferry"
 RETRY_SECONDS: Final = 0.1
 COMING_UP_SECONDS: Final = 3.0
+UNSEEN: Final = (
+    "The ledger knows this topic. A broker that has only just started may not know it yet: the "
+    "step is tried again. If it stays so, see whether the topic was deleted, or kafka.topic changed"
+)
 _SHORTEST_SECONDS: Final = 0.01
 _SLICE_SECONDS: Final = 1.0
 AnswerT = TypeVar("AnswerT")
@@ -96,8 +101,20 @@ class Listener:
             return KafkaUnavailable(what, remedy=throttling.REMEDY, **where)
         return KafkaUnavailable(what, remedy=self._remedy(cause), **where)
 
-    def translated(self, error: KafkaError, doing: str, **where: Unpack[Where]) -> FrameferryError:
-        """Turn a no into our error; *doing* is what was asked for."""
+    def translated(
+        self, error: KafkaError, doing: str, *, was_there: bool = False, **where: Unpack[Where]
+    ) -> FrameferryError:
+        """
+        Turn a no into our error.
+
+        Args:
+            error: The no.
+            doing: What was asked for.
+            was_there: The ledger has offsets of the topic, so that it once was there.
+            where: Coordinates for the error.
+        """
+        if was_there and error.code() in codes.MISSING:
+            return TopicUnseen(f"{doing}: {self._words(error)}", remedy=UNSEEN, **where)
         kind, remedy = self._no(error.code())
         return kind(f"{doing}: {self._words(error)}", remedy=remedy, **where)
 
@@ -178,6 +195,7 @@ def ask(
     doing: str,
     *,
     bears_quota: bool = False,
+    was_there: bool = False,
     **where: Unpack[Where],
 ) -> AnswerT:
     """
@@ -194,12 +212,13 @@ def ask(
         doing: The question in a word, for the error.
         bears_quota: The deadline is one of silence: a quota's pauses do not count. One question
             takes several answers, and each of them is held back.
+        was_there: As `Listener.translated`.
         where: Coordinates for the error.
 
     Raises:
         KafkaUnavailable: Nobody answered before the deadline.
         KafkaThrottled: A quota holds back more than the listener has patience for.
-        TopicMissing, ConfigError: The answer is a no.
+        TopicMissing, TopicUnseen, ConfigError: The answer is a no.
     """
     seconds, coming_up = _SLICE_SECONDS, ComingUp()
     pauses = listener.throttling.pauses
@@ -210,7 +229,7 @@ def ask(
             consumer.poll(0)
             cause = error.args[0]
             if cause.code() not in codes.NO_ANSWER and not coming_up.may_pass(cause):
-                raise listener.translated(cause, doing, **where) from None
+                raise listener.translated(cause, doing, was_there=was_there, **where) from None
             if bears_quota and pauses != listener.throttling.pauses:
                 listener.throttling.refuse_endless(**where)
                 pauses = listener.throttling.pauses

@@ -329,13 +329,20 @@ class Cluster:
 
     def _settings(self, topic: str, deadline: Deadline) -> dict[str, str]:
         resource = ConfigResource(ResourceType.TOPIC, topic)
-        asked = self._client.describe_configs([resource], **_within(deadline))
-        entries = self._answer(asked[resource], deadline, f"settings of topic {topic!r}")
-        return {name: entry.value for name, entry in entries.items()}
+
+        def question() -> dict[str, str]:
+            asked = self._client.describe_configs([resource], **_within(deadline))
+            entries = self._result(asked[resource], deadline)
+            return {name: entry.value for name, entry in entries.items()}
+
+        return self._patiently(question, deadline, f"settings of topic {topic!r}")
 
     def _cluster_id(self, deadline: Deadline) -> str:
-        asked = self._client.describe_cluster(**_within(deadline))
-        return str(self._answer(asked, deadline, "the cluster's id").cluster_id)
+        def question() -> str:
+            asked = self._client.describe_cluster(**_within(deadline))
+            return str(self._result(asked, deadline).cluster_id)
+
+        return self._patiently(question, deadline, "the cluster's id")
 
     def _watermarks(
         self, topic: str, partitions: tuple[int, ...], deadline: Deadline
@@ -382,13 +389,6 @@ class Cluster:
             return {place.partition: (one.offset, one.leader_epoch) for place, one in found.items()}
 
         return self._patiently(question, deadline, f"offsets of topic {topic!r}")
-
-    def _answer(self, asked: Future[AnswerT], deadline: Deadline, doing: str) -> AnswerT:
-        """Wait for an answer; raise one of our errors for a no."""
-        try:
-            return self._result(asked, deadline)
-        except KafkaException as error:
-            raise self._listener.translated(error.args[0], doing) from None
 
     def _patiently(
         self, question: Callable[[], AnswerT], deadline: Deadline, doing: str

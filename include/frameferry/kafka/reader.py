@@ -115,7 +115,7 @@ class RangeReader:
             KafkaUnavailable: No progress for `stall_seconds`, a quota's pauses not counted; says
                 whether a broker, an open transaction or a truncated log is why.
             KafkaThrottled: A quota holds back more than `throttling` has patience for.
-            TopicMissing: The topic or partition does not exist.
+            TopicUnseen: Kafka does not know the topic or partition, of which there are offsets.
             ConnectionMissing: librdkafka does not understand the connection's options.
         """
         self._taker = CensusTaker(self._wanted)
@@ -168,7 +168,7 @@ class RangeReader:
         if error.code() in codes.NOT_IN_LOG:
             self._refuse_lost(consumer)
             return self._truncated(self._bounds(consumer)[1])
-        return self._listener.translated(error, "reading", **self._where())
+        return self._listener.translated(error, "reading", was_there=True, **self._where())
 
     def _refuse_lost(self, consumer: Consumer) -> None:
         """Ask for the low watermark, which also shows whether the partition exists at all."""
@@ -188,7 +188,10 @@ class RangeReader:
 
         patience, where = Deadline(self._stall_seconds), self._where()
         return ask(
-            consumer, self._listener, question, patience, "reading", bears_quota=True, **where
+            *(consumer, self._listener, question, patience, "reading"),
+            bears_quota=True,
+            was_there=True,
+            **where,
         )
 
     def _stalled(self, consumer: Consumer) -> FrameferryError:

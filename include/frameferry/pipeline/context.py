@@ -24,7 +24,9 @@ from frameferry.config.home import ledger_url
 from frameferry.config.settings import PipelineSettings
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
+from frameferry.errors import TopicMissing, TopicUnseen
 from frameferry.ftp.client import FerryFTP, connect
+from frameferry.kafka.client import UNSEEN
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.throttling import Throttling
@@ -101,10 +103,27 @@ class Context:
 
     @contextmanager
     def cluster(self) -> Iterator[Cluster]:
-        """Open the Kafka cluster for a few questions."""
+        """
+        Open the Kafka cluster for a few questions.
+
+        Raises:
+            TopicUnseen: It does not know the topic, and the ledger does.
+        """
         opened = self.open_cluster(self.kafka, timeout_seconds=self.kafka_timeout_seconds)
-        with closing(opened) as cluster:
-            yield cluster
+        try:
+            with closing(opened) as cluster:
+                yield cluster
+        except TopicMissing as error:
+            if not self._knows_the_topic():
+                raise
+            raise TopicUnseen(error.what, remedy=UNSEEN, **error.where.known()) from error
+
+    def _knows_the_topic(self) -> bool:
+        """Say whether the ledger has offsets of all partitions that the pipeline's file wants."""
+        known, wanted = self.ledger.pipeline_state(self.pipeline), self.settings.kafka.partitions
+        if known is None or not known.progress:
+            return False
+        return wanted == "all" or set(wanted) <= set(known.progress)
 
     def reader(self, wanted: OffsetRange, throttling: Throttling | None = None) -> RangeReader:
         """Read one range of the pipeline's topic, to its end by position; a quota may take long."""

@@ -8,20 +8,18 @@ names and values are in docker-compose.yaml, and a test compares them.
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from frameferry.stack import airflow_database, layout, ports
+from frameferry.stack import airflow_database, health, layout, ports
 from frameferry.stack.processes import Command
 from frameferry.stack.servers import Kind, Setting
 from frameferry.stack.state import write_private
 
 USER = "admin"
-HEALTH_PATH = "/api/v2/monitor/health"
 PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 COMPONENTS: dict[str, tuple[str, ...]] = {
     "api-server": ("api-server", "--workers", "1"),
@@ -30,7 +28,8 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
-_ANSWER_TIMEOUT_SECONDS = 5
+CELERY_WORKER = ("celery", "worker", "--skip-serve-logs", "--concurrency", "3")
+"""What runs tasks of a Celery executor, three at once. The containers' only."""
 _FOLDER, _DATABASE = "airflow", "airflow.db"
 
 SETTINGS: dict[str, str] = {
@@ -51,11 +50,14 @@ SETTINGS: dict[str, str] = {
     # Each running task calls the api-server once a second.
     "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "http.access=WARNING",
     "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
-    # After a kill: soon adopt what the dead one left; notice a dead task within half a minute.
+    # After a kill: soon adopt what the dead one left.
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
     # By default 30: a scheduler that starts again sooner would wait for its own ghost.
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    # With ten times more work than cores, heartbeats of healthy tasks came 80 s late, and with 30 s
+    # here Airflow killed and repeated them. What dies with its scheduler waits less: the next
+    # scheduler takes it over.
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "180",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     # The whole gap between two tasks is this sleep.
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
@@ -121,7 +123,7 @@ class Airflow:
 
     def commands(self) -> Mapping[str, Command]:
         """Four processes; the api-server first, it answers for all."""
-        return {f"airflow-{name}": self._command(name) for name in COMPONENTS}
+        return {f"airflow-{name}": self.command(name, words) for name, words in COMPONENTS.items()}
 
     def is_ready(self) -> bool:
         """Ask the api-server whether all parts are healthy."""
@@ -129,8 +131,8 @@ class Airflow:
 
     def are_healthy(self, parts: Collection[str]) -> bool:
         """Ask the api-server whether these parts have shown signs of life lately."""
-        health = self._health()
-        return all(health.get(part, {}).get("status") == "healthy" for part in parts)
+        told = health.airflow_parts(self.advertised_host, self.port)
+        return all(told.get(part, {}).get("status") == "healthy" for part in parts)
 
     def environment(self) -> dict[str, str]:
         """What all four processes, and so the tasks, get in their environment."""
@@ -167,23 +169,12 @@ class Airflow:
     def _passwords_file(self) -> Path:
         return self.folder / "passwords.json"
 
-    def _command(self, name: str) -> Command:
-        argv = (layout.program("airflow"), *COMPONENTS[name])
+    def command(self, name: str, words: tuple[str, ...]) -> Command:
+        """Describe one process of it: `airflow` with these words."""
+        argv = (layout.program("airflow"), *words)
         log = self.log(f"airflow-{name}")
         # In the project's folder: relative paths in pipeline files are found from there.
         return Command(argv, folder=layout.checkout(), log=log, env=self.environment())
-
-    def _health(self) -> dict[str, dict[str, str]]:
-        connection = http.client.HTTPConnection(
-            self.advertised_host, self.port, timeout=_ANSWER_TIMEOUT_SECONDS
-        )
-        try:
-            connection.request("GET", HEALTH_PATH)
-            return dict(json.loads(connection.getresponse().read()))
-        except (OSError, http.client.HTTPException, ValueError):
-            return {}
-        finally:
-            connection.close()
 
 
 def task_states(home: Path) -> dict[str, int]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from frameferry.stack import layout, ports
+from frameferry.stack import health, layout, ports
 from frameferry.stack.processes import Command
 from frameferry.stack.servers import Kind, Setting
 from frameferry.stack.state import write_private
@@ -85,22 +84,10 @@ class FtpServer:
         return Command(argv, folder=self.root.parent, log=self.log)
 
     def is_ready(self) -> bool:
-        """
-        Wait for its greeting and take leave.
-
-        A connection that is merely dropped would count against *max_connections* for a moment.
-        """
+        """Wait for its greeting; with TLS from the first byte on, for its port."""
         if self.options.tls == "implicit":
             return ports.answers(self.port)
-        try:
-            with socket.create_connection((ports.LOOPBACK, self.port), timeout=2) as probe:
-                greeted = probe.recv(4096).startswith(b"220")
-                probe.sendall(b"QUIT\r\n")
-                while probe.recv(4096):
-                    continue
-        except OSError:
-            return False
-        return greeted
+        return health.ftp_greets(self.port)
 
 
 def build(setting: Setting) -> FtpServer:

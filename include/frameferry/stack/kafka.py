@@ -6,25 +6,22 @@ import base64
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
 from frameferry.errors import StackError
-from frameferry.stack import ports
+from frameferry.stack import health, ports
 from frameferry.stack.jars import jars
 from frameferry.stack.java import find_java
 from frameferry.stack.processes import Command
 from frameferry.stack.servers import Kind, Setting
+from frameferry.stack.state import write_private
 
 MAX_MESSAGE_BYTES = 60 * 1000**2
 """Room for the largest picture that a pipeline judges by default, 50 MiB, and its headers."""
 _HEAP = ("-Xms128m", "-Xmx512m")
 _FORMAT_TIMEOUT_SECONDS = 120
-_ANSWER_TIMEOUT_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +48,15 @@ class Broker:
 
     def prepare(self) -> None:
         """Write the broker's settings; format its data folder at the first start."""
+        self.prepare_with(self.properties)
+
+    def prepare_with(self, properties: Callable[[Path], Mapping[str, str | int]]) -> None:
+        """Prepare by other settings than its own: *properties* of a data folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.yaml").write_text(_LOG4J, encoding="utf-8")
-        self._write_properties(self._properties_file, self._data)
+        _write_properties(self._properties_file, properties(self._data))
         if not self._data.is_dir():
-            self._format()
+            self._format(properties)
 
     def commands(self) -> Mapping[str, Command]:
         """One process."""
@@ -68,7 +69,7 @@ class Broker:
 
     def is_ready(self) -> bool:
         """Ask for the cluster's metadata."""
-        return ports.answers(self.port) and self._knows_itself()
+        return health.kafka_answers(self.port)
 
     def properties(self, data: Path) -> dict[str, str | int]:
         """List the broker's settings, by Kafka's own names."""
@@ -94,11 +95,7 @@ class Broker:
     def _properties_file(self) -> Path:
         return self.folder / "server.properties"
 
-    def _write_properties(self, path: Path, data: Path) -> None:
-        lines = [f"{key}={value}" for key, value in self.properties(data).items()]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    def _format(self) -> None:
+    def _format(self, properties: Callable[[Path], Mapping[str, str | int]]) -> None:
         """
         Format under another name, so that a killed start leaves no half folder.
 
@@ -108,7 +105,7 @@ class Broker:
             dir=self.folder, prefix=".format-", ignore_cleanup_errors=True
         ) as work:
             draft, settings = Path(work) / "data", Path(work) / "server.properties"
-            self._write_properties(settings, draft)
+            _write_properties(settings, properties(draft))
             argv = [*java(self.folder), "kafka.tools.StorageTool", "format"]
             done = _run([*argv, "-t", _new_cluster_id(), "-c", str(settings)])
             if done.returncode != 0:
@@ -118,12 +115,10 @@ class Broker:
                 )
             draft.rename(self._data)
 
-    def _knows_itself(self) -> bool:
-        client = AdminClient({"bootstrap.servers": f"{ports.LOOPBACK}:{self.port}", "log_level": 0})
-        try:
-            return bool(client.list_topics(timeout=_ANSWER_TIMEOUT_SECONDS).brokers)
-        except KafkaException:
-            return False
+
+def _write_properties(path: Path, properties: Mapping[str, str | int]) -> None:
+    """Write them for the owner's eyes only: there may be a password among them."""
+    write_private(path, "".join(f"{key}={value}\n" for key, value in properties.items()))
 
 
 def build(setting: Setting) -> Broker:

@@ -13,7 +13,10 @@ LOOPBACK = "127.0.0.1"
 WELL_KNOWN = {
     "broker": 9092,
     "controller": 9093,
+    "inside": 9094,
     "connect": 15002,
+    "master": 7077,
+    "worker": 7078,
     "control": 2121,
     "passive": 30_000,
     "api": 8080,

@@ -1,12 +1,14 @@
 """
 One server in the foreground, for a container: the very commands that the embedded stack spawns.
 
-`python -m frameferry.stack.service NAME` becomes that server. With `--check` it asks the running
-one whether it is healthy. Addresses and secrets come from the environment:
+`python -m frameferry.stack.service NAME` becomes that server; `frameferry.stack.health` asks it
+whether it works. Addresses and secrets come from the environment:
 
     FRAMEFERRY_LISTEN           the address to listen on (127.0.0.1)
     FRAMEFERRY_ADVERTISE        the host name that clients are told (the same)
     FRAMEFERRY_SECRET_<NAME>    the secrets that the embedded stack would generate
+    FRAMEFERRY_SERVER_PEM       the certificate of a secured Kafka, with its key
+    FRAMEFERRY_SPARK_MASTER     the master of Spark's workers (none: Spark works alone)
 
 All else that is set, such as connections and AIRFLOW__ settings, wins over our own values.
 """
@@ -18,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from frameferry.config.folder import load_all
 from frameferry.config.home import home, pipelines_folder
@@ -25,8 +28,10 @@ from frameferry.config.pools import pool_slots
 from frameferry.errors import FrameferryError, StackError
 from frameferry.stack import airflow, ftp, kafka, layout, ports, spark
 from frameferry.stack.airflow import Airflow
+from frameferry.stack.kafka_secured import SecuredBroker
 from frameferry.stack.processes import Command
 from frameferry.stack.servers import Server, Setting
+from frameferry.stack.spark_cluster import Master, Worker
 
 _INIT_TIMEOUT_SECONDS = 600
 _USAGE = 2
@@ -37,9 +42,7 @@ def main() -> int:
     match sys.argv[1:]:
         case [name] if name in SERVICES:
             return _told(SERVICES[name])
-        case [name, "--check"] if name in CHECKS:
-            return 0 if CHECKS[name]() else 1
-    sys.stderr.write(f"usage: python -m frameferry.stack.service {'|'.join(SERVICES)} [--check]\n")
+    sys.stderr.write(f"usage: python -m frameferry.stack.service {'|'.join(SERVICES)}\n")
     return _USAGE
 
 
@@ -65,7 +68,10 @@ def _setting() -> Setting:
 
 
 def _secret(name: str) -> str:
-    variable = secret_variable(name)
+    return _demanded(secret_variable(name))
+
+
+def _demanded(variable: str) -> str:
     value = os.environ.get(variable)
     if not value:
         msg = f"{variable} is not set"
@@ -82,8 +88,24 @@ def _kafka() -> kafka.Broker:
     return replace(kafka.build(_setting()), host=_listen(), advertised_host=_advertise())
 
 
+def _secured_kafka() -> SecuredBroker:
+    pem = Path(_demanded("FRAMEFERRY_SERVER_PEM"))
+    return SecuredBroker(_kafka(), pem, _secret("kafka.password"))
+
+
 def _spark() -> spark.ConnectServer:
-    return replace(spark.build(_setting()), host=_listen())
+    plain = replace(spark.build(_setting()), host=_listen(), advertised_host=_advertise())
+    master = os.environ.get("FRAMEFERRY_SPARK_MASTER")
+    return replace(plain, master=master) if master else plain
+
+
+def _spark_master() -> Master:
+    return Master(home() / "spark-master", Path(os.devnull), _advertise())
+
+
+def _spark_worker() -> Worker:
+    folder, master = home() / "spark-worker", _demanded("FRAMEFERRY_SPARK_MASTER")
+    return Worker(folder, Path(os.devnull), master)
 
 
 def _ftp() -> ftp.FtpServer:
@@ -133,20 +155,14 @@ def _become(command: Command) -> None:
 
 SERVICES: dict[str, Callable[[], None]] = {
     "kafka": lambda: _serve(_kafka()),
+    "kafka-secured": lambda: _serve(_secured_kafka()),
     "spark": lambda: _serve(_spark()),
+    "spark-master": lambda: _serve(_spark_master()),
+    "spark-worker": lambda: _serve(_spark_worker()),
     "ftp": lambda: _serve(_ftp()),
     "airflow-init": _airflow_init,
     **{f"airflow-{name}": _airflow_part(name) for name in airflow.COMPONENTS},
-}
-
-CHECKS: dict[str, Callable[[], bool]] = {
-    "kafka": lambda: _kafka().is_ready(),
-    "spark": lambda: _spark().is_ready(),
-    "ftp": lambda: _ftp().is_ready(),
-    "airflow-api-server": lambda: _airflow().are_healthy(["metadatabase"]),
-    "airflow-scheduler": lambda: _airflow().are_healthy(["scheduler"]),
-    "airflow-dag-processor": lambda: _airflow().are_healthy(["dag_processor"]),
-    "airflow-triggerer": lambda: _airflow().are_healthy(["triggerer"]),
+    "airflow-worker": lambda: _become(_airflow().command("worker", airflow.CELERY_WORKER)),
 }
 
 

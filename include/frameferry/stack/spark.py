@@ -25,12 +25,15 @@ class ConnectServer:
     Args:
         host: The address to listen on. The server does not ask who anybody is: keep it on
             loopback, or in a network of its own.
+        advertised_host: The host name that workers elsewhere are told; they have to reach this one.
+        master: `local[2]`, or the master of a cluster.
     """
 
     folder: Path
     log: Path
     port: int
     host: str = ports.LOOPBACK
+    advertised_host: str = ports.LOOPBACK
     master: str = "local[2]"
 
     @property
@@ -40,8 +43,7 @@ class ConnectServer:
 
     def prepare(self) -> None:
         """Write the server's settings."""
-        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
-        (self.folder / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
+        write_logging(self.folder)
         self._pools_file.write_text(_POOLS, encoding="utf-8")
         # Java reads a properties file and takes a lone backslash for the start of an escape.
         lines = [f"{key} {value}".replace("\\", "\\\\") for key, value in self.conf().items()]
@@ -67,17 +69,8 @@ class ConnectServer:
 
     def environment(self) -> dict[str, str]:
         """What Spark reads from its environment; its workers inherit it."""
-        return {
-            "SPARK_HOME": str(layout.pyspark()),
-            "SPARK_CONF_DIR": str(self.folder),
-            "SPARK_LOCAL_IP": ports.LOOPBACK,
-            "SPARK_LOCAL_DIRS": str(self.folder / "tmp"),
-            "PYSPARK_PYTHON": layout.python(),
-            "PYSPARK_DRIVER_PYTHON": layout.python(),
-            "JAVA_HOME": str(find_java().resolve().parents[1]),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "PYTHONUNBUFFERED": "1",
-        }
+        listening = {"SPARK_LOCAL_IP": ports.LOOPBACK} if self._is_alone else {}
+        return {**environment(self.folder), **listening}
 
     def conf(self) -> dict[str, str]:
         """List the server's settings, by Spark's own names."""
@@ -85,8 +78,8 @@ class ConnectServer:
             **CONF,
             "spark.connect.grpc.binding.address": self.host,
             "spark.connect.grpc.binding.port": str(self.port),
-            "spark.driver.bindAddress": ports.LOOPBACK,
-            "spark.driver.host": ports.LOOPBACK,
+            "spark.driver.bindAddress": ports.LOOPBACK if self._is_alone else self.host,
+            "spark.driver.host": ports.LOOPBACK if self._is_alone else self.advertised_host,
             "spark.sql.warehouse.dir": str(self.folder / "warehouse"),
             "spark.scheduler.allocation.file": f"file://{self._pools_file}",
         }
@@ -96,12 +89,37 @@ class ConnectServer:
         return ports.answers(self.port)
 
     @property
+    def _is_alone(self) -> bool:
+        """Say whether its workers are its own children, so that nobody else has to reach it."""
+        return self.master.startswith("local")
+
+    @property
     def _conf_file(self) -> Path:
         return self.folder / "spark.conf"
 
     @property
     def _pools_file(self) -> Path:
         return self.folder / "fairscheduler.xml"
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What each process of Spark's reads from its environment; its workers inherit it."""
+    return {
+        "SPARK_HOME": str(layout.pyspark()),
+        "SPARK_CONF_DIR": str(folder),
+        "SPARK_LOCAL_DIRS": str(folder / "tmp"),
+        "PYSPARK_PYTHON": layout.python(),
+        "PYSPARK_DRIVER_PYTHON": layout.python(),
+        "JAVA_HOME": str(find_java().resolve().parents[1]),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def write_logging(folder: Path) -> None:
+    """Let what runs in this folder log to its standard error, warnings and worse."""
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    (folder / "log4j2.properties").write_text(_LOG4J, encoding="utf-8")
 
 
 def build(setting: Setting) -> ConnectServer:
