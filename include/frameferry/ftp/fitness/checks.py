@@ -97,7 +97,11 @@ def _upload(sandbox: Sandbox) -> Finding:
     if not reply.is_success:
         return Finding("upload", "fail", f"{way}: {reply.words!r}", "give the right to write")
     shown = measure(sandbox.ftp, sandbox.path("upload.bin"))
-    if shown is None or shown.flaw(len(SMALL), _digest(SMALL)):
+    if shown is None:
+        seen = f"the server said {reply.words!r} and shows no file"
+        remedy = "give the right to list, which SIZE and MLST need"
+        return Finding("upload", "fail", seen, remedy)
+    if shown.flaw(len(SMALL), _digest(SMALL)):
         return Finding("upload", "fail", f"the server shows {shown} of {len(SMALL)} bytes")
     way = sandbox.ftp.passive_verb if ftp.passiveserver else "active"
     return Finding("upload", "ok", f"{way}; {len(SMALL)} bytes stored and shown whole")
