@@ -23,7 +23,7 @@ from frameferry.operations.probe import probe
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
 NEEDED = "lfdmw"
-"""pyftpdlib's letters for what the page's table lists: list, rename, delete, make folders, store."""
+"""pyftpdlib's letters for the page's table: list, rename, delete, make folders, store."""
 MADE = items(3)
 FOLDER = MADE[0][0].remote_path.rpartition("/")[0]
 

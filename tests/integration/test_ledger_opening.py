@@ -259,10 +259,15 @@ def test_a_moved_sqlite_ledger_is_adopted_when_its_host_is_cleared(
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "sqlite://", "sqlite:///:memory:", "mysql://user:secret@host/database"]
+    "url",
+    [
+        *("nonsense", "sqlite://", "sqlite:///:memory:", "mysql://user:secret@host/database"),
+        *("mysql://host/database?password=secret", "mysql://user:se@secret@host/database"),
+        "postgresql://user:se@secret@host/database",
+    ],
 )
-def test_a_url_of_no_ledger_is_a_configuration_error(url: str) -> None:
-    with pytest.raises(ConfigError, match="FRAMEFERRY_LEDGER_URL") as caught:
+def test_a_url_of_no_ledger_is_a_configuration_error_and_tells_no_password(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"FRAMEFERRY_LEDGER_URL|Percent-encode") as caught:
         open_ledger(url)
     assert "secret" not in str(caught.value)
 

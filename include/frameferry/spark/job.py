@@ -8,7 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from frameferry.config.connections import KafkaConnection, is_secret_option
+from frameferry.config.connections import KafkaConnection
+from frameferry.config.secrets import is_secret_option
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
+from frameferry.config.home import masked_url
 from frameferry.errors import ConfigError, FrameferryError, LedgerConflict, LedgerUnavailable
 
 BUSY_SECONDS: Final = 30
@@ -136,9 +137,13 @@ def _parsed(url: str) -> URL:
     backend = parsed.get_backend_name()
     if backend == "sqlite" and parsed.database not in {None, "", ":memory:"}:
         return parsed.set(drivername="sqlite")
+    if "@" in (parsed.host or ""):
+        # A part of the password would be taken for the host, and named in errors.
+        msg = "the ledger's URL has an @ after its host"
+        raise ConfigError(msg, remedy="Percent-encode the password's own characters: @ is %40")
     if backend in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
-    msg = f"the ledger cannot live in {parsed.render_as_string(hide_password=True)!r}"
+    msg = f"the ledger cannot live in {masked_url(url)!r}"
     raise ConfigError(msg, remedy=_URL_REMEDY)
 
 
