@@ -146,6 +146,18 @@ class Cluster:
             retention=kept(settings),
         )
 
+    def thin_partitions(self, topic: str) -> tuple[int, ...]:
+        """
+        List the partitions of which not every replica is in sync: a broker is down or behind.
+
+        Raises:
+            KafkaUnavailable, TopicMissing, ConfigError: As `view`.
+        """
+        described = self._described(topic, Deadline(self._timeout_seconds))
+        return tuple(
+            sorted(one.id for one in described.partitions if len(one.isr) < len(one.replicas))
+        )
+
     def offsets_at(self, topic: str, partitions: Iterable[int], moment: datetime) -> dict[int, int]:
         """
         Find each partition's first position, of a record or a marker, at *moment* or later.

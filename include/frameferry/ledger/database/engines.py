@@ -97,6 +97,17 @@ class _Holders:
 _HOLDERS: Final = _Holders()
 
 
+def is_missing(url: str) -> bool:
+    """
+    Say whether a SQLite ledger has no file; a server's database is never missing.
+
+    Raises:
+        ConfigError: The URL names no ledger.
+    """
+    parsed = _parsed(url)
+    return parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file()
+
+
 def refuse_missing(url: str) -> None:
     """
     Refuse a SQLite ledger without a file: opening it would make an empty one.
@@ -104,9 +115,8 @@ def refuse_missing(url: str) -> None:
     Raises:
         ConfigError: There is no such file.
     """
-    parsed = _parsed(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file():
-        msg = f"there is no ledger at {parsed.database}"
+    if is_missing(url):
+        msg = f"there is no ledger at {_parsed(url).database}"
         raise ConfigError(msg, remedy=_MISSING_REMEDY)
 
 
