@@ -64,6 +64,8 @@ def home(tmp_path: Path, plant: SecuredPlant, monkeypatch: pytest.MonkeyPatch) -
         plant.kafka.server.produce(topic, [surface(0), surface(1)])
         content = plant.pipeline(name, topic, **changes)
         (tmp_path / "pipelines" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    topic = plant.kafka.server.create_topic(partitions=1)
+    plant.kafka.server.produce(topic, [surface(2)])
     content = plant.pipeline("wrong-spark", topic, spark="wrong_spark")
     (tmp_path / "by-hand").mkdir()
     (tmp_path / "by-hand" / "wrong-spark.yaml").write_text(yaml.safe_dump(content))

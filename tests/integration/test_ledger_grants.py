@@ -14,8 +14,10 @@ from fixtures.ftp import FtpHost
 from fixtures.kafka import KafkaServer
 from fixtures.postgres import PostgresServer
 
+from frameferry.domain.signs import Verdict
 from frameferry.errors import LedgerConflict, LedgerUnavailable
 from frameferry.ledger.opening import open_ledger
+from frameferry.operations.doctor.book import ledger
 from frameferry.operations.replay import carry, plan_replay
 from frameferry.operations.selecting import selected
 from frameferry.operations.status import status
@@ -108,6 +110,16 @@ def test_the_lack_of_a_grant_is_said(ferry: FerryBench, database: str, right: st
     with pytest.raises(LedgerConflict, match="permission denied") as caught:
         live(ferry)
     assert "section Accounts of the ledger" in str(caught.value)
+
+
+def test_the_doctor_names_the_rights_that_are_missing(ferry: FerryBench, database: str) -> None:
+    assert [Verdict.OK] * 2 == [one.verdict for one in ledger()]
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"REVOKE DELETE ON frameferry.current FROM {RUNNER}")
+        connection.execute(f"REVOKE INSERT ON frameferry.batch FROM {RUNNER}")
+    lacking = [one for one in ledger() if one.verdict is Verdict.WRONG]
+    assert ["this account may not INSERT batch, DELETE current"] == [one.seen for one in lacking]
+    assert "section Accounts of the ledger" in lacking[0].remedy
 
 
 def test_who_runs_upgrades_nothing_and_says_who_may(ferry: FerryBench, database: str) -> None:
