@@ -13,6 +13,7 @@ import pytest
 from fixtures.certificates import make_authority
 from fixtures.ferry import FerryBench, bench
 from fixtures.ftp import FtpHost
+from fixtures.ftp_proxy import FaultProxy
 from fixtures.ftp_site import PASSWORD, USER
 from fixtures.judging import MODEL, surface
 from fixtures.kafka import KafkaServer
@@ -202,6 +203,18 @@ def test_an_ftp_servers_clock_and_what_its_account_may_not_are_said(
     with odd_server(tmp_path / "root", clock_ahead=7200) as server:
         use(ferry, server.port)
         assert "wrong: the server's clock is 120 min ahead of ours" in bad(looked_at(ferry), "ftp")
+
+
+def test_a_password_that_was_refused_is_not_tried_at_each_look(
+    ferry: FerryBench, tmp_path: Path
+) -> None:
+    open_ledger(ferry.url).close()
+    with odd_server(tmp_path / "root") as server, FaultProxy(server) as proxy:
+        use(ferry, proxy.port)
+        ferry.connections["archive_ftp"]["password"] = "nonsense"
+        for _ in range(2):
+            assert "wrong" in bad(looked_at(ferry), "ftp")
+        assert ["nonsense"] == proxy.verbs("PASS")
 
 
 def test_a_certificate_that_is_over_or_of_a_stranger_and_tls_that_is_missing_are_said(
