@@ -124,10 +124,12 @@ def test_a_chain_whose_every_door_is_locked_shows_no_secret(
 
 def carried_and_refused(plant: SecuredPlant, door: httpx.Client) -> None:
     """Wait until the good pipeline has delivered, and each other one has met its closed door."""
-    poll(lambda: 2 == len(delivered_files(plant.ftp, "/good")), "the pictures", seconds=300)
+    files_of = functools.partial(delivered_files, plant.ftp, "/good")
+    poll(lambda: 2 == len(files_of()), "the pictures", seconds=300, every=0.5)
     for name, (_, task) in WRONG.items():
         dag = f"ferry__{name}"
-        poll(functools.partial(failed_tries, door, dag, task), f"{task} of {name}", seconds=240)
+        failed = functools.partial(failed_tries, door, dag, task)
+        poll(failed, f"{task} of {name}", seconds=240, every=1)
 
 
 def told(plant: SecuredPlant, by_hand: Path) -> dict[str, bytes]:
