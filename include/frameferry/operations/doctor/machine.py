@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Final
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from frameferry.domain.signs import Answer, fine, warning, wrong
 from frameferry.errors import encodable
@@ -28,24 +28,27 @@ _AIRFLOW_VARIABLES: Final = ("AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CON
 
 def packages() -> Iterator[Answer]:
     """Compare what is installed with what this package asks for."""
+    if _installed("frameferry") is None:
+        seen = "frameferry runs from a folder and is not installed: nobody knows what it asks for"
+        yield warning(seen, "Install it, as pip install -e . does")
+        return
     wanted = [Requirement(text) for text in requires("frameferry") or ()]
-    needed = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
-    found = {one.name: _installed(one.name) for one in needed}
+    found = {one.name: _installed(one.name) for one in wanted}
     misfits = [
-        f"{one.name} {found[one.name] or 'missing'} (wanted {one.specifier or 'any'})"
-        for one in needed
-        if found[one.name] is None
-        or not one.specifier.contains(str(found[one.name]), prereleases=True)
+        f"{one.name} {found[one.name]} (wanted {one.specifier})"
+        for one in wanted
+        if found[one.name] and not one.specifier.contains(str(found[one.name]), prereleases=True)
     ]
-    python = ".".join(map(str, sys.version_info[:3]))
     if misfits:
-        yield wrong(
-            "; ".join(misfits), "Install the pinned requirements.txt in an environment of its own"
-        )
-    else:
-        yield fine(
-            f"frameferry {_installed('frameferry')}, Python {python}, {len(needed)} packages"
-        )
+        remedy = "Install the pinned requirements.txt in an environment of its own"
+        yield wrong("; ".join(misfits), remedy)
+    if missing := [name for name, installed in found.items() if not installed]:
+        remedy = "Install requirements.txt where Airflow runs or pictures are judged"
+        yield warning(f"not installed here: {', '.join(missing)}", remedy)
+    if not misfits and not missing:
+        python = ".".join(map(str, sys.version_info[:3]))
+        ours = _installed("frameferry")
+        yield fine(f"frameferry {ours}, Python {python}, {len(wanted)} packages as wanted")
     yield from _pyspark()
 
 
@@ -60,7 +63,7 @@ def _pyspark() -> Iterator[Answer]:
 def _installed(name: str) -> str | None:
     try:
         return version(name)
-    except (PackageNotFoundError, InvalidRequirement):
+    except PackageNotFoundError:
         return None
 
 
