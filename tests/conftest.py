@@ -39,6 +39,7 @@ KINDS = (
 HERE = Path(__file__).parent
 SPARK_FIXTURES = {"spark_server", "poisoned"}
 SPARK_FILES = {
+    "test_doctor.py",
     "test_secured_kafka.py",
     "test_spark_connect.py",
     "test_spark_quotas.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -259,10 +260,15 @@ def test_a_moved_sqlite_ledger_is_adopted_when_its_host_is_cleared(
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "sqlite://", "sqlite:///:memory:", "mysql://user:secret@host/database"]
+    "url",
+    [
+        *("nonsense", "sqlite://", "sqlite:///:memory:", "mysql://user:secret@host/database"),
+        *("mysql://host/database?password=secret", "mysql://user:se@secret@host/database"),
+        "postgresql://user:se@secret@host/database",
+    ],
 )
-def test_a_url_of_no_ledger_is_a_configuration_error(url: str) -> None:
-    with pytest.raises(ConfigError, match="FRAMEFERRY_LEDGER_URL") as caught:
+def test_a_url_of_no_ledger_is_a_configuration_error_and_tells_no_password(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"FRAMEFERRY_LEDGER_URL|Percent-encode") as caught:
         open_ledger(url)
     assert "secret" not in str(caught.value)
 
@@ -289,6 +295,23 @@ def test_a_postgresql_that_is_not_there_is_unavailable_and_tells_no_password() -
         with pytest.raises(LedgerUnavailable, match="does not answer") as caught:
             open_ledger(f"postgresql://ferry:hunter2@127.0.0.1:{port}/ledger")
     assert "hunter2" not in str(caught.value)
+
+
+def register_many(ledger: Ledger) -> None:
+    for number in range(1000):
+        register(ledger, f"press-{number}")
+
+
+def test_a_disk_that_is_full_is_said_and_what_to_do(sqlite_template: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    shutil.copy(sqlite_template, path)
+    with closing(open_ledger(f"sqlite:///{path}")) as ledger:
+        with ledger._transactions.write() as connection:
+            # The file may not grow: what SQLite says is what it says of a disk without room.
+            connection.execute(text("PRAGMA max_page_count = 1"))
+        with pytest.raises(LedgerUnavailable, match="full") as caught:
+            register_many(ledger)
+        assert "Make room where the ledger lies" in str(caught.value)
 
 
 def test_a_ledger_that_stays_locked_is_unavailable(

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
 from fixtures.certificates import make_authority
 from fixtures.ferry import FerryBench, bench, delivered_files
 from fixtures.ftp import FtpHost
 from fixtures.judging import MODEL, surface
 from fixtures.secured_kafka import (
+    ADOPTING,
     NEEDED,
+    OTHERS,
     PASSWORD,
     PLAIN_PASSWORD,
     USEFUL,
@@ -23,8 +26,15 @@ from fixtures.secured_kafka import (
 from fixtures.spark import SparkServer
 
 from frameferry.config.connections import KafkaConnection
+from frameferry.domain.signs import Verdict
 from frameferry.errors import ConfigError, ConnectionMissing, FrameferryError, KafkaUnavailable
 from frameferry.kafka.cluster import Cluster
+from frameferry.operations.adopting.adopt import Decision, adopt
+from frameferry.operations.adopting.sources import source_of
+from frameferry.operations.audit.auditing import Wish, audit
+from frameferry.operations.doctor.diagnosing import diagnose
+from frameferry.operations.replay import carry, plan_replay
+from frameferry.operations.selecting import selected
 from frameferry.pipeline.run import run_once
 
 WAYS: dict[str, Callable[[SecuredKafka], dict[str, Any]]] = {
@@ -110,6 +120,56 @@ def test_each_right_that_the_documents_ask_for_is_needed_and_its_lack_is_said(
     with plain.context() as ctx:
         assert 1 == run_once(ctx)
     assert 2 == len(delivered_files(ftp_server, plain.content["deliver"]["base"]))
+
+
+def test_adopting_auditing_and_replaying_come_by_the_same_log_in(
+    plain: FerryBench, secured: SecuredKafka, ftp_server: FtpHost
+) -> None:
+    topic = plain.content["kafka"]["topic"]
+    secured.server.produce(topic, [surface(2)])
+    stopped = [TopicPartition(topic, 0, 1), TopicPartition(topic, 1, 0)]
+    secured.server.set_group(OTHERS, stopped)
+    plain.content["kafka"]["start"] = "adopt"
+    find = source_of(spark_checkpoint=None, group=OTHERS, connect_offsets=None, offsets=None)
+    with plain.context() as ctx:
+        with pytest.raises(ConfigError, match="Kafka ACLs"):
+            adopt(ctx, find, Decision(), dry_run=False, who="ada")
+        with secured.besides(ADOPTING):
+            adopt(ctx, find, Decision(), dry_run=False, who="ada")
+        assert 1 == run_once(ctx)
+        audited = audit(ctx, Wish(None, None, sample=2, with_kafka=True, recount=True))
+        assert audited.report.is_well
+        again = selected(partition=0, start=1, end=2)
+        carry(ctx, plan_replay(ctx, again, mode="redeliver", dry_run=False).batch_ids)
+    assert 2 == len(delivered_files(ftp_server, plain.content["deliver"]["base"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sasl.password": "nonsense"}, "Check user, password and sasl.mechanism"),
+        ({"security.protocol": "PLAINTEXT"}, "It takes connections and answers none"),
+        ({"ssl.ca.location": "/etc/hostname"}, "ssl.ca.location"),
+    ],
+)
+def test_the_doctor_says_which_door_is_closed_and_looks_at_the_rest(
+    plain: FerryBench,
+    secured: SecuredKafka,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, str],
+    words: str,
+) -> None:
+    plain.connections["plant_kafka"]["extra"] = secured.scram(**changes)
+    plain.write()
+    for name, value in plain.environment().items():
+        if name.startswith("FRAMEFERRY_"):
+            monkeypatch.setenv(name, value)
+    signs = list(diagnose(plain.resolve, airflow={}, seconds=40))
+    (topic,) = [one for one in signs if one.question == "topic"]
+    assert Verdict.WRONG == topic.verdict
+    assert words in f"{topic.seen}. {topic.remedy}"
+    assert PASSWORD not in str(signs)
+    assert Verdict.OK in {one.verdict for one in signs if one.question == "ftp"}
 
 
 def test_how_long_kafka_keeps_the_mirror_is_known_to_who_may_ask(secured: SecuredKafka) -> None:

@@ -32,7 +32,7 @@ from fixtures.oddities import produce_with_broken_header_name
 from fixtures.polling import poll
 from fixtures.spark import SparkServer
 
-from frameferry.config.connections import KafkaConnection
+from frameferry.config.connections import KafkaConnection, SparkConnection
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.headers import header_text
 from frameferry.domain.offsets import OffsetRange
@@ -53,10 +53,10 @@ from frameferry.errors import (
 )
 from frameferry.inference.digest import judge_digest
 from frameferry.pipeline import steps
+from frameferry.spark import session
 from frameferry.spark.identity import code_version, session_id
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.route import control, judge
-from frameferry.spark.session import ConnectCall
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -337,18 +337,18 @@ def test_a_job_that_was_given_up_while_its_session_opened_does_not_begin(
     kafka_server: KafkaServer, spark_server: SparkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened, over = threading.Event(), threading.Event()
-    really = ConnectCall._open
+    really = session._shared
 
     @contextmanager
-    def late(call: ConnectCall) -> Iterator[Any]:
-        with really(call) as session:
+    def late(connection: SparkConnection) -> Iterator[Any]:
+        with really(connection) as found:
             assert opened.wait(60)
             try:
-                yield session
+                yield found
             finally:
                 over.set()
 
-    monkeypatch.setattr(ConnectCall, "_open", late)
+    monkeypatch.setattr(session, "_shared", late)
     monkeypatch.setattr("frameferry.spark.session.OPENING_SECONDS", 0.2)
     job = make_job(kafka_server, kafka_server.create_topic(), OffsetRange(0, 0, 1), batch_id=77)
     begun: list[Any] = []

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import traceback
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from frameferry.config.connections import (
     FtpConnection,
     ftp_connection,
-    is_secret_option,
     kafka_connection,
     resolve_from_environment,
     spark_connection,
 )
 from frameferry.config.raw import RawConnection
+from frameferry.config.secrets import is_secret_option, struck
 from frameferry.errors import ConnectionMissing
 
 SECRET = "s3cr3t"
@@ -355,3 +356,16 @@ def test_spark_connections_that_are_refused(
 )
 def test_which_options_are_never_shown(name: str, expected: Any) -> None:
     assert expected == is_secret_option(name)
+
+
+ODD = 'hun"t\\er/2@ <'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [ODD, json.dumps({"password": ODD}), repr({"password": ODD}), quote(ODD, safe="")],
+)
+def test_a_secret_is_struck_out_however_it_is_spelt(text: str) -> None:
+    cleared = struck(f"no: {text}", ["", ODD])
+    assert "***" in cleared
+    assert "er" not in cleared.replace("password", "").replace("***", "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from frameferry.config.home import home, ledger_url, pipelines_folder
+from frameferry.config.home import home, ledger_url, masked_url, pipelines_folder
 
 
 def test_the_defaults_lie_in_the_working_folder(
@@ -48,3 +48,22 @@ def test_a_relative_folder_is_made_absolute(
     monkeypatch.setenv(variable, "x/y")
     found: Path = home() if variable == "FRAMEFERRY_HOME" else pipelines_folder()
     assert tmp_path / "x/y" == found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ferry:hunter2@db/plant",
+        "postgresql://ferry:hun@ter2@db/plant",
+        "postgresql://ferry:hun/ter2@db/plant",
+        "postgresql://ferry:hun:ter2?#@db/plant?sslmode=require",
+        "postgresql://db/plant?user=ferry&password=hunter2",
+        "postgresql://db/plant?sslpassword=hunter2&sslmode=require",
+        "mysql://:hunter2@db/plant",
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str) -> None:
+    shown = masked_url(url)
+    assert "ter2" not in shown
+    assert "hun" not in shown
+    assert "db/plant" in shown

@@ -1,10 +1,11 @@
-"""How long a topic keeps its records, in Kafka's words."""
+"""How long a topic keeps its records, and whether it has all its replicas, in Kafka's words."""
 
 from __future__ import annotations
 
 import pytest
+from confluent_kafka import Node, TopicPartitionInfo
 
-from frameferry.kafka.topics import kept
+from frameferry.kafka.topics import kept, thin
 
 DAY_MS = 86_400_000
 
@@ -23,3 +24,11 @@ DAY_MS = 86_400_000
 def test_ages_that_no_record_reaches_mean_for_ever(said_ms: str, seconds: float | None) -> None:
     settings = {"cleanup.policy": "delete", "retention.ms": said_ms, "retention.bytes": "-1"}
     assert seconds == kept(settings).seconds
+
+
+def test_a_partition_whose_replicas_are_not_all_in_sync_is_thin() -> None:
+    one, two = Node(1, "kafka1", 9092), Node(2, "kafka2", 9092)
+    whole = TopicPartitionInfo(0, one, [one, two], [two, one])
+    thinned = TopicPartitionInfo(1, one, [one, two], [one])
+    assert (1,) == thin([whole, thinned])
+    assert () == thin([whole])

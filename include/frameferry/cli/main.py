@@ -16,6 +16,7 @@ from frameferry.cli import (
     airflow,
     audit,
     demo,
+    doctor,
     ledger,
     listings,
     operations,
@@ -47,6 +48,7 @@ operations.register(app)
 watching.register(app)
 listings.register(app)
 probe.register(app)
+doctor.register(app)
 adopt.register(app)
 audit.register(app)
 demo.register(app)

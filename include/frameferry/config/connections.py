@@ -34,7 +34,6 @@ DEFAULT_SPARK_CONNECT_PORT = 15002
 DEFAULT_SPARK_MASTER_PORT = 7077
 _MASTER_WORD = re.compile(r"local(-cluster)?(\[[^\]]*\])?|yarn")
 _FTP_TYPES = frozenset({"", "ftp", "ftps", "generic"})
-_SECRET_WORDS = ("password", "secret", "jaas", "token", "key")
 
 
 ConnectionResolver = Callable[[str], RawConnection]
@@ -262,11 +261,6 @@ def _with_port(address: str, port: int | None, default: int) -> str:
 def _bracketed(host: str) -> str:
     """Write an IPv6 address as URLs do."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def is_secret_option(name: str) -> bool:
-    """Say whether an option's value must never be shown."""
-    return any(word in name.lower() for word in _SECRET_WORDS)
 
 
 def _validated(model: type[ModelT], raw: RawConnection, fields: dict[str, Any]) -> ModelT:

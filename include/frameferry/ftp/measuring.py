@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from frameferry.errors import DeliveryRefused, FtpUnavailable
 from frameferry.ftp.client import FerryFTP
@@ -13,6 +14,7 @@ from frameferry.ftp.replies import Reply, raise_if_transient, raise_unless_absen
 
 _SHA256 = re.compile(r"\b[0-9a-f]{64}\b", re.IGNORECASE)
 _SIZE_REPLY = re.compile(r"213 +(\d{1,18})\s*$")
+_MODIFIED = re.compile(r"213 +(\d{14})(?:\.\d+)?\s*$")
 _MLST_SIZE = re.compile(r"\bsize=(\d{1,18});", re.IGNORECASE)
 
 
@@ -106,6 +108,27 @@ def measure_all(ftp: FerryFTP, paths: Sequence[str]) -> dict[str, Measured | Non
             if not ftp.is_in_step:
                 raise
     return found
+
+
+def modified_at(ftp: FerryFTP, path: str) -> datetime | None:
+    """
+    Ask when a file was last changed, by the server's clock, to the second.
+
+    Returns:
+        None if the server does not say.
+
+    Raises:
+        FtpUnavailable: Cut off.
+
+    Source: RFC 3659, 3.1: the time is in UTC.
+    """
+    found = _MODIFIED.match(ftp.ask("MDTM", path).text)
+    if found is None:
+        return None
+    try:
+        return datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def is_gone(ftp: FerryFTP, path: str) -> bool:

@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar, Unpack
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from frameferry.config.connections import KafkaConnection, is_secret_option
+from frameferry.config.connections import KafkaConnection
+from frameferry.config.secrets import is_secret_option, struck
 from frameferry.errors import (
     ConfigError,
     ConnectionMissing,
@@ -263,10 +264,8 @@ class ComingUp:
 
 def redacted(text: str, connection: KafkaConnection) -> str:
     """Take the values of secret options out of a text."""
-    for name, value in connection.options.items():
-        if is_secret_option(name) and str(value):
-            text = text.replace(str(value), "***")
-    return text
+    options = connection.options.items()
+    return struck(text, (str(value) for name, value in options if is_secret_option(name)))
 
 
 def _options(connection: KafkaConnection, listener: Listener) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from frameferry.kafka.client import (
 from frameferry.kafka.doors import untold
 from frameferry.kafka.glimpse import Isolation, first_timestamps
 from frameferry.kafka.reader import RangeReader
-from frameferry.kafka.topics import identified, kept, refuse_compacted, wanted_partitions
+from frameferry.kafka.topics import identified, kept, refuse_compacted, thin, wanted_partitions
 
 _LISTEN_SECONDS: Final = 0.05
 _NO_NAME: Final = ""
@@ -145,6 +145,16 @@ class Cluster:
             largest_record_bytes=int(settings["max.message.bytes"]),
             retention=kept(settings),
         )
+
+    def thin_partitions(self, topic: str) -> tuple[int, ...]:
+        """
+        List the partitions of which not every replica is in sync: a broker is down or behind.
+
+        Raises:
+            KafkaUnavailable, TopicMissing, ConfigError: As `view`.
+        """
+        described = self._described(topic, Deadline(self._timeout_seconds))
+        return thin(described.partitions)
 
     def offsets_at(self, topic: str, partitions: Iterable[int], moment: datetime) -> dict[int, int]:
         """

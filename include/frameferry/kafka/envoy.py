@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import frameferry
-from frameferry.config.connections import is_secret_option
+from frameferry.config.secrets import is_secret_option
 from frameferry.kafka.errand import Question, Reply
 
 START_SECONDS: Final = 60.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from confluent_kafka import Uuid
+from confluent_kafka import TopicPartitionInfo, Uuid
 
 from frameferry.domain.offsets import Retention
 from frameferry.errors import ConfigError, TopicCompacted, TopicMissing
@@ -75,3 +75,8 @@ def kept(settings: Mapping[str, str]) -> Retention:
         seconds=kept_ms / 1000 if 0 <= kept_ms < _FOR_EVER_MS else None,
         bytes=None if kept_bytes < 0 else kept_bytes,
     )
+
+
+def thin(partitions: Iterable[TopicPartitionInfo]) -> tuple[int, ...]:
+    """List the partitions of which not every replica is in sync."""
+    return tuple(sorted(one.id for one in partitions if len(one.isr) < len(one.replicas)))

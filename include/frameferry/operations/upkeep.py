@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frameferry.config.home import ledger_url
-from frameferry.ledger.database.engines import make_engine, refuse_missing
+from frameferry.ledger.database.engines import is_missing, make_engine, refuse_missing
 from frameferry.ledger.database.schema import migrate
 from frameferry.ledger.database.transactions import Transactions
 from frameferry.ledger.store import Ledger
 from frameferry.ledger.upkeep.backups import Backup, back_up
 from frameferry.ledger.upkeep.pruning import Pruned, prune
 from frameferry.ledger.upkeep.restoring import Restored, restore
-from frameferry.ledger.upkeep.surveying import LedgerState, survey
+from frameferry.ledger.upkeep.surveying import LedgerFitness, LedgerState, fitness, survey
 from frameferry.pipeline.deliver.keeping import sweep_copies
 
 
@@ -51,6 +51,22 @@ def look_at_ledger() -> LedgerState:
     refuse_missing(ledger_url())
     with _transactions() as transactions:
         return survey(transactions)
+
+
+def ledger_fitness() -> LedgerFitness | None:
+    """
+    Say whether the ledger can be worked with, without changing it; None if there is none yet.
+
+    Raises:
+        LedgerUnavailable: Its database is down.
+        LedgerConflict: It cannot be looked at.
+        ConfigError: `FRAMEFERRY_LEDGER_URL` names no ledger.
+    """
+    if is_missing(ledger_url()):
+        return None
+    with _transactions() as transactions:
+        found = fitness(transactions)
+    return None if found.state.version is None else found
 
 
 def back_up_ledger(file: Path) -> Backup:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from frameferry.config.secrets import struck
 from frameferry.errors import (
     ConfigError,
     FrameferryError,
@@ -59,6 +60,21 @@ _SYMPTOMS = (
     ),
     _symptom(
         SparkUnavailable,
+        "Check the token of the Spark connection (its password) against the server's "
+        "spark.connect.authenticate.token",
+        r"(?:Invalid|No) authentication token",
+        r"UNAUTHENTICATED",
+    ),
+    _symptom(
+        SparkUnavailable,
+        "Spark's client sends a token by TLS, but to a host that is called localhost: put a proxy "
+        "with TLS before the server; see docs/configuration.md, section Spark",
+        r"SSL_ERROR",
+        r"WRONG_VERSION_NUMBER",
+        r"Ssl handshake failed",
+    ),
+    _symptom(
+        SparkUnavailable,
         "Start Spark again, or mend the connection; nothing was recorded",
         r"NO_ACTIVE_SESSION",
         r"SESSION_(?:CLOSED|CHANGED|NOT_FOUND)",
@@ -72,8 +88,6 @@ _SYMPTOMS = (
         r"Socket closed",
         r"closed channel",
         r"All masters are unresponsive",
-        r"Invalid authentication token",
-        r"UNAUTHENTICATED",
     ),
     _symptom(
         SparkUnavailable,
@@ -148,9 +162,7 @@ def essence(text: str) -> str:
 
 def redacted(text: str, secrets: Sequence[str]) -> str:
     """Strike out every secret value."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
+    return struck(text, secrets)
 
 
 def _struck(error: FrameferryError, secrets: Sequence[str]) -> FrameferryError:

@@ -8,7 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from frameferry.config.connections import KafkaConnection, is_secret_option
+from frameferry.config.connections import KafkaConnection
+from frameferry.config.secrets import is_secret_option
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
 
@@ -85,7 +86,7 @@ class JudgeJob:
     @property
     def placed_model(self) -> ModelSettings:
         """The model, with an absolute path if it is on this machine's disk."""
-        return _placed(self.model)
+        return placed(self.model)
 
     def to_json(self) -> str:
         """Write the job down for another process. The text holds the options' secrets."""
@@ -168,7 +169,8 @@ def read_job(text: str) -> JudgeJob | ControlJob:
     return JudgeJob.from_json(text)
 
 
-def _placed(model: ModelSettings) -> ModelSettings:
+def placed(model: ModelSettings) -> ModelSettings:
+    """Give a model an absolute path if it is on this machine's disk."""
     path = Path(model.path)
     if "://" in model.path or not path.exists():
         return model

@@ -108,7 +108,7 @@ class ConnectCall:
             raise SparkLost(error.what, remedy=error.remedy) from None
 
     def _run(self) -> pa.Table:
-        with _translated(self.job.secrets, self.connection), self._open() as session:
+        with _translated(self.job.secrets, self.connection), _shared(self.connection) as session:
             self._session = session
             for attempt in range(max(1, self.job.attempt - _OLDER_ATTEMPTS), self.job.attempt):
                 session.interruptTag(self.job.tag_of(attempt))
@@ -118,25 +118,6 @@ class ConnectCall:
                 raise SparkUnavailable(msg)
             return job_table(session, self.job)
 
-    @contextmanager
-    def _open(self) -> Iterator[SparkSession]:
-        """Open the first generation of our session that is not closed; close only the channel."""
-        warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
-        for generation in itertools.count():
-            ours = session_id(code_version(), self._conf, generation)
-            session = _session(self.connection, ours)
-            with closing(session.client):
-                if generation < _MOST_GENERATIONS and _is_closed(session, self._conf):
-                    continue
-                yield session
-                return
-
-    @property
-    def _conf(self) -> dict[str, str]:
-        """The part of the connection's conf that a session can set; the rest is the server's."""
-        conf = self.connection.conf
-        return {k: v for k, v in conf.items() if k.startswith("spark.sql.")}
-
     def _interrupt(self) -> None:
         session = self._session
         if session is not None:
@@ -145,7 +126,7 @@ class ConnectCall:
 
 def server_settings(connection: SparkConnection, names: Sequence[str]) -> dict[str, str | None]:
     """
-    Ask a server for its settings, in a session of its own that is released again.
+    Ask a server for its settings.
 
     Returns:
         The value of each name; None if it is not set.
@@ -153,13 +134,53 @@ def server_settings(connection: SparkConnection, names: Sequence[str]) -> dict[s
     Raises:
         SparkUnavailable: The server does not answer.
     """
+    with passing_session(connection) as session:
+        return {name: session.conf.get(name, None) for name in names}
+
+
+@contextmanager
+def passing_session(connection: SparkConnection) -> Iterator[SparkSession]:
+    """
+    Open a session of its own for a few questions, and release it again.
+
+    Raises:
+        SparkUnavailable, JudgingFailed: The server does not answer, or not as it should.
+    """
     with _translated((), connection):
         session = _session(connection, str(uuid.uuid4()))
         with closing(session.client):
             try:
-                return {name: session.conf.get(name, None) for name in names}
+                yield session
             finally:
-                session.client.release_session()
+                with suppress(*_SPARK_ERRORS):
+                    session.client.release_session()
+
+
+@contextmanager
+def shared_session(connection: SparkConnection) -> Iterator[SparkSession]:
+    """
+    Open the session that judges, for a question to its warm workers; it stays when we leave.
+
+    Raises:
+        SparkUnavailable, JudgingFailed: The server does not answer, or not as it should.
+    """
+    with _translated((), connection), _shared(connection) as session:
+        yield session
+
+
+@contextmanager
+def _shared(connection: SparkConnection) -> Iterator[SparkSession]:
+    """Open the first generation of our session that is not closed; close only the channel."""
+    warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
+    # What a session can set of the connection's conf; the rest is the server's.
+    conf = {k: v for k, v in connection.conf.items() if k.startswith("spark.sql.")}
+    for generation in itertools.count():
+        session = _session(connection, session_id(code_version(), conf, generation))
+        with closing(session.client):
+            if generation < _MOST_GENERATIONS and _is_closed(session, conf):
+                continue
+            yield session
+            return
 
 
 def _session(connection: SparkConnection, ours: str) -> SparkSession:

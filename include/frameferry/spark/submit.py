@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from frameferry.config.connections import SparkConnection, is_secret_option
+from frameferry.config.connections import SparkConnection
+from frameferry.config.secrets import is_secret_option
 from frameferry.errors import (
     ConfigError,
     FrameferryError,

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from frameferry.config.folder import load_all
-from frameferry.config.home import home, ledger_url, pipelines_folder
+from frameferry.config.home import home, ledger_url, masked_url, pipelines_folder
 from frameferry.config.pools import pool_slots
 from frameferry.errors import ConfigError, StackError
 from frameferry.stack import (
@@ -139,7 +139,7 @@ def status() -> dict[str, Any]:
     """
     Describe each server of the home: whether it runs, its address, how to log in.
 
-    Passwords are in it: show it to the home's owner only.
+    The servers' own passwords are in it, and no other: show it to the home's owner only.
     """
     state = StateFile(home()).state
     described: dict[str, Any] = {
@@ -149,7 +149,7 @@ def status() -> dict[str, Any]:
     }
     if watcher.NAME in state.servers:
         described[watcher.NAME] = {"up": state.servers[watcher.NAME].is_up}
-    return {**described, "ledger": {"url": ledger_url()}}
+    return {**described, "ledger": {"url": masked_url(ledger_url())}}
 
 
 def environment() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Literal
@@ -41,14 +41,19 @@ class Finding:
     setting: str = ""
 
 
-def examine(sandbox: Sandbox) -> Iterator[Finding]:
+RIGHTS = frozenset({"encryption", "folders", "upload", "rename", "delete"})
+"""The checks that show what an account may do: few commands, over in a moment."""
+
+
+def examine(sandbox: Sandbox, only: Container[str] | None = None) -> Iterator[Finding]:
     """
-    Try, one after the other, all that a delivery will ask of the server.
+    Try, one after the other, all that a delivery will ask of the server; or *only* some of it.
 
     A check that the server breaks off is a finding as well. Nothing is tried once a file cannot
     be stored at all.
     """
-    for name, check in _CHECKS.items():
+    chosen = {name: one for name, one in _CHECKS.items() if only is None or name in only}
+    for name, check in chosen.items():
         try:
             finding = check(sandbox)
         except FrameferryError as error:
@@ -97,7 +102,11 @@ def _upload(sandbox: Sandbox) -> Finding:
     if not reply.is_success:
         return Finding("upload", "fail", f"{way}: {reply.words!r}", "give the right to write")
     shown = measure(sandbox.ftp, sandbox.path("upload.bin"))
-    if shown is None or shown.flaw(len(SMALL), _digest(SMALL)):
+    if shown is None:
+        seen = f"the server said {reply.words!r} and shows no file"
+        remedy = "give the right to list, which SIZE and MLST need"
+        return Finding("upload", "fail", seen, remedy)
+    if shown.flaw(len(SMALL), _digest(SMALL)):
         return Finding("upload", "fail", f"the server shows {shown} of {len(SMALL)} bytes")
     way = sandbox.ftp.passive_verb if ftp.passiveserver else "active"
     return Finding("upload", "ok", f"{way}; {len(SMALL)} bytes stored and shown whole")

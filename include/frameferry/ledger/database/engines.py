@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
+from frameferry.config.home import masked_url
 from frameferry.errors import ConfigError, FrameferryError, LedgerConflict, LedgerUnavailable
 
 BUSY_SECONDS: Final = 30
@@ -96,6 +97,17 @@ class _Holders:
 _HOLDERS: Final = _Holders()
 
 
+def is_missing(url: str) -> bool:
+    """
+    Say whether a SQLite ledger has no file; a server's database is never missing.
+
+    Raises:
+        ConfigError: The URL names no ledger.
+    """
+    parsed = _parsed(url)
+    return parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file()
+
+
 def refuse_missing(url: str) -> None:
     """
     Refuse a SQLite ledger without a file: opening it would make an empty one.
@@ -103,9 +115,8 @@ def refuse_missing(url: str) -> None:
     Raises:
         ConfigError: There is no such file.
     """
-    parsed = _parsed(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file():
-        msg = f"there is no ledger at {parsed.database}"
+    if is_missing(url):
+        msg = f"there is no ledger at {_parsed(url).database}"
         raise ConfigError(msg, remedy=_MISSING_REMEDY)
 
 
@@ -136,9 +147,13 @@ def _parsed(url: str) -> URL:
     backend = parsed.get_backend_name()
     if backend == "sqlite" and parsed.database not in {None, "", ":memory:"}:
         return parsed.set(drivername="sqlite")
+    if "@" in (parsed.host or ""):
+        # A part of the password would be taken for the host, and named in errors.
+        msg = "the ledger's URL has an @ after its host"
+        raise ConfigError(msg, remedy="Percent-encode the password's own characters: @ is %40")
     if backend in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
-    msg = f"the ledger cannot live in {parsed.render_as_string(hide_password=True)!r}"
+    msg = f"the ledger cannot live in {masked_url(url)!r}"
     raise ConfigError(msg, remedy=_URL_REMEDY)
 
 

@@ -69,12 +69,21 @@ def version_of(connection: Connection) -> str | None:
 def _lock(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        # IF NOT EXISTS would ask for the right to create one also where it is there.
+        if connection.scalar(text("SELECT to_regnamespace(:name)"), {"name": SCHEMA}) is None:
+            connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+
+
+def is_known(version: str | None) -> bool:
+    """Say whether this program can use a schema, or upgrade it; None is that of an empty one."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - costs 0.2 s, and is seldom needed
+
+    if version in {None, HEAD}:
+        return True
+    return version in {one.revision for one in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
 
 
 def _refuse_unknown(version: str | None) -> None:
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - costs 0.2 s, and is seldom needed
-
     if version in _NEVER_RELEASED:
         msg = f"the ledger's schema is version {version}, from before the first release"
         remedy = (
@@ -83,8 +92,7 @@ def _refuse_unknown(version: str | None) -> None:
             "the files that were delivered"
         )
         raise LedgerConflict(msg, remedy=remedy)
-    known = {script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
-    if version is not None and version not in known:
+    if not is_known(version):
         msg = f"the ledger's schema is version {version}, this Frameferry knows up to {HEAD}"
         raise LedgerConflict(msg, remedy="Use the Frameferry that made it, or a newer one")
 

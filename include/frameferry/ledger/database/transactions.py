@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -21,6 +22,23 @@ from frameferry.ledger.database.engines import readers, release, writers
 from frameferry.ledger.database.tables import NAME_INDEX
 
 ResultT = TypeVar("ResultT")
+_LATER: Final = "The step may be run again later"
+_ITS_LOG: Final = "Look at the database's own log"
+_REMEDIES: Final = {
+    "authentication failed|no password supplied|pg_hba.conf|(role|database) .* does not exist": (
+        "Check user, password and database in FRAMEFERRY_LEDGER_URL, and the server's pg_hba.conf"
+    ),
+    "SSL|certificate": (
+        "Check sslmode and sslrootcert in FRAMEFERRY_LEDGER_URL, and whether the server's "
+        "certificate is for this host and valid today"
+    ),
+    "disk is full|No space left|disk I/O error": "Make room where the ledger lies",
+    "permission denied": (
+        "Grant what docs/operations.md, section Accounts of the ledger, lists. Tables are made and "
+        "upgraded by the account that owns them: frameferry ledger upgrade"
+    ),
+}
+"""What to do, by what the database says of itself; the first that fits."""
 _NAME_RACES: Final = 5
 _RIVALS: Final = frozenset({NAME_INDEX, "fk_record_duplicate_of"})
 """Constraints that fail if a rival takes a name, or prunes its holder, before our write."""
@@ -73,14 +91,16 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, TimeoutError) as error:
-        msg = f"the ledger does not answer: {_reason(error)}"
-        raise LedgerUnavailable(msg, remedy="The step may be run again later") from error
+        reason = _reason(error)
+        msg = f"the ledger does not answer: {reason}"
+        raise LedgerUnavailable(msg, remedy=_remedy(reason, _LATER)) from error
     except IntegrityError as error:
         msg = f"the ledger refuses a write that breaks one of its rules: {_reason(error)}"
         raise LedgerConflict(msg, remedy="Nothing was written; this should be reported") from error
     except SQLAlchemyError as error:
-        msg = f"the ledger's database refuses: {_reason(error)}"
-        raise LedgerConflict(msg, remedy="Look at the database's own log") from error
+        reason = _reason(error)
+        msg = f"the ledger's database refuses: {reason}"
+        raise LedgerConflict(msg, remedy=_remedy(reason, _ITS_LOG)) from error
 
 
 def write_names(transactions: Transactions, write: Callable[[Connection], ResultT]) -> ResultT:
@@ -99,6 +119,10 @@ def write_names(transactions: Transactions, write: Callable[[Connection], Result
                 raise
     msg = "other batches keep taking this batch's names"
     raise LedgerUnavailable(msg, remedy="The step may be run again later")
+
+
+def _remedy(reason: str, usual: str) -> str:
+    return next((told for words, told in _REMEDIES.items() if re.search(words, reason)), usual)
 
 
 def _constraint_of(error: BaseException | None) -> str | None:
