@@ -175,16 +175,18 @@ def test_directories_that_go_round_or_on_for_ever_are_refused() -> None:
     assert refused(round_and_round) == Reason.DAMAGED
     many = b"".join(struct.pack("<HL", 0, 14 + 6 * number) for number in range(70_000))
     assert refused(b"II*\0\x08\0\0\0" + many) == Reason.DAMAGED
-    assert refused(b"II*\0\x08\0\0\0\xff\xff" + bytes(400_000)) in {
-        Reason.DAMAGED,
-        Reason.TRUNCATED,
-    }
+    long = looked_at(b"II*\0\x08\0\0\0" + struct.pack("<H", 30_000) + bytes(400_000))
+    assert isinstance(long, Undecodable)
+    assert "30,000 entries" in long.detail
 
 
 def test_strips_that_lie_on_each_other_are_no_way_to_make_much_of_little() -> None:
     value = tiff(np.zeros((4000, 2), np.uint8), rowsperstrip=1, compression="deflate")
     place = len(value)
-    much = struct.pack("<4000L", *[100] * 4000) + struct.pack("<4000L", *[300_000] * 4000)
+    with tifffile.TiffFile(io.BytesIO(value)) as file:
+        first = file.pages[0].dataoffsets[0]
+    # Each is the first one, whole, and much behind it.
+    much = struct.pack("<4000L", *[first] * 4000) + struct.pack("<4000L", *[300_000] * 4000)
     value = tagged(value, tags.STRIP_OFFSETS, place)
     value = tagged(value, tags.STRIP_BYTES, place + 16_000)
     assert refused(value + much + bytes(300_000)) == Reason.DAMAGED
@@ -204,6 +206,11 @@ def test_a_strip_that_is_not_there_is_not_black() -> None:
     assert refused(tagged(value, tags.STRIP_BYTES, 0, 0)) == Reason.DAMAGED
     hole = tiff(rowsperstrip=60, compression="deflate")
     assert refused(tagged(hole, tags.STRIP_BYTES, 0)) == Reason.TRUNCATED
+    with tifffile.TiffFile(io.BytesIO(hole)) as file:
+        [size] = file.pages[0].databytecounts
+    assert not isinstance(looked_at(tagged(hole, tags.STRIP_BYTES, size)), Undecodable)
+    # All of its rows, but not the end by which it is known to be right.
+    assert refused(tagged(hole, tags.STRIP_BYTES, size - 1)) == Reason.TRUNCATED
 
 
 @pytest.mark.parametrize(

@@ -89,14 +89,18 @@ def _inputs(picture: Picture, spec: Spec, steps: PreprocessingSettings) -> Input
     whole = cut(upright(picture.samples, turn), steps.region)
     numbers = chosen(picture, steps)
     made = (
-        _input(planes(tile, numbers, picture.white), spec, steps)
+        _input(planes(tile, numbers, picture.white), picture.white, spec, steps)
         for tile in tiles(whole, steps.tiles)
     )
     return np.stack(list(made))
 
 
-def _input(channels: list[NDArray[np.float32]], spec: Spec, steps: PreprocessingSettings) -> Inputs:
+def _input(
+    channels: list[NDArray[np.float32]], white: int, spec: Spec, steps: PreprocessingSettings
+) -> Inputs:
     size = (spec.height_pixels, spec.width_pixels)
     fills = np.broadcast_to(as_floats(steps.fill) / WHITE, len(channels)).tolist()
-    fits = [fitted(plane, steps, size, fill) for plane, fill in zip(channels, fills, strict=True)]
+    fits = [
+        fitted(plane, steps, size, white, fill) for plane, fill in zip(channels, fills, strict=True)
+    ]
     return as_input(np.stack(fits, axis=-1), steps)

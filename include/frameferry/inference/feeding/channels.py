@@ -1,4 +1,4 @@
-"""Choose colours or channels of a picture, as shares of white."""
+"""Choose colours or channels of a picture."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def chosen(picture: Picture, steps: PreprocessingSettings) -> tuple[int, ...] | 
 
 def planes(pixels: Array, numbers: tuple[int, ...] | None, white: int) -> list[Floats]:
     """
-    Take the chosen channels out of (height, width, channels), as shares of white.
+    Take the chosen channels out of (height, width, channels), as floats from 0 to *white*.
 
     Each is converted once, however often it is asked for.
     """
     if numbers is None:
         weighted = (
-            np.float32(weight) * _share(pixels[..., number], white)
+            np.float32(weight) * _plane(pixels[..., number], white)
             for number, weight in enumerate(_LUMA)
         )
         return [sum(weighted, start=np.zeros(pixels.shape[:2], np.float32))]
-    made = {number: _share(pixels[..., number], white) for number in set(numbers)}
+    made = {number: _plane(pixels[..., number], white) for number in set(numbers)}
     return [made[number] for number in numbers]
 
 
-def _share(plane: Array, white: int) -> Floats:
-    share: Floats = np.minimum(plane, plane.dtype.type(white)).astype(np.float32)
-    share /= np.float32(white)
-    return share
+def _plane(plane: Array, white: int) -> Floats:
+    if white < np.iinfo(plane.dtype).max:
+        plane = np.minimum(plane, plane.dtype.type(white))
+    return plane.astype(np.float32)

@@ -21,15 +21,16 @@ _FILTERS: Final = {
 
 
 def fitted(
-    plane: Floats, steps: PreprocessingSettings, size: tuple[int, int], fill: float
+    plane: Floats, steps: PreprocessingSettings, size: tuple[int, int], white: float, fill: float
 ) -> Floats:
     """
-    Fit one channel.
+    Fit one channel, and make shares of white of it.
 
     Args:
-        plane: (height, width), shares of white.
+        plane: (height, width), from 0 to *white*.
         steps: How to fit it, and to interpolate.
         size: Height and width of the result.
+        white: The number that is white in *plane*.
         fill: The share of white that bars have.
 
     Returns:
@@ -39,11 +40,11 @@ def fitted(
     if steps.fit == "crop":
         plane = _centre(plane, size)
     if steps.fit != "letterbox":
-        return _resized(plane, steps, size)
+        return _resized(plane, steps, size, white)
     inner = _within(plane.shape, size)
     top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     boxed = np.full(size, fill, np.float32)
-    boxed[top : top + inner[0], left : left + inner[1]] = _resized(plane, steps, inner)
+    boxed[top : top + inner[0], left : left + inner[1]] = _resized(plane, steps, inner, white)
     return boxed
 
 
@@ -62,14 +63,20 @@ def _centre(plane: Floats, size: tuple[int, int]) -> Floats:
     return plane[top : top + inner_height, left : left + inner_width]
 
 
-def _resized(plane: Floats, steps: PreprocessingSettings, size: tuple[int, int]) -> Floats:
+def _resized(
+    plane: Floats, steps: PreprocessingSettings, size: tuple[int, int], white: float
+) -> Floats:
+    # Divided when it is small, so that a large picture is not gone through once more.
+    return (_interpolated(plane, steps, size) / np.float32(white)).clip(0, 1)
+
+
+def _interpolated(plane: Floats, steps: PreprocessingSettings, size: tuple[int, int]) -> Floats:
     if plane.shape == size:
         return plane
     if not steps.antialias:
         return _between_four(plane, size)
     image = Image.fromarray(np.ascontiguousarray(plane))
-    small = image.resize(size[::-1], _FILTERS[steps.interpolation])
-    return np.asarray(small).clip(0, 1)
+    return np.asarray(image.resize(size[::-1], _FILTERS[steps.interpolation]))
 
 
 def _between_four(plane: Floats, size: tuple[int, int]) -> Floats:
