@@ -29,6 +29,7 @@ EVERY = PicturesSettings(
 )
 SPEC = Spec(16, 20, "unit", ("a", "b"), "softmax", None, 0.5, 20_000, 500_000, pictures=EVERY)
 SECONDS = 1.0
+CUT = {Reason.TRUNCATED, Reason.DAMAGED}
 SCENE = np.random.default_rng(3).integers(0, 256, (60, 80, 3), np.uint8)
 SCENE[:20] = 200
 
@@ -60,6 +61,7 @@ WHOLE = {
     "tiff packbits": tiff(compression="packbits"),
     "tiff zstd": tiff(compression="zstd"),
     "tiff jpeg": tiff(compression="jpeg", rowsperstrip=16),
+    "tiff jpeg tables": as_bytes("TIFF", compression="jpeg"),
     "tiff tiles": tiff(tile=(32, 32), compression="deflate"),
     "webp": as_bytes("WEBP"),
     "webp lossless": as_bytes("WEBP", lossless=True),
@@ -118,7 +120,8 @@ def test_what_is_cut_anywhere_is_refused(kind: str) -> None:
     # Without its last byte, a GIF, and a TIFF whose last bytes are no pixels, are whole.
     last = len(whole) - (60 if kind.startswith(("gif", "tiff")) else 1)
     for cut in (*range(12, last, max(1, len(whole) // 17)), last):
-        assert refused(whole[:cut]) in {Reason.TRUNCATED, Reason.DAMAGED}, cut
+        reasons = {Reason.TRUNCATED} if kind.startswith("tiff") else CUT
+        assert refused(whole[:cut]) in reasons, cut
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -178,6 +181,10 @@ def test_directories_that_go_round_or_on_for_ever_are_refused() -> None:
     long = looked_at(b"II*\0\x08\0\0\0" + struct.pack("<H", 30_000) + bytes(400_000))
     assert isinstance(long, Undecodable)
     assert "30,000 entries" in long.detail
+    tables = tagged(WHOLE["tiff jpeg tables"], tags.JPEG_TABLES, 8, 1_200_000)
+    many_numbers = looked_at(tables + bytes(1_200_000), replace(SPEC, max_image_bytes=10**7))
+    assert isinstance(many_numbers, Undecodable)
+    assert "1,200,000 numbers" in many_numbers.detail
 
 
 def test_strips_that_lie_on_each_other_are_no_way_to_make_much_of_little() -> None:

@@ -386,6 +386,20 @@ UPRIGHT: dict[int, Callable[[Array], Array]] = {
 }
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_in_a_tiff_whose_tables_stand_apart_is_what_libjpeg_makes_of_it(mode: str) -> None:
+    target = io.BytesIO()
+    # libtiff writes the tables once, and many strips.
+    image = Image.fromarray(scene(8, 3).repeat(9, axis=0)).convert(mode)
+    image.save(target, "TIFF", compression="jpeg", tiffinfo={278: 64})
+    with tifffile.TiffFile(io.BytesIO(target.getvalue())) as file:
+        assert 347 in file.pages[0].tags
+        assert len(file.pages[0].dataoffsets) > 1
+        expected = file.asarray()
+    picture = read(*admitted(target.getvalue(), SPEC), SPEC)
+    assert np.array_equal(expected, squeezed(picture.samples))
+
+
 @pytest.mark.parametrize("turn", UPRIGHT)
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP", "JPEG", "PNG"])
 def test_each_orientation_is_undone_or_left_as_it_lies(kind: str, turn: int) -> None:

@@ -11,14 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
 import yaml
 from numpy.typing import NDArray
 
+from frameferry.config.connections import KafkaConnection
 from frameferry.config.preprocessing import APPLICATIONS, PreprocessingSettings, TilesSettings
 from frameferry.config.settings import ModelSettings
+from frameferry.domain.offsets import OffsetRange
 from frameferry.errors import ModelMismatch
 from frameferry.inference import checking
 from frameferry.inference.card import Spec
@@ -28,7 +31,9 @@ from frameferry.inference.feeding.gathering import gathered
 from frameferry.inference.judge import read_judge
 from frameferry.inference.preprocess import card_spec, preprocess
 from frameferry.inference.undecodable import Reason, Undecodable
+from frameferry.spark.job import JudgeJob
 from frameferry.spark.route import check_model
+from frameferry.spark.worker import _control_verdicts
 
 ROOT = Path(__file__).parents[2]
 Array = NDArray[Any]
@@ -80,6 +85,8 @@ def test_without_antialias_it_is_what_keras_does_unless_told_otherwise() -> None
         expected = tf.keras.layers.Resizing(*size)(PIXELS.astype(np.float32)).numpy()
         seen = made(spec=spec, antialias=False, scale="raw")[0]
         assert np.abs(seen - expected).max() < 0.001
+        if size == (20, 24):
+            assert np.abs(made(spec=spec, scale="raw")[0] - seen).max() > 20
         cropped = tf.keras.preprocessing.image.smart_resize(PIXELS, size)
         seen = made(spec=spec, antialias=False, scale="raw", fit="crop")[0]
         assert np.abs(seen - cropped).max() < 0.001
@@ -362,3 +369,53 @@ def test_the_example_trains_a_model_that_a_pipeline_takes_as_it_is(tmp_path: Pat
     pictures = [tmp_path / label / "3.tif" for label in example["LABELS"]]
     verdicts = read_judge(settings).judge([picture.read_bytes() for picture in pictures])
     assert list(example["LABELS"]) == [verdict.label for verdict in verdicts]
+
+
+FAR_OUT = {"channels": "grey", "region": {"left": 900, "width": 99, "height": 99}}
+
+
+def job_of(settings: ModelSettings) -> JudgeJob:
+    kafka = KafkaConnection(conn_id="plant_kafka", options={"bootstrap.servers": "127.0.0.1:1"})
+    return JudgeJob(
+        "press-a", "press-a", kafka, (OffsetRange(0, 0, 1),), "filename", settings, 1, 1
+    )
+
+
+@pytest.mark.parametrize(
+    "model", [{"preprocessing": FAR_OUT}, {"pictures": {"formats": ["tiff"]}}], ids=str
+)
+def test_a_control_that_could_never_pass_is_refused_before_anything_runs(
+    tmp_path: Path, model: dict[str, Any]
+) -> None:
+    """Otherwise each bad batch would be the world's trouble, and block its pipeline for ever."""
+    saved(tmp_path / "m", network(), control=[{"picture": "good.png", "label": "good"}])
+    (tmp_path / "m" / "good.png").write_bytes(
+        cv2.imencode(".png", PIXELS[..., 0] // 9)[1].tobytes()
+    )
+    check_model(ModelSettings(path=str(tmp_path / "m")))
+    settings = ModelSettings.model_validate({"path": str(tmp_path / "m"), **model})
+    for check in (check_model, read_judge):
+        with pytest.raises(ModelMismatch, match=r"control: good\.png cannot be judged") as caught:
+            check(settings)
+        assert "model.pictures" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        {"preprocessing": FAR_OUT},
+        {"preprocessing": {"channels": [4]}},
+        {"pictures": {"formats": ["tiff"]}},
+        {"pictures": {"formats": ["raw"], "raw": {"height_pixels": 9, "width_pixels": 9}}},
+    ],
+    ids=str,
+)
+def test_a_model_without_controls_proves_itself_whatever_its_pipeline_takes(
+    tmp_path: Path, model: dict[str, Any]
+) -> None:
+    saved(tmp_path / "m", network())
+    settings = ModelSettings.model_validate({"path": str(tmp_path / "m"), **model})
+    [(label, verdict)] = _control_verdicts(read_judge(settings), job_of(settings))
+    assert label is None
+    assert verdict.label is not None

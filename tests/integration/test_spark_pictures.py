@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import yaml
 from fixtures.ferry import bench, delivered_files
 from fixtures.ftp import FtpHost
 from fixtures.judging import MODEL
@@ -40,12 +42,17 @@ def frame(seed: int, label: str) -> bytes:
 def test_a_region_of_deep_tiffs_is_judged_and_odd_ones_are_set_aside(
     tmp_path: Path, kafka_server: KafkaServer, spark_server: SparkServer, ftp_server: FtpHost
 ) -> None:
+    folder = shutil.copytree(MODEL, tmp_path / "model")
+    card = yaml.safe_load((folder / "card.yaml").read_text())
+    (folder / "control" / "good.tif").write_bytes(frame(99, "good"))
+    card["control"] = [{"picture": "control/good.tif", "label": "good"}]
+    (folder / "card.yaml").write_text(yaml.safe_dump(card))
     whole = [frame(number, LABELS[number % len(LABELS)]) for number in range(12)]
     odd = [whole[0][: len(whole[0]) // 2], tiff(np.zeros((90, 90, 3), np.uint16))]
     topic = kafka_server.create_topic()
     kafka_server.produce(topic, [*whole, *odd])
     model = {
-        "path": str(MODEL),
+        "path": str(folder),
         "grey_bits": 12,
         "pictures": {"formats": ["tiff"]},
         "preprocessing": {"region": REGION, "scale": "unit"},

@@ -1,4 +1,4 @@
-"""Check a model's files against its card without loading it: no TensorFlow, no NumPy."""
+"""Check a model's files against its card without loading it: no TensorFlow."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def check_model(settings: ModelSettings) -> None:
     """
     found = find_model(settings.path)
     judge_digest(settings.path, settings)
-    found.control_pictures()
-    if found.card.parity:
+    if found.card.control or found.card.parity:
         # Decoders are for those who have something to decode.
+        from frameferry.inference.control import refuse_unfit_controls  # noqa: PLC0415
         from frameferry.inference.parity import refuse_other_inputs  # noqa: PLC0415
 
+        refuse_unfit_controls(found, effective(found, settings))
         refuse_other_inputs(found, effective(found, settings))
     if found.kind == "keras":
         shape = _keras_input(found.path)

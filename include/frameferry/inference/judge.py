@@ -21,6 +21,7 @@ from frameferry.domain.columns import Said
 from frameferry.errors import ModelMismatch
 from frameferry.inference.answer import Answer, NoAnswer, answers
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
+from frameferry.inference.control import refuse_unfit_controls
 from frameferry.inference.digest import (
     combined_digest,
     content_digest,
@@ -31,7 +32,7 @@ from frameferry.inference.digest import (
 from frameferry.inference.feeding.gathering import gathered
 from frameferry.inference.network import Network, load_network
 from frameferry.inference.parity import refuse_other_outputs
-from frameferry.inference.preprocess import Inputs, preprocess, preprocess_and_remark
+from frameferry.inference.preprocess import Inputs, noise, preprocess, preprocess_and_remark
 from frameferry.inference.undecodable import Reason, Undecodable
 
 Stamps = dict[Path, tuple[int, int, int]]
@@ -82,6 +83,12 @@ class Judge:
             else _verdict(next(answered), each.remark)
             for each in seen
         ]
+
+    def judge_nothing(self) -> Verdict:
+        """Judge an input that shows nothing, to see whether the model answers at all."""
+        [row] = self._predicted(iter(noise(1, self.spec)))
+        [answer] = self._answers([row], [_Fed(1, "")])
+        return _verdict(answer, "")
 
     def outputs(self, value: bytes) -> NDArray[np.float32] | Undecodable:
         """Say what the model itself gives for a picture: (tiles, outputs), or why nothing."""
@@ -194,6 +201,7 @@ def _load(found: FoundModel, spec: Spec) -> Judge:
             what = error.what.replace(str(copy), str(found.path))
             raise mismatch(found.path, what, error.remedy) from error
     judge = Judge(combined_digest(content, spec), spec, network)
+    refuse_unfit_controls(found, spec)
     refuse_other_outputs(found, judge.outputs)
     return judge
 

@@ -96,6 +96,8 @@ def unpack(value: bytes, layout: Layout, offsets: Integers, sizes: Integers) -> 
     if not len(offsets) == len(sizes) == count:
         detail = f"{len(offsets)} offsets and {len(sizes)} sizes of {count:,} strips or tiles"
         raise BadPictureError(Reason.DAMAGED, detail)
+    if np.any(offsets + sizes > len(value)):
+        raise BadPictureError(Reason.TRUNCATED, "strips or tiles lie behind the end")
     if int(sizes.sum()) > len(value):
         raise BadPictureError(Reason.DAMAGED, "its strips or tiles lie on each other")
     shape = (layout.height, layout.width, layout.planes * layout.channels)
