@@ -42,6 +42,7 @@ SPARK_FILES = {
     "test_doctor.py",
     "test_secured_kafka.py",
     "test_spark_connect.py",
+    "test_spark_pictures.py",
     "test_spark_quotas.py",
     "test_spark_submit.py",
     "test_stack_spark.py",

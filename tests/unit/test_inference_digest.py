@@ -63,10 +63,40 @@ def test_what_only_people_read_does_not_count(folder: Path) -> None:
         {"max_pixels": 100},
         {"max_image_bytes": 100},
         {"grey_bits": 12},
+        {"preprocessing": {"scale": "unit"}},
+        {"pictures": {"formats": ["png"]}},
+        {"pictures": {"page": 1}},
+        {"pictures": {"orientation": "ignore"}},
     ],
 )
 def test_whatever_decides_a_verdict_counts(folder: Path, settings: dict[str, object]) -> None:
     assert digest_of(folder, **settings) != digest_of(folder)
+
+
+def test_every_step_of_preprocessing_counts(folder: Path) -> None:
+    tiles = {"height_pixels": 9, "width_pixels": 9, "background": "good"}
+    other: list[dict[str, object]] = [
+        {},
+        {"region": {"width": 9, "height": 9}},
+        {"region": {"width": 9, "height": 8}},
+        {"channels": "bgr"},
+        {"channels": [0, 1, 2]},
+        {"tiles": tiles},
+        {"tiles": {**tiles, "verdict": "any"}},
+        {"fit": "letterbox"},
+        {"fit": "letterbox", "fill": [7]},
+        {"interpolation": "nearest"},
+        {"antialias": False},
+        {"scale": "mobilenet_v2"},
+        {"mean": [0.5]},
+        {"std": [0.5]},
+        {"dtype": "float16"},
+        {"order": "channels_first"},
+    ]
+    digests = {digest_of(folder, preprocessing=steps) for steps in other}
+    assert len(other) == len(digests)
+    write_card(folder, preprocessing=other[-1])
+    assert digest_of(folder) in digests
 
 
 def test_said_in_the_card_or_in_the_settings_is_the_same(folder: Path) -> None:

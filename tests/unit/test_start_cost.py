@@ -7,7 +7,17 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "pyarrow", "PIL", "pandas", "grpc", "jinja2", "tensorflow", "airflow")
+HEAVY = (
+    "numpy",
+    "pyarrow",
+    "PIL",
+    "imagecodecs",
+    "pandas",
+    "grpc",
+    "jinja2",
+    "tensorflow",
+    "airflow",
+)
 
 
 @pytest.mark.parametrize("module", ["frameferry.cli.main", "frameferry.pipeline.steps"])

@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from frameferry.config.pictures import PicturesSettings
+from frameferry.config.preprocessing import Preprocessing
 from frameferry.config.reading import explained, read_mapping
 from frameferry.config.values import ConnectionId, Partitions, Start
 from frameferry.domain.naming import Illegal
@@ -93,10 +95,10 @@ class ModelSettings(_Frozen):
     input_width_pixels: int | None = Field(
         default=None, ge=1, le=8192, description="Overrides the card: width of the model's input."
     )
-    preprocessing: Literal["unit", "signed", "raw"] | None = Field(
+    preprocessing: Preprocessing | None = Field(
         default=None,
         description="Overrides the card: pixels as 0 to 1 (`unit`), -1 to 1 (`signed`) or "
-        "0 to 255 (`raw`).",
+        "0 to 255 (`raw`), or a mapping; see [Preprocessing](#preprocessing).",
     )
     labels: tuple[str, ...] | None = Field(
         default=None, description="Overrides the card: the labels in the order of the outputs."
@@ -121,6 +123,7 @@ class ModelSettings(_Frozen):
         description="How many of their 16 bits grey pixels use, from the lowest on: 12 for a "
         "camera that writes 0 to 4095; see [Grey of more than 8 bits](#grey-of-more-than-8-bits).",
     )
+    pictures: PicturesSettings = PicturesSettings()
 
 
 def read_base(value: str) -> str:

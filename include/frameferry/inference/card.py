@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from frameferry.config.pictures import PicturesSettings
+from frameferry.config.preprocessing import Preprocessing, PreprocessingSettings
 from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
 
-Preprocessing = Literal["unit", "signed", "raw"]
 Output = Literal["softmax", "logits", "sigmoid"]
 Kind = Literal["keras", "saved_model"]
 Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,60}$")]
@@ -54,6 +55,24 @@ class Control(_Frozen):
     label: Label = Field(description="What the model must say of it.")
 
 
+class Parity(_Frozen):
+    """What training fed and got for a picture, to hold against what is fed and got here."""
+
+    picture: PlainPath = Field(description="Path of the picture, from the card's folder.")
+    inputs: PlainPath | None = Field(
+        default=None, description="A `.npy` file of the model's input for it, tiles first."
+    )
+    outputs: PlainPath | None = Field(
+        default=None, description="A `.npy` file of the model's raw outputs for it, tiles first."
+    )
+    tolerance: float | None = Field(
+        default=None,
+        gt=0,
+        description="How far each number may be off, absolute and relative; unset: 1e-6 for "
+        "inputs, 1e-4 for outputs.",
+    )
+
+
 class Card(_Frozen):
     """What `card.yaml` may say. Keys that a pipeline's file can override may be left out."""
 
@@ -66,7 +85,9 @@ class Card(_Frozen):
     )
     input: InputSize | None = Field(default=None, description="The model's input size.")
     preprocessing: Preprocessing | None = Field(
-        default=None, description="Feed pixels as 0..1 (`unit`), -1..1 (`signed`), 0..255 (`raw`)."
+        default=None,
+        description="Feed pixels as 0..1 (`unit`), -1..1 (`signed`), 0..255 (`raw`), or as a "
+        "mapping says.",
     )
     labels: tuple[Label, ...] | None = Field(
         default=None, description="The labels in the order of the outputs."
@@ -85,6 +106,9 @@ class Card(_Frozen):
     )
     control: tuple[Control, ...] = Field(
         default=(), description="Pictures with a known answer, a few KB each."
+    )
+    parity: tuple[Parity, ...] = Field(
+        default=(), description="Pictures with the inputs and outputs that training saw."
     )
     data: str = Field(default="", description="What the model learnt from, and its limits.")
     metrics: dict[str, float | int | str] = Field(
@@ -113,6 +137,26 @@ class Spec:
     max_pixels: int
     max_image_bytes: int
     grey_bits: int = 16
+    pictures: PicturesSettings = field(default_factory=PicturesSettings)
+
+    @property
+    def steps(self) -> PreprocessingSettings | None:
+        """The mapping under `preprocessing`; None where one of the three words stands there."""
+        return None if isinstance(self.preprocessing, str) else self.preprocessing
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The shape of one input of the model."""
+        if (steps := self.steps) is None:
+            return self.height_pixels, self.width_pixels, 3
+        if steps.order == "channels_first":
+            return steps.channel_count, self.height_pixels, self.width_pixels
+        return self.height_pixels, self.width_pixels, steps.channel_count
+
+    @property
+    def input_dtype(self) -> str:
+        """The type of the numbers that the model is fed."""
+        return "float32" if self.steps is None else self.steps.dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +254,7 @@ def effective(found: FoundModel, settings: ModelSettings) -> Spec:
         remedy = f"Add them under model: in the pipeline's file, or in {CARD_NAME} beside the model"
         raise mismatch(found.path, what, remedy)
     _refuse_labels(found.path, merged["labels"])
+    _refuse_background(found.path, merged["preprocessing"], merged["labels"])
     return Spec(
         **merged,
         unsure=card.unsure,
@@ -217,7 +262,15 @@ def effective(found: FoundModel, settings: ModelSettings) -> Spec:
         max_pixels=settings.max_pixels,
         max_image_bytes=int(settings.max_image_bytes),
         grey_bits=settings.grey_bits,
+        pictures=settings.pictures,
     )
+
+
+def _refuse_background(path: Path, preprocessing: Preprocessing, labels: Sequence[str]) -> None:
+    tiles = None if isinstance(preprocessing, str) else preprocessing.tiles
+    if tiles is not None and tiles.background not in {None, *labels}:
+        what = f"tiles.background is {tiles.background!r}, and no label: {', '.join(labels)}"
+        raise mismatch(path, what, "Correct preprocessing.tiles.background")
 
 
 def _refuse_labels(path: Path, labels: Sequence[str]) -> None:

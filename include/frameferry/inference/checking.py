@@ -1,4 +1,4 @@
-"""Check a model's files against its card without loading it: no TensorFlow, no NumPy."""
+"""Check a model's files against its card without loading it: no TensorFlow."""
 
 from __future__ import annotations
 
@@ -23,11 +23,22 @@ def check_model(settings: ModelSettings) -> None:
     """
     found = find_model(settings.path)
     judge_digest(settings.path, settings)
-    found.control_pictures()
+    if found.card.control or found.card.parity:
+        # Decoders are for those who have something to decode.
+        from frameferry.inference.control import refuse_unfit_controls  # noqa: PLC0415
+        from frameferry.inference.parity import refuse_other_inputs  # noqa: PLC0415
+
+        refuse_unfit_controls(found, effective(found, settings))
+        refuse_other_inputs(found, effective(found, settings))
     if found.kind == "keras":
         shape = _keras_input(found.path)
         if shape is not None:
             refuse_shape(found, effective(found, settings), shape)
+
+
+def has_outputs(settings: ModelSettings) -> bool:
+    """Say whether the card keeps outputs of the model's training, to be compared by running it."""
+    return any(one.outputs is not None for one in find_model(settings.path).card.parity)
 
 
 def refuse_shape(found: FoundModel, spec: Spec, shape: Shape) -> None:
@@ -37,7 +48,7 @@ def refuse_shape(found: FoundModel, spec: Spec, shape: Shape) -> None:
     Raises:
         ModelMismatch: They differ.
     """
-    expected = (spec.height_pixels, spec.width_pixels, 3)
+    expected = spec.input_shape
     got = tuple(shape[1:])
     fits = len(got) == len(expected) and all(
         theirs in {None, ours} for ours, theirs in zip(expected, got, strict=True)
@@ -45,12 +56,21 @@ def refuse_shape(found: FoundModel, spec: Spec, shape: Shape) -> None:
     if not fits:
         what = (
             f"the model takes {readable(got)}; its card or the pipeline's file says "
-            f"{readable(expected)} (height x width x RGB)"
+            f"{readable(expected)} ({_meaning(spec)})"
         )
         remedy = (
             "Correct input: in card.yaml or model.input_height_pixels and model.input_width_pixels"
         )
+        if spec.steps is not None:
+            remedy += ", or preprocessing.channels and preprocessing.order"
         raise mismatch(found.path, what, remedy)
+
+
+def _meaning(spec: Spec) -> str:
+    if (steps := spec.steps) is None:
+        return "height x width x RGB"
+    is_first = steps.order == "channels_first"
+    return "channels x height x width" if is_first else "height x width x channels"
 
 
 def readable(shape: Shape) -> str:

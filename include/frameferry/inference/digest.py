@@ -12,13 +12,15 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from pydantic import BaseModel
 
 from frameferry.config.settings import ModelSettings
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
 
-DECODER: Final = 2
-"""Raise by one when decode.py makes other pixels, or another reason, from the same bytes."""
+DECODER: Final = 3
+"""Raise by one when other inputs, or another reason, are made from the same bytes."""
 _SAVED_MODEL_PARTS: Final = (
     "saved_model.pb",
     "fingerprint.pb",
@@ -46,7 +48,12 @@ def judge_digest(model_path: str, settings: ModelSettings) -> str:
 def combined_digest(content: str, spec: Spec) -> str:
     """Digest a model's content together with all else that decides a verdict."""
     whole = {"model": content, "spec": asdict(spec), "decoder": DECODER}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    text = json.dumps(whole, sort_keys=True, default=_as_json)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_json(settings: BaseModel) -> dict[str, Any]:
+    return settings.model_dump(mode="json")
 
 
 def content_digest(found: FoundModel, copy_to: Path | None = None) -> str:

@@ -10,16 +10,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.columns import Said
 from frameferry.errors import ModelMismatch
 from frameferry.inference.answer import Answer, NoAnswer, answers
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
-from frameferry.inference.decode import Pixels, decode_and_remark
+from frameferry.inference.control import refuse_unfit_controls
 from frameferry.inference.digest import (
     combined_digest,
     content_digest,
@@ -27,7 +29,10 @@ from frameferry.inference.digest import (
     model_files,
     refuse_other_content,
 )
+from frameferry.inference.feeding.gathering import gathered
 from frameferry.inference.network import Network, load_network
+from frameferry.inference.parity import refuse_other_outputs
+from frameferry.inference.preprocess import Inputs, noise, preprocess, preprocess_and_remark
 from frameferry.inference.undecodable import Reason, Undecodable
 
 Stamps = dict[Path, tuple[int, int, int]]
@@ -47,6 +52,14 @@ class Verdict(Said):
     detail: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Fed:
+    """A picture that the model is fed: as how many inputs, and a remark on it."""
+
+    tiles: int
+    remark: str
+
+
 class Judge:
     """One loaded model with its card. Not for two threads at once."""
 
@@ -59,25 +72,56 @@ class Judge:
         """
         Judge pictures, in order; a bad one is a verdict with a reason, never an error.
 
-        All of *values* are held decoded at once (height x width x 3 bytes each): hand over an
-        Arrow batch, not a topic.
+        They are decoded one after the other, and fed to the model as many at once as it takes.
         """
-        seen = [decode_and_remark(value, self.spec) for value in values]
-        answered = self._answers([each for each, _ in seen if not isinstance(each, Undecodable)])
+        seen: list[Undecodable | _Fed] = []
+        outputs = list(self._predicted(self._inputs(values, seen)))
+        answered = iter(self._answers(outputs, [one for one in seen if isinstance(one, _Fed)]))
         return [
             Verdict(reason=each.reason.value, detail=each.detail)
             if isinstance(each, Undecodable)
-            else _verdict(next(answered), remark)
-            for each, remark in seen
+            else _verdict(next(answered), each.remark)
+            for each in seen
         ]
 
-    def _answers(self, pictures: Sequence[Pixels]) -> Iterator[Answer | NoAnswer]:
-        size = self._network.batch
-        stack = np.zeros((size, self.spec.height_pixels, self.spec.width_pixels, 3), np.uint8)
-        for start in range(0, len(pictures), size):
-            group = pictures[start : start + size]
+    def judge_nothing(self) -> Verdict:
+        """Judge an input that shows nothing, to see whether the model answers at all."""
+        [row] = self._predicted(iter(noise(1, self.spec)))
+        [answer] = self._answers([row], [_Fed(1, "")])
+        return _verdict(answer, "")
+
+    def outputs(self, value: bytes) -> NDArray[np.float32] | Undecodable:
+        """Say what the model itself gives for a picture: (tiles, outputs), or why nothing."""
+        made = preprocess(value, self.spec)
+        return (
+            made if isinstance(made, Undecodable) else np.stack(list(self._predicted(iter(made))))
+        )
+
+    def _inputs(self, values: Sequence[bytes], seen: list[Undecodable | _Fed]) -> Iterator[Inputs]:
+        """Yield the inputs of each picture; note in *seen* what became of it."""
+        for value in values:
+            made, remark = preprocess_and_remark(value, self.spec)
+            if isinstance(made, Undecodable):
+                seen.append(made)
+            else:
+                seen.append(_Fed(len(made), remark))
+                yield from made
+
+    def _predicted(self, inputs: Iterator[Inputs]) -> Iterator[NDArray[np.float32]]:
+        """Yield the raw outputs of each input, in order."""
+        stack = np.zeros((self._network.batch, *self.spec.input_shape), self.spec.input_dtype)
+        while group := list(islice(inputs, len(stack))):
             stack[: len(group)] = group
-            yield from answers(self._network.predict(stack)[: len(group)], self.spec)
+            yield from self._network.predict(stack)[: len(group)]
+
+    def _answers(
+        self, outputs: Sequence[NDArray[np.float32]], fed: Sequence[_Fed]
+    ) -> list[Answer | NoAnswer]:
+        if not fed:
+            return []
+        rows = iter(outputs)
+        whole = [gathered(np.stack(list(islice(rows, one.tiles))), self.spec) for one in fed]
+        return answers(np.stack(whole), self.spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +200,10 @@ def _load(found: FoundModel, spec: Spec) -> Judge:
         except ModelMismatch as error:
             what = error.what.replace(str(copy), str(found.path))
             raise mismatch(found.path, what, error.remedy) from error
-    return Judge(combined_digest(content, spec), spec, network)
+    judge = Judge(combined_digest(content, spec), spec, network)
+    refuse_unfit_controls(found, spec)
+    refuse_other_outputs(found, judge.outputs)
+    return judge
 
 
 def _sweep_copies() -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from frameferry.inference.answer import output_counts, unlike_output
 from frameferry.inference.card import FoundModel, Spec, mismatch
 from frameferry.inference.checking import Shape, readable, refuse_shape
-from frameferry.inference.decode import Pixels
+from frameferry.inference.preprocess import Inputs, noise
 
 CPU_BATCH: Final = 8
 """Small, since a call's last pictures are padded up to it; larger ones gain nothing on one core."""
@@ -49,7 +49,7 @@ class Network:
     """
 
     batch: int
-    predict: Callable[[Pixels], NDArray[np.float32]]
+    predict: Callable[[Inputs], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,20 @@ def load_network(found: FoundModel, spec: Spec) -> Network:
     if forward.dtype not in {"float16", "bfloat16", "float32", "float64", "uint8"}:
         what = f"its input is {forward.dtype}; expected pixels as float32 or uint8"
         raise mismatch(found.path, what, "Export the model with an image input")
+    _refuse_dtype(found, spec, forward.dtype)
     batch = forward.shape[0] or (GPU_BATCH if _has_gpu(tf) else CPU_BATCH)
     network = Network(batch, _compiled(tf, found, spec, forward, batch))
     _refuse_outputs(found, spec, _warm_up(tf, found, spec, network))
     return network
+
+
+def _refuse_dtype(found: FoundModel, spec: Spec, dtype: str) -> None:
+    """Refuse to feed shares to a model of whole numbers: cast, nearly all of them are 0."""
+    is_whole = spec.preprocessing == "raw" or spec.input_dtype == "uint8"
+    if dtype == "uint8" and not is_whole:
+        what = f"its input is {dtype}; preprocessing gives it {spec.input_dtype}"
+        remedy = "Set preprocessing: raw, or scale: raw and dtype: uint8 in its mapping"
+        raise mismatch(found.path, what, remedy)
 
 
 def preload() -> None:
@@ -169,27 +179,23 @@ def _compiled(
     spec: Spec,
     forward: _Forward,
     batch: int,
-) -> Callable[[Pixels], NDArray[np.float32]]:
-    """Trace preprocessing and model once, for one size."""
-    scale, shift = {"unit": (1 / 255, 0), "signed": (1 / 127.5, -1), "raw": (1, 0)}[
-        spec.preprocessing
-    ]
+) -> Callable[[Inputs], NDArray[np.float32]]:
+    """Trace the model once, for one size."""
 
-    def call(pixels: Any) -> Any:  # noqa: ANN401
-        scaled = tf.cast(pixels, tf.float32) * scale + shift
-        return tf.cast(forward.call(tf.cast(scaled, forward.dtype)), tf.float32)
+    def call(inputs: Any) -> Any:  # noqa: ANN401
+        return tf.cast(forward.call(tf.cast(inputs, forward.dtype)), tf.float32)
 
-    shape = (batch, spec.height_pixels, spec.width_pixels, 3)
+    shape = (batch, *spec.input_shape)
     try:
         traced = tf.function(call, autograph=False).get_concrete_function(
-            tf.TensorSpec(shape, tf.uint8)
+            tf.TensorSpec(shape, spec.input_dtype)
         )
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
         what = f"it does not take {readable(shape)}: {_one_line(error)}"
         raise mismatch(found.path, what, "Correct the input size in its card") from error
 
-    def predict(pixels: Pixels) -> NDArray[np.float32]:
-        raw: NDArray[np.float32] = traced(tf.constant(pixels)).numpy()
+    def predict(inputs: Inputs) -> NDArray[np.float32]:
+        raw: NDArray[np.float32] = traced(tf.constant(inputs)).numpy()
         return raw[:, None] if raw.ndim == 1 else raw
 
     return predict
@@ -202,10 +208,9 @@ def _warm_up(
     network: Network,
 ) -> NDArray[np.float32]:
     """Run the model once, on noise."""
-    shape = (network.batch, spec.height_pixels, spec.width_pixels, 3)
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    shape = (network.batch, *spec.input_shape)
     try:
-        return network.predict(noise)
+        return network.predict(noise(network.batch, spec))
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         what = f"it fails on {readable(shape)}: {_one_line(error)}"
         raise mismatch(found.path, what, "Correct the input size in its card") from error

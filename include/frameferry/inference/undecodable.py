@@ -22,14 +22,21 @@ class Reason(StrEnum):
     EMPTY = "empty", "The record's value holds no bytes."
     TOO_LARGE = "too large", "More bytes than `model.max_image_bytes`; it was not decoded."
     NOT_AN_IMAGE = "not an image", "The first bytes are those of no image format."
-    FORMAT_NOT_ALLOWED = "format not allowed", "An image, but not a JPEG, PNG or BMP."
+    FORMAT_NOT_ALLOWED = (
+        "format not allowed",
+        "An image, but of no format in `model.pictures.formats`.",
+    )
     TOO_MANY_PIXELS = (
         "too many pixels",
         "Its header announces more pixels than `model.max_pixels`; it was not decoded.",
     )
     TRUNCATED = "truncated", "It ends before the picture is whole."
     DAMAGED = "damaged", "Its header or its pixels cannot be decoded."
-    ANIMATED = "animated", "A PNG of several frames: no single picture to judge."
+    ANIMATED = "animated", "Several frames or pages: no single picture to judge."
+    UNFIT = (
+        "does not fit",
+        "It is whole, but has no such page, region or channels as the pipeline asks for.",
+    )
     NO_ANSWER = "no answer", "The model answered with numbers that are none of its card's kind."
 
 

@@ -135,9 +135,15 @@ def _prediction(row: dict[str, Any]) -> Prediction:
 
 def check_model(settings: ModelSettings) -> None:
     """
-    Check that a model's files and card are there and fit each other, without TensorFlow.
+    Check that a model's files and card are there and fit each other.
+
+    Without TensorFlow, unless the card keeps outputs of its training: then the model is run.
 
     Raises:
         ModelMismatch: Says what does not fit, and what to do.
     """
     checking.check_model(settings)
+    if checking.has_outputs(settings):
+        from frameferry.inference.judge import read_judge  # noqa: PLC0415 - what few need
+
+        read_judge(settings)

@@ -158,14 +158,21 @@ def _control_batches(
 def _controlled(job: JudgeJob) -> pa.RecordBatch:
     _read_first(job)
     judge = load_judge(job.model, expected=job.judge_digest)
-    known = control_pictures(job.model)
-    verdicts = judge.judge([picture for _, picture in known])
-    pairs = [(label, verdict) for (label, _), verdict in zip(known, verdicts, strict=True)]
+    pairs = _control_verdicts(judge, job)
     columns = {
         "as_expected": [_is_as_expected(judge, *pair) for pair in pairs],
         "said": [verdict.label or verdict.detail for _, verdict in pairs],
     }
     return pa.RecordBatch.from_pydict(columns, schema=CONTROL_ROWS)
+
+
+def _control_verdicts(judge: Judge, job: JudgeJob) -> list[tuple[str | None, Verdict]]:
+    """Judge the controls; where no picture could be one, an input that shows nothing."""
+    known = control_pictures(job.model)
+    if not known:
+        return [(None, judge.judge_nothing())]
+    verdicts = judge.judge([picture for _, picture in known])
+    return [(label, verdict) for (label, _), verdict in zip(known, verdicts, strict=True)]
 
 
 def _read_first(job: JudgeJob) -> None:

@@ -117,6 +117,11 @@ def is_deep_grey_alpha(value: bytes) -> bool:
     return value[_DEPTH_AND_COLOUR] == b"\x10\4"
 
 
+def is_deep_colour(value: bytes) -> bool:
+    """Say whether a PNG holds 16-bit colour: Pillow reads only its upper bytes."""
+    return value[_DEPTH_AND_COLOUR] in {b"\x10\2", b"\x10\6"}
+
+
 def with_both_bytes(value: bytes) -> bytes:
     """Declare 16-bit grey with alpha as 8-bit RGBA: both have four bytes per pixel."""
     header = value[_IHDR.start : _DEPTH_AND_COLOUR.start] + b"\x08\6" + value[26 : _IHDR.stop]
