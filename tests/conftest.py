@@ -40,6 +40,7 @@ SPARK_FIXTURES = {"spark_server", "poisoned"}
 SPARK_FILES = {
     "test_secured_kafka.py",
     "test_spark_connect.py",
+    "test_spark_own_judge.py",
     "test_spark_quotas.py",
     "test_spark_submit.py",
     "test_stack_spark.py",

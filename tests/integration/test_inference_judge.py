@@ -188,7 +188,7 @@ def test_a_saved_model_judges_like_its_keras_file(tmp_path: Path) -> None:
     by_folder = load_judge(settings)
     values = [plain(grey) for grey in range(0, 256, 15)]
     assert by_folder.judge(values) == by_file.judge(values)
-    assert by_folder.digest == judge_digest(settings.path, settings)
+    assert by_folder.digest == judge_digest(settings)
     assert by_folder.digest != by_file.digest
 
 
@@ -217,7 +217,7 @@ def test_a_saved_model_of_its_own_making_with_bytes_in_and_a_fixed_batch(tmp_pat
 
 def test_the_digest_is_that_of_the_files_and_card(surface: judging.Judge) -> None:
     settings = ModelSettings(path=str(SURFACE))
-    assert surface.digest == judge_digest(str(SURFACE), settings)
+    assert surface.digest == judge_digest(settings)
 
 
 def test_a_second_call_is_the_same_judge_and_other_settings_are_another(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_the_digest_is_of_what_was_loaded_even_if_the_file_changes_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = saved(tmp_path / "m", dark_or_bright())
-    before = judge_digest(settings.path, settings)
+    before = judge_digest(settings)
     load_network = judging.load_network
 
     def after_a_change(*arguments: Any) -> Any:

@@ -16,13 +16,15 @@ Shape = Sequence[int | None]
 
 def check_model(settings: ModelSettings) -> None:
     """
-    Check what can be checked without TensorFlow: the card, the digest, the files, the input.
+    Check what can be checked without TensorFlow: card, digest, files, input; a class of yours.
 
     Raises:
         ModelMismatch: Says what does not fit, and what to do.
     """
-    found = find_model(settings.path)
-    judge_digest(settings.path, settings)
+    judge_digest(settings)
+    if settings.judge is not None:
+        return
+    found = find_model(settings.name)
     found.control_pictures()
     if found.kind == "keras":
         shape = _keras_input(found.path)

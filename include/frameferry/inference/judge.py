@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from frameferry.config.settings import ModelSettings
-from frameferry.domain.columns import Said
 from frameferry.errors import ModelMismatch
-from frameferry.inference.answer import Answer, NoAnswer, answers
+from frameferry.inference.answer import Answer, answers
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
+from frameferry.inference.control import control_pictures
 from frameferry.inference.decode import Pixels, decode_and_remark
 from frameferry.inference.digest import (
     combined_digest,
@@ -28,31 +28,22 @@ from frameferry.inference.digest import (
     refuse_other_content,
 )
 from frameferry.inference.network import Network, load_network
+from frameferry.inference.outputs.finding import NoAnswer
+from frameferry.inference.own.code import find_code
+from frameferry.inference.own.judge import OwnJudge, load_own
 from frameferry.inference.undecodable import Reason, Undecodable
+from frameferry.inference.verdict import Verdict
 
 Stamps = dict[Path, tuple[int, int, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict(Said):
-    """
-    What the judge says of one picture: a label and score, or a reason why not.
-
-    `outputs` is label → share, shorter than 300 bytes. `reason` (one of `decode.Reason`) is set
-    exactly when there is no label; `detail` then says more. Beside a label, `detail` is a remark on
-    the picture, mostly None.
-    """
-
-    reason: str | None = None
-    detail: str | None = None
 
 
 class Judge:
     """One loaded model with its card. Not for two threads at once."""
 
-    def __init__(self, digest: str, spec: Spec, network: Network) -> None:
+    def __init__(self, digest: str, settings: ModelSettings, spec: Spec, network: Network) -> None:
         self.digest = digest
         self.spec = spec
+        self._settings = settings
         self._network = network
 
     def judge(self, values: Sequence[bytes]) -> list[Verdict]:
@@ -71,18 +62,34 @@ class Judge:
             for each, remark in seen
         ]
 
+    def control_pictures(self) -> list[tuple[str | None, bytes]]:
+        """
+        Read pictures with the labels that a sound model gives them, None for any.
+
+        Raises:
+            ModelMismatch: One of them cannot be read.
+        """
+        return control_pictures(self._settings)
+
+    def is_as_expected(self, expected: str | None, verdict: Verdict) -> bool:
+        """Say whether a control was judged as it must be; `unsure` proves that all works, too."""
+        if verdict.label is None or expected is None:
+            return verdict.label is not None
+        return verdict.label in {expected, self.spec.unsure}
+
     def _answers(self, pictures: Sequence[Pixels]) -> Iterator[Answer | NoAnswer]:
         size = self._network.batch
         stack = np.zeros((size, self.spec.height_pixels, self.spec.width_pixels, 3), np.uint8)
         for start in range(0, len(pictures), size):
             group = pictures[start : start + size]
             stack[: len(group)] = group
-            yield from answers(self._network.predict(stack)[: len(group)], self.spec)
+            made = self._network.predict(stack)
+            yield from answers({name: raw[: len(group)] for name, raw in made.items()}, self.spec)
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    judge: Judge
+    judge: Judge | OwnJudge
     stamps: Stamps
 
 
@@ -95,9 +102,9 @@ _COPY_SECONDS = 3600
 """Far longer than loading takes: an older copy belongs to nobody."""
 
 
-def load_judge(settings: ModelSettings, expected: str | None = None) -> Judge:
+def load_judge(settings: ModelSettings, expected: str | None = None) -> Judge | OwnJudge:
     """
-    Load the model, once per process: a second call with these settings only looks at the files.
+    Load the judge, once per process: a second call with these settings only looks at the files.
 
     The judge's digest is that of the bytes it was loaded from. They are copied while they are
     digested, so a file that changes meanwhile does no harm. A changed model is loaded anew.
@@ -110,10 +117,10 @@ def load_judge(settings: ModelSettings, expected: str | None = None) -> Judge:
         ModelMismatch: The model is missing, does not fit its card, or is not the expected one:
             rows of one batch must not come from two models.
     """
-    key = (str(Path(settings.path).absolute()), settings)
+    key = (str(Path(settings.name).absolute()), settings)
     with _LOCK:
         known = _LOADED.pop(key, None)
-        if known is None or not _is_current(known.stamps):
+        if known is None or not _is_current(known.stamps, settings):
             while len(_LOADED) >= MOST_MODELS:
                 _LOADED.popitem(last=False)
             known = _fresh(settings, known)
@@ -121,31 +128,33 @@ def load_judge(settings: ModelSettings, expected: str | None = None) -> Judge:
     if expected is not None and known.judge.digest != expected:
         what = f"its files have digest {known.judge.digest[:12]} here, not {expected[:12]}"
         remedy = "Let the workers see the same model files, then run again"
-        raise mismatch(Path(settings.path), what, remedy)
+        raise mismatch(settings.name, what, remedy)
     return known.judge
 
 
-def read_judge(settings: ModelSettings) -> Judge:
+def read_judge(settings: ModelSettings) -> Judge | OwnJudge:
     """
-    Load the model anew, whatever this process loaded before.
+    Load the judge anew, whatever this process loaded before.
 
     Raises:
-        ModelMismatch: The model is missing or does not fit its card.
+        ModelMismatch: The model is missing or does not fit its card, or there is no such class.
     """
-    found = find_model(settings.path)
-    return _load(found, effective(found, settings))
+    if settings.judge is not None:
+        return load_own(settings)
+    found = find_model(settings.name)
+    return _load(found, settings)
 
 
 def _fresh(settings: ModelSettings, known: _Loaded | None) -> _Loaded:
     # Stamps first: a file that changes while it is read is looked at again at the next call.
-    stamps = _stamps(find_model(settings.path))
-    found = find_model(settings.path)
-    if known is not None and known.judge.digest == judge_digest(settings.path, settings):
+    stamps = _stamps(_files(settings), settings)
+    if known is not None and known.judge.digest == judge_digest(settings):
         return replace(known, stamps=stamps)
-    return _Loaded(_load(found, effective(found, settings)), stamps)
+    return _Loaded(read_judge(settings), stamps)
 
 
-def _load(found: FoundModel, spec: Spec) -> Judge:
+def _load(found: FoundModel, settings: ModelSettings) -> Judge:
+    spec = effective(found, settings)
     _sweep_copies()
     with tempfile.TemporaryDirectory(prefix=_COPY_PREFIX) as folder:
         content = content_digest(found, Path(folder))
@@ -156,7 +165,7 @@ def _load(found: FoundModel, spec: Spec) -> Judge:
         except ModelMismatch as error:
             what = error.what.replace(str(copy), str(found.path))
             raise mismatch(found.path, what, error.remedy) from error
-    return Judge(combined_digest(content, spec), spec, network)
+    return Judge(combined_digest(content, spec), settings, spec, network)
 
 
 def _sweep_copies() -> None:
@@ -167,12 +176,19 @@ def _sweep_copies() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _stamps(found: FoundModel) -> Stamps:
-    paths = [*model_files(found).values(), *([found.card_path] if found.card_path else [])]
+def _files(settings: ModelSettings) -> list[Path]:
+    """List what a judge is loaded from; a class of yours by all files of its package."""
+    if settings.judge is not None:
+        return [*find_code(settings.judge).files.values()]
+    found = find_model(settings.name)
+    return [*model_files(found).values(), *([found.card_path] if found.card_path else [])]
+
+
+def _stamps(paths: Sequence[Path], settings: ModelSettings) -> Stamps:
     try:
         return {path: _stamp(path) for path in paths}
     except OSError as error:
-        raise mismatch(found.path, f"it cannot be read: {error}", "Put the model back") from error
+        raise mismatch(settings.name, f"it cannot be read: {error}", "Put it back") from error
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -180,9 +196,11 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _is_current(stamps: Stamps) -> bool:
+def _is_current(stamps: Stamps, settings: ModelSettings) -> bool:
+    # A file that is new in a package may be imported at any time; beside a model it is not read.
+    paths = _files(settings) if settings.judge is not None else [*stamps]
     try:
-        return all(_stamp(path) == stamp for path, stamp in stamps.items())
+        return {path: _stamp(path) for path in paths} == stamps
     except OSError:
         return False
 

@@ -30,7 +30,10 @@ class Reason(StrEnum):
     TRUNCATED = "truncated", "It ends before the picture is whole."
     DAMAGED = "damaged", "Its header or its pixels cannot be decoded."
     ANIMATED = "animated", "A PNG of several frames: no single picture to judge."
-    NO_ANSWER = "no answer", "The model answered with numbers that are none of its card's kind."
+    NO_ANSWER = (
+        "no answer",
+        "The model's numbers are none of its card's kind, or a class of yours said no.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

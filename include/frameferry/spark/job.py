@@ -169,7 +169,7 @@ def read_job(text: str) -> JudgeJob | ControlJob:
 
 
 def _placed(model: ModelSettings) -> ModelSettings:
-    path = Path(model.path)
-    if "://" in model.path or not path.exists():
+    path = Path(model.path or "")
+    if model.path is None or "://" in model.path or not path.exists():
         return model
     return model.model_copy(update={"path": str(path.resolve())})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frameferry.config.connections import SparkConnection
@@ -12,7 +11,7 @@ from frameferry.config.settings import ModelSettings
 from frameferry.domain.records import Judged, Prediction
 from frameferry.errors import ControlFailed, ModelMismatch
 from frameferry.inference import checking
-from frameferry.inference.digest import judge_digest
+from frameferry.inference.digest import is_here, judge_digest
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.reach import probe
 from frameferry.spark.submit import submitted_table
@@ -81,9 +80,9 @@ def _table(
 
 
 def expected_digest(job: JudgeJob) -> str | None:
-    """Digest the job's model; None if its files are not on this machine."""
+    """Digest the job's judge; None if its files are not on this machine."""
     model = job.placed_model
-    return judge_digest(model.path, model) if Path(model.path).exists() else None
+    return judge_digest(model) if is_here(model) else None
 
 
 def judged(table: pa.Table, *, expected: str | None) -> Judged:

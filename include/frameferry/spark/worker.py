@@ -15,8 +15,8 @@ import pyarrow as pa
 from frameferry.domain.columns import SAID
 from frameferry.domain.records import ImageRecord, sha256_hex
 from frameferry.errors import BatchTooBig, FrameferryError, KafkaThrottled
-from frameferry.inference.control import control_pictures
-from frameferry.inference.judge import Judge, Verdict, load_judge
+from frameferry.inference.judge import Judge, load_judge
+from frameferry.inference.own.judge import OwnJudge
 from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.throttling import Throttling
 from frameferry.spark.crossing import WorkerError
@@ -158,11 +158,11 @@ def _control_batches(
 def _controlled(job: JudgeJob) -> pa.RecordBatch:
     _read_first(job)
     judge = load_judge(job.model, expected=job.judge_digest)
-    known = control_pictures(job.model)
+    known = judge.control_pictures()
     verdicts = judge.judge([picture for _, picture in known])
     pairs = [(label, verdict) for (label, _), verdict in zip(known, verdicts, strict=True)]
     columns = {
-        "as_expected": [_is_as_expected(judge, *pair) for pair in pairs],
+        "as_expected": [judge.is_as_expected(*pair) for pair in pairs],
         "said": [verdict.label or verdict.detail for _, verdict in pairs],
     }
     return pa.RecordBatch.from_pydict(columns, schema=CONTROL_ROWS)
@@ -183,14 +183,9 @@ def _first_records(job: JudgeJob) -> Share:
     return (replace(wanted, end=min(wanted.end, wanted.start + FEWEST_OFFSETS)),)
 
 
-def _is_as_expected(judge: Judge, expected: str | None, verdict: Verdict) -> bool:
-    """Say whether a verdict is as expected; `unsure` proves as well that the model works."""
-    if verdict.label is None or expected is None:
-        return verdict.label is not None
-    return verdict.label in {expected, judge.spec.unsure}
-
-
-def _judged(judge: Judge, images: Sequence[ImageRecord], waits: _Waits) -> pa.RecordBatch:
+def _judged(
+    judge: Judge | OwnJudge, images: Sequence[ImageRecord], waits: _Waits
+) -> pa.RecordBatch:
     verdicts = judge.judge([image.value for image in images])
     columns: dict[str, Sequence[Any]] = {
         "partition": [image.partition for image in images],
