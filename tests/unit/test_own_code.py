@@ -12,6 +12,7 @@ import pytest
 
 from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
+from frameferry.inference.checking import check_model
 from frameferry.inference.digest import is_here, judge_digest
 from frameferry.inference.own import PictureJudge, Unjudged, Verdict
 from frameferry.inference.own import code as finding
@@ -132,6 +133,8 @@ def test_code_that_changes_while_it_is_loaded_is_refused(package: Path) -> None:
 def test_a_module_that_is_not_there_is_said(judge: str, words: str) -> None:
     assert words in refusal(ModelSettings(judge=judge))
     assert not is_here(ModelSettings(judge="nowhere_at_all:Judge"))
+    with pytest.raises(ModelMismatch, match=words):
+        check_model(ModelSettings(judge=judge))
 
 
 @pytest.mark.parametrize(

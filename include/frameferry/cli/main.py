@@ -23,6 +23,7 @@ from frameferry.cli import (
     quarantine,
     replay,
     stack,
+    trying,
     watching,
 )
 from frameferry.cli.session import use_stack_connections
@@ -49,6 +50,7 @@ listings.register(app)
 probe.register(app)
 adopt.register(app)
 audit.register(app)
+trying.register(app)
 demo.register(app)
 
 

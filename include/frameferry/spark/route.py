@@ -132,6 +132,18 @@ def _prediction(row: dict[str, Any]) -> Prediction:
     return Prediction(**row, headers=tuple((name, text) for name, text in headers))
 
 
+def draft_card(path: str) -> str:
+    """
+    Write down a model's inputs and outputs as a card that is to be filled in.
+
+    Raises:
+        ModelMismatch: There is no such model, or TensorFlow cannot load it.
+    """
+    from frameferry.inference.drafting import draft  # noqa: PLC0415 - it needs TensorFlow
+
+    return draft(path)
+
+
 def check_model(settings: ModelSettings) -> None:
     """
     Check that a model's files and card are there and fit each other, without TensorFlow.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -43,6 +43,7 @@ _READING_SHARE = 0.8
 _CONTROL_SHARE = 0.4
 """The same for a control. It is less, because the model is loaded afterwards."""
 _LEAST_PATIENCE_SHARE = 0.05
+Item = TypeVar("Item")
 BatchFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
@@ -87,7 +88,8 @@ def _judged_share(job: JudgeJob, share: Share) -> Iterator[pa.RecordBatch]:
     loading_seconds = time.monotonic() - started
     ready_seconds = _waited_seconds(job)
     throttling = Throttling(_patience_seconds(job, _READING_SHARE))
-    for images in _groups(_bounded(_records(job, share, throttling), job.max_bytes)):
+    records = _bounded(_records(job, share, throttling), job.max_bytes)
+    for images in grouped(records, lambda one: len(one.value)):
         yield _judged(judge, images, _Waits(loading_seconds, ready_seconds, throttling.seconds))
 
 
@@ -134,11 +136,12 @@ def _bounded(records: Iterable[ImageRecord], max_bytes: int | None) -> Iterator[
         yield record
 
 
-def _groups(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
-    group: list[ImageRecord] = []
-    for record in records:
-        group.append(record)
-        if len(group) == GROUP_IMAGES or sum(len(one.value) for one in group) >= GROUP_BYTES:
+def grouped(items: Iterable[Item], size_bytes: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Make groups of what is judged in one call: few enough, and not too large."""
+    group: list[Item] = []
+    for item in items:
+        group.append(item)
+        if len(group) == GROUP_IMAGES or sum(map(size_bytes, group)) >= GROUP_BYTES:
             yield group
             group = []
     if group:
