@@ -26,6 +26,7 @@ from frameferry.inference.card import find_model
 from frameferry.inference.decode import NEARLY_BLACK
 from frameferry.inference.digest import judge_digest
 from frameferry.inference.judge import MOST_MODELS, Verdict, load_judge, read_judge
+from frameferry.inference.versions import at_newest
 
 SURFACE = Path(__file__).parents[2] / "include/models/surface/1"
 CARD: dict[str, Any] = {
@@ -251,6 +252,17 @@ def test_a_changed_model_is_loaded_anew_and_refused_where_the_old_one_is_meant(
     assert judge.digest != load_judge(settings).digest
     shutil.copy(kept, tmp_path / "m" / "model.keras")
     assert judge.digest == load_judge(settings, judge.digest).digest
+
+
+def test_a_new_version_counts_from_the_next_batch_on(tmp_path: Path) -> None:
+    saved(tmp_path / "1", dark_or_bright())
+    versions = ModelSettings(path=str(tmp_path))
+    begun = at_newest(versions)
+    first = load_judge(begun)
+    saved(tmp_path / "2", dark_or_bright("sigmoid"), output="sigmoid")
+    assert first is load_judge(begun, first.digest), "a batch that has begun keeps its version"
+    second = load_judge(versions)
+    assert second.digest == judge_digest(versions) != first.digest
 
 
 def test_a_changed_card_counts_and_a_vanished_model_fails_loudly(tmp_path: Path) -> None:

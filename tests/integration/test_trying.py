@@ -132,6 +132,23 @@ def test_a_class_of_ones_own_judges_files_and_the_guilty_one_is_named(
     assert "1.jpg: model.judge: judge raised ValueError: cannot reshape" in told
 
 
+def test_two_judges_are_compared_file_by_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(OWN_JUDGES))
+    write(folder, {"path": str(MODEL), "threshold": 0.4})
+    words = ("model", "compare", "press-a", "wayward:Judge", folder / "pictures")
+    rows = json.loads(run(*words, "--json"))
+    assert [False, False, False, True] == [row["same"] for row in rows]
+    assert ("(truncated)", "long", "(empty)") == (rows[2]["own"], rows[2]["other"], rows[3]["own"])
+    shown = run(*words)
+    assert "1 from (truncated) to long" in shown
+    assert "1 of 4 files are judged alike" in shown
+    alike = run("model", "compare", "press-a", MODEL, folder / "pictures")
+    assert "4 of 4 files are judged alike" in alike
+    assert "differing" not in alike
+
+
 def test_a_drafted_card_asks_for_what_only_people_know(tmp_path: Path) -> None:
     shutil.copy(MODEL / "model.keras", tmp_path / "model.keras")
     settings = ModelSettings(path=str(tmp_path))

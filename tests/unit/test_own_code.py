@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import py_compile
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
@@ -72,6 +76,19 @@ def test_it_judges_and_prints_beside_the_output(package: Path, capfd: Any) -> No
     assert ("", "loaded\n") == tuple(capfd.readouterr())
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"])
+def test_more_pixels_than_are_allowed_are_told_by_the_header_alone(
+    package: Path, kind: str
+) -> None:
+    target = io.BytesIO()
+    Image.new("L", (30, 20)).save(target, kind)
+    judge = load_own(named(package, max_pixels=599))
+    [large] = judge.judge([target.getvalue()])
+    assert ("too many pixels", "30 x 20 = 600 pixels, at most 599") == (large.reason, large.detail)
+    [fit] = load_own(named(package, max_pixels=600)).judge([target.getvalue()])
+    assert "one" == fit.label
+
+
 def test_nothing_of_it_runs_for_a_digest(package: Path) -> None:
     (package / "__init__.py").write_text("raise SystemExit")
     assert 64 == len(judge_digest(named(package)))
@@ -102,12 +119,9 @@ def test_changed_code_runs_though_a_compiled_file_of_the_old_one_looks_newest(
     package: Path,
 ) -> None:
     """Python tells them apart by seconds and size alone."""
-    import importlib
-    import os
-
     words = package / "words.py"
     os.utime(words, (1_700_000_000, 1_700_000_000))
-    importlib.import_module(f"{package.name}.words")
+    py_compile.compile(str(words), doraise=True)
     assert "one" == load_own(named(package)).judge([b"x"])[0].label
     words.write_text("LABEL = 'two'\n")
     os.utime(words, (1_700_000_000, 1_700_000_000))

@@ -13,6 +13,7 @@ from frameferry.cli.terminal import columns_said, out, show_json, show_table
 from frameferry.config.folder import find_pipeline
 from frameferry.config.home import pipelines_folder
 from frameferry.operations.trying.card import write_draft
+from frameferry.operations.trying.comparing import Compared, compare, moved, said
 from frameferry.operations.trying.judging import Tried, try_files
 from frameferry.operations.trying.page import write_page
 
@@ -74,3 +75,37 @@ def card(
     """Write a card for a model, with its inputs and outputs, to be filled in."""
     written = write_draft(path)
     out.print(f"{written}: fill in what it asks for, then frameferry check", highlight=False)
+
+
+@model_app.command("compare")
+def compare_models(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline whose model is the one to beat.")],
+    other: Annotated[str, typer.Argument(help="A model's path, or package.module:Class.")],
+    files: Annotated[list[Path], typer.Argument(help="Files, or folders of files.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Judge local files by a pipeline's model and by another, and show where they differ."""
+    compared = compare(find_pipeline(pipelines_folder(), pipeline), other, files)
+    rows = [_compared_row(one) for one in compared]
+    if as_json:
+        show_json(rows)
+        return
+    differing = [row for row in rows if not row["same"]]
+    if differing:
+        columns = {"file": "file", "own": pipeline, "own_score": "score"}
+        show_table("differing", differing, {**columns, "other": other, "other_score": "score"})
+    for (before, after), count in moved(compared).items():
+        out.print(f"{count:,} from {before} to {after}", highlight=False, markup=False)
+    out.print(f"{len(rows) - len(differing):,} of {len(rows):,} files are judged alike")
+
+
+def _compared_row(one: Compared) -> dict[str, Any]:
+    return {
+        "file": one.file,
+        "same": one.is_same,
+        "own": said(one.own),
+        "own_score": one.own.score,
+        "other": said(one.other),
+        "other_score": one.other.score,
+    }

@@ -87,7 +87,8 @@ class ModelSettings(_Frozen):
     path: str | None = Field(
         default=None,
         min_length=1,
-        description="SavedModel folder, `.keras` file, or a folder with one of them and a card.",
+        description="SavedModel folder, `.keras` file, a folder with one of them and a card, or "
+        "one of numbered [versions](#versions).",
     )
     judge: str | None = Field(
         default=None,

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
 from frameferry.inference.outputs.stated import Label, Stated
+from frameferry.inference.versions import newest
 
 Preprocessing = Literal["unit", "signed", "raw"]
 Output = Literal["softmax", "logits", "sigmoid"]
@@ -169,13 +170,13 @@ def find_model(path: str) -> FoundModel:
     Find a model and its card.
 
     Args:
-        path: A `.keras` file, a SavedModel folder, or a folder with `card.yaml` and one of them;
-            a relative path starts at the working folder.
+        path: A `.keras` file, a SavedModel folder, a folder with `card.yaml` and one of them, or a
+            folder of numbered versions; a relative path starts at the working folder.
 
     Raises:
         ModelMismatch: Nothing is there, or it is none of these, or the card is broken.
     """
-    place = Path(path).absolute()
+    place = newest(Path(path).absolute())
     if not place.exists():
         named = path if "://" in path else place
         remedy = "Set model.path to a folder or .keras file that every Spark worker can read"

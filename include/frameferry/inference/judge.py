@@ -33,6 +33,7 @@ from frameferry.inference.own.code import find_code
 from frameferry.inference.own.judge import OwnJudge, load_own
 from frameferry.inference.undecodable import Reason, Undecodable
 from frameferry.inference.verdict import Verdict
+from frameferry.inference.versions import at_newest
 
 Stamps = dict[Path, tuple[int, int, int]]
 
@@ -117,6 +118,7 @@ def load_judge(settings: ModelSettings, expected: str | None = None) -> Judge | 
         ModelMismatch: The model is missing, does not fit its card, or is not the expected one:
             rows of one batch must not come from two models.
     """
+    settings = at_newest(settings)
     key = (str(Path(settings.name).absolute()), settings)
     with _LOCK:
         known = _LOADED.pop(key, None)

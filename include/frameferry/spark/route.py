@@ -38,8 +38,9 @@ def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
             quota holds back more than the deadline allows.
         ModelMismatch: The model does not fit its card, or the workers judged with another one.
     """
-    expected = expected_digest(job)
-    asked = replace(job, model=job.placed_model, judge_digest=expected, asked_at=time.time())
+    asked = replace(job, model=job.placed_model)
+    expected = expected_digest(asked)
+    asked = replace(asked, judge_digest=expected, asked_at=time.time())
     asked = replace(asked, deadline_seconds=deadline_seconds)
     return judged(_table(asked, connection, deadline_seconds), expected=expected)
 
@@ -55,8 +56,13 @@ def control(job: ControlJob, connection: SparkConnection, *, deadline_seconds: f
         ControlFailed: The answers are not those of the card.
         SparkUnavailable, JudgingFailed, ModelMismatch, ConfigError: What the job met.
     """
-    asked = replace(job.of, model=job.of.placed_model, judge_digest=expected_digest(job.of))
-    asked = replace(asked, asked_at=time.time(), deadline_seconds=deadline_seconds)
+    asked = replace(job.of, model=job.of.placed_model)
+    asked = replace(
+        asked,
+        judge_digest=expected_digest(asked),
+        asked_at=time.time(),
+        deadline_seconds=deadline_seconds,
+    )
     table = _table(ControlJob(asked), connection, deadline_seconds)
     wrong = [row for row in table.to_pylist() if not row["as_expected"]]
     if wrong or not table.num_rows:
@@ -81,8 +87,7 @@ def _table(
 
 def expected_digest(job: JudgeJob) -> str | None:
     """Digest the job's judge; None if its files are not on this machine."""
-    model = job.placed_model
-    return judge_digest(model) if is_here(model) else None
+    return judge_digest(job.model) if is_here(job.model) else None
 
 
 def judged(table: pa.Table, *, expected: str | None) -> Judged:
