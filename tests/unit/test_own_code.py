@@ -128,6 +128,15 @@ def test_changed_code_runs_though_a_compiled_file_of_the_old_one_looks_newest(
     assert "two" == load_own(named(package)).judge([b"x"])[0].label
 
 
+@pytest.mark.parametrize("name", ["__init__.py", "looking.py"])
+def test_a_package_is_imported_anew_also_by_its_first_file(package: Path, name: str) -> None:
+    for label in ("one", "two", "three"):
+        source = SOURCE.format(package=package.name).replace("=LABEL", f"={label!r}")
+        (package / name).write_text(source)
+        settings = ModelSettings(judge=f"{package.name}{'.looking' * (name[0] == 'l')}:Judge")
+        assert label == load_own(settings).judge([b"x"])[0].label
+
+
 def test_code_that_changes_while_it_is_loaded_is_refused(package: Path) -> None:
     (package / "words.py").write_text(
         f"from pathlib import Path\nPath({str(package / 'more.py')!r}).touch()\nLABEL = 'one'\n"

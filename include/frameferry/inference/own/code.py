@@ -144,8 +144,9 @@ def _inner_spec(name: str, places: list[str]) -> ModuleSpec | None:
 
 
 def _top_spec(name: str) -> ModuleSpec | None:
+    """Find a package on the path, as it is now and not as it was loaded; or by others' finders."""
     try:
-        return importlib.util.find_spec(name)
+        return PathFinder.find_spec(name) or importlib.util.find_spec(name)
     except ValueError:  # something that is loaded and has no place
         return None
 

@@ -52,7 +52,7 @@ class _Finder(MetaPathFinder):
             spec = PathFinder.find_spec(fullname, path, target)
         else:
             return None
-        if spec is not None and type(spec.loader) is SourceFileLoader:
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
             spec.loader = _Source(fullname, spec.loader.path, self.digests)
         return spec
 
