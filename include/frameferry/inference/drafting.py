@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from frameferry.inference.card import find_model
 from frameferry.inference.checking import readable
-from frameferry.inference.network import Described, described
+from frameferry.inference.describing import Described, described
 
 _FILL = "FILL-IN"
 _PICTURE_AXES = 4

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from frameferry.inference.outputs.numbers import SEEN, AnomalyReading
 CPU_BATCH: Final = 8
 """Small, since a call's last pictures are padded up to it; larger ones gain nothing on one core."""
 GPU_BATCH: Final = 64
-_SIGNATURE: Final = "serving_default"
+SIGNATURE: Final = "serving_default"
 _LOAD_ERRORS: Final = (
     OSError,
     ValueError,
@@ -87,52 +87,6 @@ def load_network(found: FoundModel, spec: Spec) -> Network:
     return network
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A model's inputs and outputs: shapes by name, batch first; of several signatures one's."""
-
-    inputs: Mapping[str, Shape]
-    outputs: Mapping[str, Shape]
-    signatures: tuple[str, ...] = ()
-
-
-def described(found: FoundModel) -> Described:
-    """
-    Load a model and say what goes in and what comes out.
-
-    Raises:
-        ModelMismatch: TensorFlow cannot load it.
-    """
-    tf = tensorflow()
-    with _loading(tf, found):
-        if found.kind == "saved_model":
-            return _described_folder(tf, found)
-        model = tf.keras.models.load_model(found.path, compile=False, safe_mode=True)
-        names = getattr(model, "output_names", None) or []
-        inputs = {one.name: list(one.shape) for one in getattr(model, "inputs", None) or []}
-        outputs = getattr(model, "outputs", None) or []
-        shapes = [list(one.shape) for one in outputs]
-        return Described(inputs, dict(zip(names, shapes, strict=False)))
-
-
-def _described_folder(tf: Any, found: FoundModel) -> Described:  # noqa: ANN401
-    loaded = tf.saved_model.load(str(found.path))
-    names = tuple(sorted(loaded.signatures))
-    chosen = _SIGNATURE if _SIGNATURE in names else next(iter(names), None)
-    if chosen is None:
-        raise mismatch(found.path, "it has no signature", "Export it with model.export('folder')")
-    signature = loaded.signatures[chosen]
-    inputs = _shapes(signature.structured_input_signature[1])
-    return Described(inputs, _shapes(signature.structured_outputs), names)
-
-
-def _shapes(tensors: Mapping[str, Any]) -> dict[str, Shape]:
-    return {
-        name: tensor.shape.as_list() if tensor.shape.rank is not None else []
-        for name, tensor in tensors.items()
-    }
-
-
 def preload() -> None:
     """Import all that loading a model needs, but run nothing of it, so that a process may fork."""
     _import_tensorflow()
@@ -172,12 +126,18 @@ def _has_gpu(tf: Any) -> bool:  # noqa: ANN401
 
 def _loaded(tf: Any, found: FoundModel, spec: Spec) -> _Forward:  # noqa: ANN401
     load = _load_keras if found.kind == "keras" else _load_saved_model
-    with _loading(tf, found):
+    with loading(tf, found):
         return load(tf, found, spec)
 
 
 @contextlib.contextmanager
-def _loading(tf: Any, found: FoundModel) -> Iterator[None]:  # noqa: ANN401
+def loading(tf: Any, found: FoundModel) -> Iterator[None]:  # noqa: ANN401
+    """
+    Say what keeps TensorFlow from loading a model, in one line.
+
+    Raises:
+        ModelMismatch: It cannot be loaded.
+    """
     try:
         yield
     except (*_LOAD_ERRORS, tf.errors.OpError) as error:
@@ -208,7 +168,7 @@ def _load_keras(tf: Any, found: FoundModel, spec: Spec) -> _Forward:  # noqa: AN
 
 def _load_saved_model(tf: Any, found: FoundModel, spec: Spec) -> _Forward:  # noqa: ANN401
     loaded = tf.saved_model.load(str(found.path))
-    wanted = spec.signature or _SIGNATURE
+    wanted = spec.signature or SIGNATURE
     signature = loaded.signatures.get(wanted)
     if signature is None:
         what = (

@@ -90,7 +90,7 @@ class MaskReading:
         if not self.png:
             return {}
         target = io.BytesIO()
-        Image.fromarray(classes.astype(np.uint8), "L").save(target, "PNG", optimize=True)
+        Image.fromarray(classes.astype(np.uint8)).save(target, "PNG", optimize=True)
         text = base64.b64encode(target.getvalue()).decode()
         if len(text) >= MASK_BYTES:
             return {"mask_left_out": f"{len(text)} bytes, fewer than {MASK_BYTES} fit"}
