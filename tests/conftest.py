@@ -43,6 +43,7 @@ SPARK_FILES = {
     "test_secured_kafka.py",
     "test_spark_connect.py",
     "test_spark_pictures.py",
+    "test_spark_own_judge.py",
     "test_spark_quotas.py",
     "test_spark_submit.py",
     "test_stack_spark.py",

@@ -26,6 +26,7 @@ from frameferry.inference.card import find_model
 from frameferry.inference.decode import NEARLY_BLACK
 from frameferry.inference.digest import judge_digest
 from frameferry.inference.judge import MOST_MODELS, Verdict, load_judge, read_judge
+from frameferry.inference.versions import at_newest
 
 SURFACE = Path(__file__).parents[2] / "include/models/surface/1"
 CARD: dict[str, Any] = {
@@ -188,7 +189,7 @@ def test_a_saved_model_judges_like_its_keras_file(tmp_path: Path) -> None:
     by_folder = load_judge(settings)
     values = [plain(grey) for grey in range(0, 256, 15)]
     assert by_folder.judge(values) == by_file.judge(values)
-    assert by_folder.digest == judge_digest(settings.path, settings)
+    assert by_folder.digest == judge_digest(settings)
     assert by_folder.digest != by_file.digest
 
 
@@ -217,7 +218,7 @@ def test_a_saved_model_of_its_own_making_with_bytes_in_and_a_fixed_batch(tmp_pat
 
 def test_the_digest_is_that_of_the_files_and_card(surface: judging.Judge) -> None:
     settings = ModelSettings(path=str(SURFACE))
-    assert surface.digest == judge_digest(str(SURFACE), settings)
+    assert surface.digest == judge_digest(settings)
 
 
 def test_a_second_call_is_the_same_judge_and_other_settings_are_another(tmp_path: Path) -> None:
@@ -253,6 +254,17 @@ def test_a_changed_model_is_loaded_anew_and_refused_where_the_old_one_is_meant(
     assert judge.digest == load_judge(settings, judge.digest).digest
 
 
+def test_a_new_version_counts_from_the_next_batch_on(tmp_path: Path) -> None:
+    saved(tmp_path / "1", dark_or_bright())
+    versions = ModelSettings(path=str(tmp_path))
+    begun = at_newest(versions)
+    first = load_judge(begun)
+    saved(tmp_path / "2", dark_or_bright("sigmoid"), output="sigmoid")
+    assert first is load_judge(begun, first.digest), "a batch that has begun keeps its version"
+    second = load_judge(versions)
+    assert second.digest == judge_digest(versions) != first.digest
+
+
 def test_a_changed_card_counts_and_a_vanished_model_fails_loudly(tmp_path: Path) -> None:
     settings = saved(tmp_path / "m", dark_or_bright())
     judge = load_judge(settings)
@@ -280,7 +292,7 @@ def test_the_digest_is_of_what_was_loaded_even_if_the_file_changes_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = saved(tmp_path / "m", dark_or_bright())
-    before = judge_digest(settings.path, settings)
+    before = judge_digest(settings)
     load_network = judging.load_network
 
     def after_a_change(*arguments: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -63,12 +64,17 @@ _RULES = {
 
 
 def rules(connection: Connection) -> set[str]:
-    """List the parts of every table and index as the database says them, in any order."""
+    """
+    List the parts of every table and index as the database says them, in any order.
+
+    SQLite writes a column that was added later into the line of the last one.
+    """
     said = [
-        line.strip(" ,\t")
+        part.strip(" ,\t")
         for question in _RULES[connection.dialect.name]
         for one in connection.scalars(text(question))
         for line in (one or "").split("\n")
+        for part in re.split(r", (?=\w+ (?:TEXT|DOUBLE|INTEGER|BIGINT)\b)", line)
     ]
     return {line for line in said if schema.VERSION_TABLE not in line}
 

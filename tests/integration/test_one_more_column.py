@@ -22,16 +22,21 @@ MOST_PLACES = 7
 CHANGES = [
     (
         f"{PACKAGE}/domain/columns.py",
-        "    outputs: str | None = None\n",
-        "    outputs: str | None = None\n    margin: float | None = None\n",
+        "    unit: str | None = None\n",
+        "    unit: str | None = None\n    margin: float | None = None\n",
     ),
-    (ANSWER, "    outputs: str\n", "    outputs: str\n    margin: float\n"),
     (
         ANSWER,
-        "    return Answer(label, score, _as_json(shares, spec.labels))\n",
+        "    unit: str | None = None\n",
+        "    unit: str | None = None\n    margin: float | None = None\n",
+    ),
+    (
+        ANSWER,
+        "    return Answer(first.label, first.score, text, measured.value, measured.unit)\n",
         """\
-    margin = round(float(np.diff(np.sort(shares))[-1]), 6)
-    return Answer(label, score, _as_json(shares, spec.labels), margin)
+    second, best = sorted(first.content.values())[-2:]
+    margin = round(best - second, 6)
+    return Answer(first.label, first.score, text, measured.value, measured.unit, margin)
 """,
     ),
     (f"{PACKAGE}/ledger/database/schema.py", f'HEAD: Final = "{HEAD}"', 'HEAD: Final = "0199"'),
@@ -79,10 +84,10 @@ def changed(tmp_path: Path) -> Path:
 
 def _migration() -> str:
     """Write the view anew, as a migration has to, with the column in it."""
-    [first] = (ROOT / MIGRATIONS).glob("v0101*.py")
+    [first] = (ROOT / MIGRATIONS).glob("v0104*.py")
     text = first.read_text(encoding="utf-8")
     constants = text[text.index("_LAST_MOMENT_MS") : text.index("\n\ndef upgrade")]
-    view = text[text.index("def _create_view") : text.index("\n\ndef _make_append_only")]
+    view = text[text.index("def _create_view") :]
     column = "record.score AS score,\n"
     assert 1 == view.count(column)
     return _SCRIPT.format(

@@ -119,7 +119,7 @@ def test_rows_are_exactly_the_committed_records_of_the_ranges(
         assert time.time() - row.timestamp_ms / 1000 < 600
     assert rows[1, 3].source_name == "불량 3 ä.jpg"
     assert rows[1, 4].source_name is None
-    assert answer.judge_digest == judge_digest(job.model.path, job.model)
+    assert answer.judge_digest == judge_digest(job.model)
 
 
 def test_several_ranges_of_a_partition_are_judged_in_one_job(

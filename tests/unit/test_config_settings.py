@@ -303,10 +303,10 @@ def test_a_whole_file(tmp_path: Path) -> None:
             YAML.replace("none", "{path: m, treshold: 1}"),
             "press-a.yaml: model.treshold: Extra inputs are not permitted",
         ),
-        (YAML.replace("none", "{}"), "press-a.yaml: model.path: Field required"),
+        (YAML.replace("none", "{}"), "press-a.yaml: model: needs a path or a judge, and not both"),
         (
             YAML.replace("none", "m.keras"),
-            "press-a.yaml: model: must be none, or a mapping with a path",
+            "press-a.yaml: model: must be none, or a mapping with a path or a judge",
         ),
         (YAML.replace("topic: press-a.images", ""), "press-a.yaml: kafka.topic: Field required"),
         (YAML.replace("model: none", ""), "press-a.yaml: model: Field required"),

@@ -6,23 +6,31 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from frameferry.inference.answer import (
-    OUTPUTS_BYTES,
-    Answer,
-    NoAnswer,
-    answers,
-    output_counts,
-    unlike_output,
-)
+from frameferry.inference import answer as reading
+from frameferry.inference.answer import Answer, misfit, readings_of
 from frameferry.inference.card import Output, Spec
+from frameferry.inference.outputs.classes import SHARES_BYTES
+from frameferry.inference.outputs.finding import NoAnswer
 
 SPEC = Spec(8, 8, "unit", ("good", "scratch", "hole"), "softmax", None, 0.5, 100, 100)
 TWO = replace(SPEC, labels=("good", "bad"))
 
 
+def answers(raw: np.ndarray, spec: Spec) -> list[Answer | NoAnswer]:
+    return reading.answers({"dense": raw}, spec)
+
+
+def output_counts(spec: Spec) -> set[int]:
+    return readings_of(spec)[""].counts
+
+
+def unlike_output(raw: np.ndarray, spec: Spec) -> str | None:
+    return misfit({"dense": raw}, spec)
+
+
 def test_softmax_is_taken_as_it_is() -> None:
     (answer,) = answers(np.array([[0.1, 0.7, 0.2]]), SPEC)
-    assert answer == ("scratch", 0.7, '{"good":0.1,"scratch":0.7,"hole":0.2}')
+    assert answer == ("scratch", 0.7, '{"good":0.1,"scratch":0.7,"hole":0.2}', None, None)
 
 
 def test_logits_become_shares_even_where_they_are_huge() -> None:
@@ -121,7 +129,7 @@ def test_many_or_long_labels_stay_short_with_the_largest_first() -> None:
     raw[0, 700], raw[0, 3] = 0.3, 0.2
     (answer,) = answers(raw, replace(SPEC, labels=labels))
     assert isinstance(answer, Answer)
-    assert len(answer.outputs.encode()) < OUTPUTS_BYTES
+    assert len(answer.outputs.encode()) < SHARES_BYTES
     assert list(json.loads(answer.outputs))[:2] == ["결함 번호 700", "결함 번호 3"]
 
 

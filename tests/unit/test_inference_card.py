@@ -8,6 +8,7 @@ import yaml
 from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
 from frameferry.inference.card import effective, find_model, read_card
+from frameferry.inference.versions import at_newest
 
 CARD = {
     "input": {"height_pixels": 96, "width_pixels": 128},
@@ -169,6 +170,29 @@ def test_labels_named_twice_are_refused(tmp_path: Path) -> None:
 def test_odd_labels_from_the_settings_are_refused(tmp_path: Path, label: str) -> None:
     folder = folder_with(tmp_path, CARD, "model.keras")
     assert "is no label" in str(refusal(folder, labels=("good", label)))
+
+
+def test_of_numbered_folders_the_highest_counts(tmp_path: Path) -> None:
+    folder_with(tmp_path, None, *(f"{version}/model.keras" for version in ("2", "10", "9", ".11")))
+    for version in ("2", "10"):
+        folder_with(tmp_path / version, CARD)
+    assert tmp_path / "10" / "model.keras" == find_model(str(tmp_path)).path
+    placed = at_newest(ModelSettings(path=str(tmp_path)))
+    assert str(tmp_path / "10") == placed.path
+    assert placed == at_newest(placed)
+
+
+def test_no_older_version_takes_the_place_of_one_that_is_not_whole(tmp_path: Path) -> None:
+    folder_with(tmp_path, None, "1/model.keras")
+    (tmp_path / "2").mkdir()
+    assert f"{tmp_path / '2'}: the folder should hold one model" in str(refusal(tmp_path))
+
+
+def test_a_model_with_numbered_folders_beside_it_has_no_versions(tmp_path: Path) -> None:
+    folder_with(tmp_path, CARD, "model.keras", "7/model.keras")
+    assert tmp_path / "model.keras" == find_model(str(tmp_path)).path
+    (tmp_path / "card.yaml").unlink()
+    assert tmp_path / "model.keras" == find_model(str(tmp_path)).path
 
 
 def test_a_lost_control_picture_is_said(tmp_path: Path) -> None:

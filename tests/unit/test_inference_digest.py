@@ -36,7 +36,7 @@ def write_card(folder: Path, **changes: object) -> None:
 
 
 def digest_of(folder: Path, **settings: object) -> str:
-    return judge_digest(str(folder), ModelSettings(path=str(folder), **settings))
+    return judge_digest(ModelSettings(path=str(folder), **settings))
 
 
 def test_it_is_a_sha256_and_the_same_wherever_the_model_lies(folder: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from frameferry.cli.session import session
-from frameferry.cli.terminal import show_json, show_table
+from frameferry.cli.terminal import columns_said, show_json, show_table
 from frameferry.errors import ConfigError
 
 Pipeline = Annotated[str, typer.Argument(help="The pipeline's name.")]
@@ -19,6 +19,8 @@ _RECORDS = {
     "size_bytes": "bytes",
     "label": "label",
     "score": "score",
+    "value": "value",
+    "unit": "unit",
     "remote_path": "remote path",
     "batch": "batch",
     "delivered_at": "delivered at",
@@ -50,7 +52,8 @@ def records(
     if as_json:
         show_json(rows)
     else:
-        show_table(f"{pipeline}: records", rows, _RECORDS)
+        columns = columns_said(rows, _RECORDS, ("value", "unit"))
+        show_table(f"{pipeline}: records", rows, columns)
 
 
 def _partition_offset(text: str | None) -> tuple[int | None, int | None]:

@@ -24,6 +24,7 @@ from frameferry.cli import (
     quarantine,
     replay,
     stack,
+    trying,
     watching,
 )
 from frameferry.cli.session import use_stack_connections
@@ -51,6 +52,7 @@ probe.register(app)
 doctor.register(app)
 adopt.register(app)
 audit.register(app)
+trying.register(app)
 demo.register(app)
 
 

@@ -59,6 +59,14 @@ def show_table(title: str, rows: Sequence[object], columns: Mapping[str, str]) -
     out.print(table)
 
 
+def columns_said(
+    rows: Sequence[object], columns: Mapping[str, str], optional: Sequence[str]
+) -> dict[str, str]:
+    """Leave out of *columns* the optional ones of which no row says anything."""
+    said = {name for name in optional if any(_field(row, name) is not None for row in rows)}
+    return {name: head for name, head in columns.items() if name in said or name not in optional}
+
+
 def _field(row: object, name: str) -> object:
     return row[name] if isinstance(row, Mapping) else getattr(row, name)
 

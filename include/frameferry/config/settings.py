@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from unicodedata import category
 from zoneinfo import ZoneInfo
 
@@ -71,12 +71,32 @@ class KafkaSettings(_Frozen):
         return self
 
 
+_OF_MODELS: Final = (
+    "threshold",
+    "input_height_pixels",
+    "input_width_pixels",
+    "preprocessing",
+    "labels",
+    "output",
+    "grey_bits",
+)
+"""Keys that only a model reads."""
+
+
 class ModelSettings(_Frozen):
     """What judges them. Unset keys come from the model's own `card.yaml`."""
 
-    path: str = Field(
+    path: str | None = Field(
+        default=None,
         min_length=1,
-        description="SavedModel folder, `.keras` file, or a folder with one of them and a card.",
+        description="SavedModel folder, `.keras` file, a folder with one of them and a card, or "
+        "one of numbered [versions](#versions).",
+    )
+    judge: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
+        description="In place of a path: a class of yours, as `package.module:Class`; see "
+        "[Your own Python](#your-own-python).",
     )
     threshold: float = Field(
         default=0.5,
@@ -124,6 +144,23 @@ class ModelSettings(_Frozen):
         "camera that writes 0 to 4095; see [Grey of more than 8 bits](#grey-of-more-than-8-bits).",
     )
     pictures: PicturesSettings = PicturesSettings()
+
+    @model_validator(mode="after")
+    def _one_that_judges(self) -> ModelSettings:
+        if (self.path is None) == (self.judge is None):
+            msg = "needs a path or a judge, and not both"
+            raise ValueError(msg)
+        kinds = ModelSettings.model_fields
+        unread = [key for key in _OF_MODELS if getattr(self, key) != kinds[key].default]
+        if self.judge is not None and unread:
+            msg = f"judge is a class of yours, to which {', '.join(unread)} would mean nothing"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def name(self) -> str:
+        """What judges, for people: the model's path, or the class."""
+        return self.judge or self.path or ""
 
 
 def read_base(value: str) -> str:
@@ -317,7 +354,7 @@ class QuarantineSettings(_Frozen):
 
 def _none_or_settings(value: object) -> object:
     if value != "none" and not isinstance(value, dict | ModelSettings):
-        msg = "must be none, or a mapping with a path"
+        msg = "must be none, or a mapping with a path or a judge"
         raise ValueError(msg)
     return value
 

@@ -34,7 +34,8 @@ class Said:
     """
     What the judge says of a picture, each None if it says nothing.
 
-    `score` is in [0, 1]. `outputs` is the model's whole answer as JSON text.
+    `score` is in [0, 1]. `outputs` is the whole answer as JSON text. `value` is what was measured,
+    finite, and `unit` what it is counted in, None for a plain number.
     """
 
     __slots__ = ()
@@ -42,6 +43,8 @@ class Said:
     label: str | None = None
     score: float | None = None
     outputs: str | None = None
+    value: float | None = None
+    unit: str | None = None
 
 
 def kinds_of(definition: type) -> Mapping[str, Kind]:

@@ -30,12 +30,17 @@ def sidecar_json(pipeline: str, topic: str, stored: StoredPrediction) -> bytes:
         "source_name": said.source_name,
         "size_bytes": said.size_bytes,
         "sha256": said.sha256,
-        **said_of(said),
+        **{name: value for name, value in said_of(said).items() if _is_told(name, value)},
         "outputs": _outputs(said.outputs),
         "judge_digest": stored.judge_digest,
     }
     text = json.dumps(content, ensure_ascii=False, indent=1)
     return f"{text}\n".encode(errors="backslashreplace")
+
+
+def _is_told(name: str, value: object) -> bool:
+    """Say whether the sidecar has a field: what was not measured is not in it."""
+    return value is not None or name not in {"value", "unit"}
 
 
 def _moment(timestamp_ms: int) -> str | None:

@@ -20,13 +20,15 @@ from frameferry.config.pictures import PicturesSettings
 from frameferry.config.preprocessing import Preprocessing, PreprocessingSettings
 from frameferry.config.settings import ModelSettings
 from frameferry.errors import ModelMismatch
+from frameferry.inference.outputs.stated import Label, Stated
+from frameferry.inference.versions import newest
 
 Output = Literal["softmax", "logits", "sigmoid"]
 Kind = Literal["keras", "saved_model"]
-Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,60}$")]
+OutputName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,59}$")]
 PlainPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)*$")]
 
-_LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
 CARD_NAME: Final = "card.yaml"
 SAVED_MODEL_NAME: Final = "saved_model.pb"
 KERAS_SUFFIX: Final = ".keras"
@@ -98,6 +100,21 @@ class Card(_Frozen):
     unsure: Label | None = Field(
         default=None, description="The label for scores under the pipeline's threshold, if any."
     )
+    outputs: dict[OutputName, Stated] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=16,
+        description="In place of `labels` and `output`: several outputs, or other kinds; see "
+        "[Other outputs](#other-outputs).",
+    )
+    verdict: str | None = Field(
+        default=None, description="Which of `outputs` gives label and score; the first of them."
+    )
+    signature: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Which signature of a SavedModel to call; `serving_default` if it is not said.",
+    )
     digest: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",
@@ -124,7 +141,8 @@ class Spec:
     All that decides a verdict besides the model's own bytes.
 
     A score under `threshold` is labelled `unsure` if that is set; otherwise the label stands.
-    16-bit grey uses its lowest `grey_bits`, and the model sees the upper 8 of these.
+    16-bit grey uses its lowest `grey_bits`, and the model sees the upper 8 of these. If there are
+    `outputs`, of which `verdict` names one, `labels` is empty, and `output` and `unsure` are idle.
     """
 
     height_pixels: int
@@ -138,6 +156,9 @@ class Spec:
     max_image_bytes: int
     grey_bits: int = 16
     pictures: PicturesSettings = field(default_factory=PicturesSettings)
+    outputs: tuple[tuple[str, Stated], ...] = ()
+    verdict: str = ""
+    signature: str | None = None
 
     @property
     def steps(self) -> PreprocessingSettings | None:
@@ -193,13 +214,13 @@ def find_model(path: str) -> FoundModel:
     Find a model and its card.
 
     Args:
-        path: A `.keras` file, a SavedModel folder, or a folder with `card.yaml` and one of them;
-            a relative path starts at the working folder.
+        path: A `.keras` file, a SavedModel folder, a folder with `card.yaml` and one of them, or a
+            folder of numbered versions; a relative path starts at the working folder.
 
     Raises:
         ModelMismatch: Nothing is there, or it is none of these, or the card is broken.
     """
-    place = Path(path).absolute()
+    place = newest(Path(path).absolute())
     if not place.exists():
         named = path if "://" in path else place
         remedy = "Set model.path to a folder or .keras file that every Spark worker can read"
@@ -248,13 +269,18 @@ def effective(found: FoundModel, settings: ModelSettings) -> Spec:
         "labels": settings.labels or card.labels,
         "output": settings.output or card.output,
     }
-    missing = [_SETTING_OF.get(key, key) for key, value in merged.items() if not value]
+    if card.outputs is not None:
+        _refuse_both(found, settings)
+        merged |= {"labels": (), "output": "softmax"}
+    unsaid = {key for key, value in merged.items() if not value}
+    unsaid -= {"labels"} if card.outputs is not None else set()
+    missing = [_SETTING_OF.get(key, key) for key in merged if key in unsaid]
     if missing:
         what = f"neither its card nor the pipeline's file says: {', '.join(missing)}"
         remedy = f"Add them under model: in the pipeline's file, or in {CARD_NAME} beside the model"
         raise mismatch(found.path, what, remedy)
     _refuse_labels(found.path, merged["labels"])
-    _refuse_background(found.path, merged["preprocessing"], merged["labels"])
+    _refuse_tiles(found, merged["preprocessing"], merged["labels"])
     return Spec(
         **merged,
         unsure=card.unsure,
@@ -263,18 +289,56 @@ def effective(found: FoundModel, settings: ModelSettings) -> Spec:
         max_image_bytes=int(settings.max_image_bytes),
         grey_bits=settings.grey_bits,
         pictures=settings.pictures,
+        outputs=tuple((card.outputs or {}).items()),
+        verdict=_verdict_of(found),
+        signature=_signature_of(found),
     )
 
 
-def _refuse_background(path: Path, preprocessing: Preprocessing, labels: Sequence[str]) -> None:
+def _refuse_tiles(found: FoundModel, preprocessing: Preprocessing, labels: Sequence[str]) -> None:
     tiles = None if isinstance(preprocessing, str) else preprocessing.tiles
-    if tiles is not None and tiles.background not in {None, *labels}:
+    if tiles is None:
+        return
+    if found.card.outputs is not None:
+        what = "preprocessing.tiles makes one class of several, and its card states other outputs"
+        raise mismatch(found.path, what, "Leave tiles out, or say labels: and output: instead")
+    if tiles.background not in {None, *labels}:
         what = f"tiles.background is {tiles.background!r}, and no label: {', '.join(labels)}"
-        raise mismatch(path, what, "Correct preprocessing.tiles.background")
+        raise mismatch(found.path, what, "Correct preprocessing.tiles.background")
+
+
+def _refuse_both(found: FoundModel, settings: ModelSettings) -> None:
+    card = found.card
+    said = {
+        "labels": settings.labels or card.labels,
+        "output": settings.output or card.output,
+        "unsure": card.unsure,
+    }
+    both = [key for key, value in said.items() if value]
+    if both:
+        what = f"its card states outputs, but it or the pipeline's file says {', '.join(both)}, too"
+        raise mismatch(found.path, what, "Say labels, output and unsure within outputs only")
+
+
+def _verdict_of(found: FoundModel) -> str:
+    """Name the output that gives the label; nothing where there are none by name."""
+    names = [*(found.card.outputs or {})]
+    named = found.card.verdict
+    if named is not None and named not in names:
+        what = f"verdict: {named} in its card is none of its outputs: {', '.join(names) or 'none'}"
+        raise mismatch(found.path, what, "Name one of outputs:, or leave verdict: out")
+    return named or next(iter(names), "")
+
+
+def _signature_of(found: FoundModel) -> str | None:
+    if found.card.signature is not None and found.kind != "saved_model":
+        what = f"its card names the signature {found.card.signature}, which a .keras file has not"
+        raise mismatch(found.path, what, "Leave signature: out, or export a SavedModel")
+    return found.card.signature
 
 
 def _refuse_labels(path: Path, labels: Sequence[str]) -> None:
-    odd = [label for label in labels if not _LABEL.fullmatch(label)]
+    odd = [label for label in labels if not LABEL.fullmatch(label)]
     doubled = sorted({label for label in labels if labels.count(label) > 1})
     if odd:
         what = f"{odd[0]!r} is no label: 1 to 60 characters, none of them a control character"

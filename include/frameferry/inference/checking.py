@@ -16,13 +16,15 @@ Shape = Sequence[int | None]
 
 def check_model(settings: ModelSettings) -> None:
     """
-    Check what can be checked without TensorFlow: the card, the digest, the files, the input.
+    Check what can be checked without TensorFlow: card, digest, files, input; a class of yours.
 
     Raises:
         ModelMismatch: Says what does not fit, and what to do.
     """
-    found = find_model(settings.path)
-    judge_digest(settings.path, settings)
+    judge_digest(settings)
+    if settings.judge is not None:
+        return
+    found = find_model(settings.name)
     if found.card.control or found.card.parity:
         # Decoders are for those who have something to decode.
         from frameferry.inference.control import refuse_unfit_controls  # noqa: PLC0415
@@ -38,7 +40,9 @@ def check_model(settings: ModelSettings) -> None:
 
 def has_outputs(settings: ModelSettings) -> bool:
     """Say whether the card keeps outputs of the model's training, to be compared by running it."""
-    return any(one.outputs is not None for one in find_model(settings.path).card.parity)
+    if settings.judge is not None:
+        return False
+    return any(one.outputs is not None for one in find_model(settings.name).card.parity)
 
 
 def refuse_shape(found: FoundModel, spec: Spec, shape: Shape) -> None:

@@ -22,7 +22,7 @@ def control_pictures(settings: ModelSettings) -> list[tuple[str | None, bytes]]:
     Raises:
         ModelMismatch: The model, its card or one of the pictures cannot be read.
     """
-    found = find_model(settings.path)
+    found = find_model(settings.name)
     pictures: list[tuple[str | None, bytes]] = [*found.control_pictures()]
     if pictures:
         return pictures

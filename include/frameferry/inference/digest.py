@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +18,13 @@ from pydantic import BaseModel
 
 from frameferry.config.settings import ModelSettings
 from frameferry.inference.card import FoundModel, Spec, effective, find_model, mismatch
+from frameferry.inference.own.code import find_code, is_code_here
+from frameferry.inference.own.identity import own_digest
 
 DECODER: Final = 3
 """Raise by one when other inputs, or another reason, are made from the same bytes."""
+READER: Final = 1
+"""Raise by one when the same numbers of a model are read as another answer."""
 _SAVED_MODEL_PARTS: Final = (
     "saved_model.pb",
     "fingerprint.pb",
@@ -31,23 +35,38 @@ _SAVED_MODEL_PARTS: Final = (
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
-def judge_digest(model_path: str, settings: ModelSettings) -> str:
+def judge_digest(settings: ModelSettings) -> str:
     """
     Compute the digest that a judge loaded from these settings would have.
 
     Raises:
-        ModelMismatch: There is no such model, its card is broken or pins another content.
+        ModelMismatch: There is no such model or class, its card is broken or pins another content.
     """
-    found = find_model(model_path)
+    if settings.judge is not None:
+        return own_digest(find_code(settings.judge), settings)
+    found = find_model(settings.name)
     spec = effective(found, settings)
     content = content_digest(found)
     refuse_other_content(found, content)
     return combined_digest(content, spec)
 
 
+def is_here(settings: ModelSettings) -> bool:
+    """Say whether the files of a judge are on this machine, so that they can be digested."""
+    if settings.judge is not None:
+        return is_code_here(settings.judge)
+    return Path(settings.name).exists()
+
+
 def combined_digest(content: str, spec: Spec) -> str:
     """Digest a model's content together with all else that decides a verdict."""
-    whole = {"model": content, "spec": asdict(spec), "decoder": DECODER}
+    stated = [(name, output.model_dump(mode="json")) for name, output in spec.outputs]
+    whole = {
+        "model": content,
+        "spec": {**asdict(replace(spec, outputs=())), "outputs": stated},
+        "decoder": DECODER,
+        "reader": READER,
+    }
     text = json.dumps(whole, sort_keys=True, default=_as_json)
     return hashlib.sha256(text.encode()).hexdigest()
 

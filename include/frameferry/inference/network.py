@@ -10,22 +10,21 @@ import contextlib
 import functools
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from frameferry.inference.answer import output_counts, unlike_output
+from frameferry.inference.answer import misfit, readings_of
 from frameferry.inference.card import FoundModel, Spec, mismatch
 from frameferry.inference.checking import Shape, readable, refuse_shape
+from frameferry.inference.outputs.finding import Tensors
+from frameferry.inference.outputs.numbers import SEEN, AnomalyReading
 from frameferry.inference.preprocess import Inputs, noise
 
 CPU_BATCH: Final = 8
 """Small, since a call's last pictures are padded up to it; larger ones gain nothing on one core."""
 GPU_BATCH: Final = 64
-_SIGNATURE: Final = "serving_default"
+SIGNATURE: Final = "serving_default"
 _LOAD_ERRORS: Final = (
     OSError,
     ValueError,
@@ -37,24 +36,25 @@ _LOAD_ERRORS: Final = (
     zipfile.BadZipFile,
 )
 _MESSAGE_CHARACTERS: Final = 300
+_REMEDY: Final = "Correct labels: and output: in its card (softmax, logits or sigmoid)"
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
     """
-    A loaded model. `predict` takes exactly `batch` pictures and gives their raw outputs.
+    A loaded model. `predict` takes exactly `batch` pictures and gives their raw outputs by name.
 
     One fixed size: nothing is ever traced again, and a picture's answer does not depend on how
     many came with it.
     """
 
     batch: int
-    predict: Callable[[Inputs], NDArray[np.float32]]
+    predict: Callable[[Inputs], Tensors]
 
 
 @dataclass(frozen=True, slots=True)
 class _Forward:
-    """A model as TensorFlow has it: one tensor in, one out."""
+    """A model as TensorFlow has it: one tensor in, one or several out, by name."""
 
     call: Callable[[Any], Any]
     shape: Shape
@@ -69,7 +69,7 @@ def load_network(found: FoundModel, spec: Spec) -> Network:
         ModelMismatch: It cannot be loaded, or takes or gives something else than stated.
     """
     tf = tensorflow()
-    forward = _loaded(tf, found)
+    forward = _loaded(tf, found, spec)
     refuse_shape(found, spec, forward.shape)
     if forward.dtype not in {"float16", "bfloat16", "float32", "float64", "uint8"}:
         what = f"its input is {forward.dtype}; expected pixels as float32 or uint8"
@@ -77,7 +77,10 @@ def load_network(found: FoundModel, spec: Spec) -> Network:
     _refuse_dtype(found, spec, forward.dtype)
     batch = forward.shape[0] or (GPU_BATCH if _has_gpu(tf) else CPU_BATCH)
     network = Network(batch, _compiled(tf, found, spec, forward, batch))
-    _refuse_outputs(found, spec, _warm_up(tf, found, spec, network))
+    tensors = _warm_up(tf, found, spec, network)
+    if flaw := misfit(tensors, spec):
+        remedy = "Correct outputs: in its card" if spec.outputs else _REMEDY
+        raise mismatch(found.path, flaw, remedy)
     return network
 
 
@@ -127,10 +130,22 @@ def _has_gpu(tf: Any) -> bool:  # noqa: ANN401
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def _loaded(tf: Any, found: FoundModel) -> _Forward:  # noqa: ANN401
+def _loaded(tf: Any, found: FoundModel, spec: Spec) -> _Forward:  # noqa: ANN401
     load = _load_keras if found.kind == "keras" else _load_saved_model
+    with loading(tf, found):
+        return load(tf, found, spec)
+
+
+@contextlib.contextmanager
+def loading(tf: Any, found: FoundModel) -> Iterator[None]:  # noqa: ANN401
+    """
+    Say what keeps TensorFlow from loading a model, in one line.
+
+    Raises:
+        ModelMismatch: It cannot be loaded.
+    """
     try:
-        return load(tf, found)
+        yield
     except (*_LOAD_ERRORS, tf.errors.OpError) as error:
         remedy = (
             "Export it as a SavedModel (model.export('folder')), which needs no custom classes"
@@ -141,36 +156,53 @@ def _loaded(tf: Any, found: FoundModel) -> _Forward:  # noqa: ANN401
         raise mismatch(found.path, what, remedy) from error
 
 
-def _load_keras(tf: Any, found: FoundModel) -> _Forward:  # noqa: ANN401
+def _load_keras(tf: Any, found: FoundModel, spec: Spec) -> _Forward:  # noqa: ANN401
     """Load a `.keras` file; safe mode stays on: a model file must not bring code to run."""
     model = tf.keras.models.load_model(found.path, compile=False, safe_mode=True)
     inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
-    _refuse_counts(found, len(inputs), len(outputs))
-    return _Forward(functools.partial(model, training=False), inputs[0].shape, inputs[0].dtype)
+    _refuse_counts(found, spec, len(inputs), len(outputs))
+    names = getattr(model, "output_names", None) or []
+
+    def call(pixels: Any) -> Any:  # noqa: ANN401
+        made = model(pixels, training=False)
+        if isinstance(made, dict):
+            return made
+        return dict(zip(names, made if isinstance(made, list | tuple) else [made], strict=True))
+
+    return _Forward(call, inputs[0].shape, inputs[0].dtype)
 
 
-def _load_saved_model(tf: Any, found: FoundModel) -> _Forward:  # noqa: ANN401
+def _load_saved_model(tf: Any, found: FoundModel, spec: Spec) -> _Forward:  # noqa: ANN401
     loaded = tf.saved_model.load(str(found.path))
-    signature = loaded.signatures.get(_SIGNATURE)
+    wanted = spec.signature or SIGNATURE
+    signature = loaded.signatures.get(wanted)
     if signature is None:
-        what = f"it has no signature {_SIGNATURE}, only {sorted(loaded.signatures) or 'none'}"
-        raise mismatch(found.path, what, "Export it again with model.export('folder')")
+        what = (
+            f"it has no signature {wanted}, only {', '.join(sorted(loaded.signatures)) or 'none'}"
+        )
+        remedy = "Name one of them as signature: in its card, or export it again"
+        raise mismatch(found.path, what, remedy)
     inputs = signature.structured_input_signature[1]
-    _refuse_counts(found, len(inputs), len(signature.structured_outputs))
+    _refuse_counts(found, spec, len(inputs), len(signature.structured_outputs))
     ((name, tensor),) = inputs.items()
 
     def call(pixels: Any) -> Any:  # noqa: ANN401
         # `loaded` owns the variables: the closure keeps it alive.
-        return next(iter(loaded.signatures[_SIGNATURE](**{name: pixels}).values()))
+        return loaded.signatures[wanted](**{name: pixels})
 
     shape = tensor.shape.as_list() if tensor.shape.rank is not None else [None] * 4
     return _Forward(call, shape, tensor.dtype.name)
 
 
-def _refuse_counts(found: FoundModel, inputs: int, outputs: int) -> None:
-    if (inputs, outputs) != (1, 1):
-        what = f"it has {inputs} inputs and {outputs} outputs; expected one of each"
-        raise mismatch(found.path, what, "Wrap it into a model with one image in, one vector out")
+def _refuse_counts(found: FoundModel, spec: Spec, inputs: int, outputs: int) -> None:
+    if inputs != 1:
+        what = f"it has {inputs} inputs and {outputs} outputs; expected one image"
+        raise mismatch(found.path, what, "Wrap it into a model with one image in")
+    if outputs != 1 and not spec.outputs:
+        what = (
+            f"it has {inputs} inputs and {outputs} outputs; its card says nothing of which is what"
+        )
+        raise mismatch(found.path, what, "State each under outputs: in its card, by its name")
 
 
 def _compiled(
@@ -179,11 +211,14 @@ def _compiled(
     spec: Spec,
     forward: _Forward,
     batch: int,
-) -> Callable[[Inputs], NDArray[np.float32]]:
+) -> Callable[[Inputs], Tensors]:
     """Trace the model once, for one size."""
 
     def call(inputs: Any) -> Any:  # noqa: ANN401
-        return tf.cast(forward.call(tf.cast(inputs, forward.dtype)), tf.float32)
+        made = forward.call(tf.cast(inputs, forward.dtype))
+        numeric = {name: tensor for name, tensor in made.items() if _is_numeric(tensor.dtype)}
+        kept = {SEEN: tf.cast(inputs, tf.float32)} if _needs_its_input(spec) else {}
+        return {**{name: tf.cast(each, tf.float32) for name, each in numeric.items()}, **kept}
 
     shape = (batch, *spec.input_shape)
     try:
@@ -194,11 +229,20 @@ def _compiled(
         what = f"it does not take {readable(shape)}: {_one_line(error)}"
         raise mismatch(found.path, what, "Correct the input size in its card") from error
 
-    def predict(inputs: Inputs) -> NDArray[np.float32]:
-        raw: NDArray[np.float32] = traced(tf.constant(inputs)).numpy()
-        return raw[:, None] if raw.ndim == 1 else raw
+    def predict(inputs: Inputs) -> Tensors:
+        return {name: raw.numpy() for name, raw in traced(tf.constant(inputs)).items()}
 
     return predict
+
+
+def _is_numeric(dtype: Any) -> bool:  # noqa: ANN401
+    """Say whether a tensor holds numbers: some signatures give class names as text, too."""
+    return bool(dtype.is_floating or dtype.is_integer or dtype.is_bool)
+
+
+def _needs_its_input(spec: Spec) -> bool:
+    readings = readings_of(spec).values()
+    return any(isinstance(one, AnomalyReading) and one.of == "reconstruction" for one in readings)
 
 
 def _warm_up(
@@ -206,7 +250,7 @@ def _warm_up(
     found: FoundModel,
     spec: Spec,
     network: Network,
-) -> NDArray[np.float32]:
+) -> Tensors:
     """Run the model once, on noise."""
     shape = (network.batch, *spec.input_shape)
     try:
@@ -214,20 +258,6 @@ def _warm_up(
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
         what = f"it fails on {readable(shape)}: {_one_line(error)}"
         raise mismatch(found.path, what, "Correct the input size in its card") from error
-
-
-def _refuse_outputs(found: FoundModel, spec: Spec, raw: NDArray[np.float32]) -> None:
-    expected = output_counts(spec)
-    if raw.ndim != len(("pictures", "outputs")) or raw.shape[1] not in expected:
-        what = (
-            f"the model gives {readable(raw.shape[1:])} outputs; its card or the pipeline's file "
-            f"says {' or '.join(map(str, sorted(expected)))} ({spec.output}: "
-            f"{', '.join(spec.labels[:8])})"
-        )
-        raise mismatch(found.path, what, "Correct labels: and output: in its card")
-    if unlike := unlike_output(raw, spec):
-        remedy = "Correct output: in its card (softmax, logits or sigmoid)"
-        raise mismatch(found.path, f"not {spec.output}: {unlike}", remedy)
 
 
 def _why(error: Exception) -> str:

@@ -37,7 +37,10 @@ class Reason(StrEnum):
         "does not fit",
         "It is whole, but has no such page, region or channels as the pipeline asks for.",
     )
-    NO_ANSWER = "no answer", "The model answered with numbers that are none of its card's kind."
+    NO_ANSWER = (
+        "no answer",
+        "The model's numbers are none of its card's kind, or a class of yours said no.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

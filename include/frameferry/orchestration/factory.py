@@ -176,7 +176,7 @@ def _stub(name: str, error: ConfigError) -> DAG:
 
 
 def _documentation(settings: PipelineSettings) -> str:
-    model = "no model" if settings.model == "none" else f"the model `{settings.model.path}`"
+    model = "no model" if settings.model == "none" else f"the model `{settings.model.name}`"
     return (
         f"Carries `{settings.kafka.topic}` ({settings.kafka.connection}), judged by {model}, to "
         f"`{settings.deliver.base}` ({settings.deliver.connection}).\n\n"

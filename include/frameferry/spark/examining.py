@@ -13,7 +13,7 @@ from frameferry.config.connections import SparkConnection
 from frameferry.config.settings import ModelSettings
 from frameferry.errors import FrameferryError
 from frameferry.inference.digest import judge_digest
-from frameferry.spark.job import placed
+from frameferry.inference.versions import at_newest
 from frameferry.spark.reach import probe
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def worker_views(
         SparkUnavailable, JudgingFailed, ConfigError: The job did not run.
         ModelMismatch: Files and card do not fit, here.
     """
-    settings = placed(model)
-    here = judge_digest(settings.path, settings) if Path(settings.path).exists() else None
+    settings = at_newest(model)
+    here = judge_digest(settings) if _is_here(settings) else None
     probe(connection.url)
     from frameferry.spark.frame import core_count  # noqa: PLC0415 - as above
     from frameferry.spark.session import shared_session  # noqa: PLC0415
@@ -73,6 +73,10 @@ def worker_views(
         tasks = _TASKS_A_CORE * core_count(session)
         frame = session.range(0, tasks, 1, tasks).mapInArrow(_digesting(settings), _SCHEMA)
         return here, {WorkerView(**row) for row in frame.toArrow().to_pylist()}
+
+
+def _is_here(model: ModelSettings) -> bool:
+    return model.judge is not None or Path(model.name).exists()
 
 
 def _digesting(
@@ -89,7 +93,7 @@ def _digesting(
 
 def _view(settings: ModelSettings) -> WorkerView:
     try:
-        digest, lacks = judge_digest(settings.path, settings), ""
+        digest, lacks = judge_digest(settings), ""
     except FrameferryError as error:
         digest, lacks = "", error.what
     python = ".".join(map(str, sys.version_info[:2]))

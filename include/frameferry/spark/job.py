@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 from frameferry.config.connections import KafkaConnection
 from frameferry.config.secrets import is_secret_option
 from frameferry.config.settings import ModelSettings
 from frameferry.domain.offsets import OffsetRange
+from frameferry.inference.versions import at_newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ class JudgeJob:
 
     @property
     def placed_model(self) -> ModelSettings:
-        """The model, with an absolute path if it is on this machine's disk."""
-        return placed(self.model)
+        """The model's newest version, with an absolute path if it is on this machine's disk."""
+        return at_newest(self.model)
 
     def to_json(self) -> str:
         """Write the job down for another process. The text holds the options' secrets."""
@@ -167,11 +167,3 @@ def read_job(text: str) -> JudgeJob | ControlJob:
     if "control" in content:
         return ControlJob(JudgeJob.from_json(json.dumps(content["control"])))
     return JudgeJob.from_json(text)
-
-
-def placed(model: ModelSettings) -> ModelSettings:
-    """Give a model an absolute path if it is on this machine's disk."""
-    path = Path(model.path)
-    if "://" in model.path or not path.exists():
-        return model
-    return model.model_copy(update={"path": str(path.resolve())})

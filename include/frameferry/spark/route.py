@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frameferry.config.connections import SparkConnection
@@ -12,7 +11,7 @@ from frameferry.config.settings import ModelSettings
 from frameferry.domain.records import Judged, Prediction
 from frameferry.errors import ControlFailed, ModelMismatch
 from frameferry.inference import checking
-from frameferry.inference.digest import judge_digest
+from frameferry.inference.digest import is_here, judge_digest
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.reach import probe
 from frameferry.spark.submit import submitted_table
@@ -39,8 +38,9 @@ def judge(job: JudgeJob, connection: SparkConnection, *, deadline_seconds: float
             quota holds back more than the deadline allows.
         ModelMismatch: The model does not fit its card, or the workers judged with another one.
     """
-    expected = expected_digest(job)
-    asked = replace(job, model=job.placed_model, judge_digest=expected, asked_at=time.time())
+    asked = replace(job, model=job.placed_model)
+    expected = expected_digest(asked)
+    asked = replace(asked, judge_digest=expected, asked_at=time.time())
     asked = replace(asked, deadline_seconds=deadline_seconds)
     return judged(_table(asked, connection, deadline_seconds), expected=expected)
 
@@ -56,8 +56,13 @@ def control(job: ControlJob, connection: SparkConnection, *, deadline_seconds: f
         ControlFailed: The answers are not those of the card.
         SparkUnavailable, JudgingFailed, ModelMismatch, ConfigError: What the job met.
     """
-    asked = replace(job.of, model=job.of.placed_model, judge_digest=expected_digest(job.of))
-    asked = replace(asked, asked_at=time.time(), deadline_seconds=deadline_seconds)
+    asked = replace(job.of, model=job.of.placed_model)
+    asked = replace(
+        asked,
+        judge_digest=expected_digest(asked),
+        asked_at=time.time(),
+        deadline_seconds=deadline_seconds,
+    )
     table = _table(ControlJob(asked), connection, deadline_seconds)
     wrong = [row for row in table.to_pylist() if not row["as_expected"]]
     if wrong or not table.num_rows:
@@ -81,9 +86,8 @@ def _table(
 
 
 def expected_digest(job: JudgeJob) -> str | None:
-    """Digest the job's model; None if its files are not on this machine."""
-    model = job.placed_model
-    return judge_digest(model.path, model) if Path(model.path).exists() else None
+    """Digest the job's judge; None if its files are not on this machine."""
+    return judge_digest(job.model) if is_here(job.model) else None
 
 
 def judged(table: pa.Table, *, expected: str | None) -> Judged:
@@ -131,6 +135,18 @@ def _loading_seconds(table: pa.Table) -> float:
 def _prediction(row: dict[str, Any]) -> Prediction:
     headers = row.pop("headers") or ()
     return Prediction(**row, headers=tuple((name, text) for name, text in headers))
+
+
+def draft_card(path: str) -> str:
+    """
+    Write down a model's inputs and outputs as a card that is to be filled in.
+
+    Raises:
+        ModelMismatch: There is no such model, or TensorFlow cannot load it.
+    """
+    from frameferry.inference.drafting import draft  # noqa: PLC0415 - it needs TensorFlow
+
+    return draft(path)
 
 
 def check_model(settings: ModelSettings) -> None:

@@ -8,15 +8,16 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
 from frameferry.domain.columns import SAID
 from frameferry.domain.records import ImageRecord, sha256_hex
 from frameferry.errors import BatchTooBig, FrameferryError, KafkaThrottled
-from frameferry.inference.control import control_pictures
-from frameferry.inference.judge import Judge, Verdict, load_judge
+from frameferry.inference.judge import Judge, load_judge
+from frameferry.inference.own.judge import OwnJudge
+from frameferry.inference.verdict import Verdict
 from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.throttling import Throttling
 from frameferry.spark.crossing import WorkerError
@@ -43,6 +44,7 @@ _READING_SHARE = 0.8
 _CONTROL_SHARE = 0.4
 """The same for a control. It is less, because the model is loaded afterwards."""
 _LEAST_PATIENCE_SHARE = 0.05
+Item = TypeVar("Item")
 BatchFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
@@ -87,7 +89,8 @@ def _judged_share(job: JudgeJob, share: Share) -> Iterator[pa.RecordBatch]:
     loading_seconds = time.monotonic() - started
     ready_seconds = _waited_seconds(job)
     throttling = Throttling(_patience_seconds(job, _READING_SHARE))
-    for images in _groups(_bounded(_records(job, share, throttling), job.max_bytes)):
+    records = _bounded(_records(job, share, throttling), job.max_bytes)
+    for images in grouped(records, lambda one: len(one.value)):
         yield _judged(judge, images, _Waits(loading_seconds, ready_seconds, throttling.seconds))
 
 
@@ -134,11 +137,12 @@ def _bounded(records: Iterable[ImageRecord], max_bytes: int | None) -> Iterator[
         yield record
 
 
-def _groups(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
-    group: list[ImageRecord] = []
-    for record in records:
-        group.append(record)
-        if len(group) == GROUP_IMAGES or sum(len(one.value) for one in group) >= GROUP_BYTES:
+def grouped(items: Iterable[Item], size_bytes: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Make groups of what is judged in one call: few enough, and not too large."""
+    group: list[Item] = []
+    for item in items:
+        group.append(item)
+        if len(group) == GROUP_IMAGES or sum(map(size_bytes, group)) >= GROUP_BYTES:
             yield group
             group = []
     if group:
@@ -158,18 +162,18 @@ def _control_batches(
 def _controlled(job: JudgeJob) -> pa.RecordBatch:
     _read_first(job)
     judge = load_judge(job.model, expected=job.judge_digest)
-    pairs = _control_verdicts(judge, job)
+    pairs = _control_verdicts(judge)
     columns = {
-        "as_expected": [_is_as_expected(judge, *pair) for pair in pairs],
+        "as_expected": [judge.is_as_expected(*pair) for pair in pairs],
         "said": [verdict.label or verdict.detail for _, verdict in pairs],
     }
     return pa.RecordBatch.from_pydict(columns, schema=CONTROL_ROWS)
 
 
-def _control_verdicts(judge: Judge, job: JudgeJob) -> list[tuple[str | None, Verdict]]:
+def _control_verdicts(judge: Judge | OwnJudge) -> list[tuple[str | None, Verdict]]:
     """Judge the controls; where no picture could be one, an input that shows nothing."""
-    known = control_pictures(job.model)
-    if not known:
+    known = judge.control_pictures()
+    if not known and isinstance(judge, Judge):
         return [(None, judge.judge_nothing())]
     verdicts = judge.judge([picture for _, picture in known])
     return [(label, verdict) for (label, _), verdict in zip(known, verdicts, strict=True)]
@@ -190,14 +194,9 @@ def _first_records(job: JudgeJob) -> Share:
     return (replace(wanted, end=min(wanted.end, wanted.start + FEWEST_OFFSETS)),)
 
 
-def _is_as_expected(judge: Judge, expected: str | None, verdict: Verdict) -> bool:
-    """Say whether a verdict is as expected; `unsure` proves as well that the model works."""
-    if verdict.label is None or expected is None:
-        return verdict.label is not None
-    return verdict.label in {expected, judge.spec.unsure}
-
-
-def _judged(judge: Judge, images: Sequence[ImageRecord], waits: _Waits) -> pa.RecordBatch:
+def _judged(
+    judge: Judge | OwnJudge, images: Sequence[ImageRecord], waits: _Waits
+) -> pa.RecordBatch:
     verdicts = judge.judge([image.value for image in images])
     columns: dict[str, Sequence[Any]] = {
         "partition": [image.partition for image in images],

@@ -11,7 +11,7 @@ from frameferry.errors import LedgerConflict
 from frameferry.ledger.database.engines import SCHEMA
 from frameferry.ledger.database.transactions import Transactions
 
-HEAD: Final = "0103"
+HEAD: Final = "0104"
 """The newest migration; a test compares it with the scripts."""
 _NEVER_RELEASED: Final = frozenset({"0001", "0002", "0003", "0004", "0005", "0006"})
 """Schemas from before the first released one; no script upgrades them."""

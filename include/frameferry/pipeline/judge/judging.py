@@ -193,7 +193,7 @@ def _unjudged(
 
 def _named(settings: PipelineSettings, batch: Batch, found: Prediction) -> NamedPrediction:
     deliver = settings.deliver
-    quarantine = _quarantine(settings, found)
+    quarantine = quarantine_of(settings, found)
     prediction = found if found.label or quarantine else replace(found, label=UNJUDGED)
     fields = NameFields(
         pipeline=settings.pipeline,
@@ -216,7 +216,8 @@ def _named(settings: PipelineSettings, batch: Batch, found: Prediction) -> Named
     )
 
 
-def _quarantine(settings: PipelineSettings, prediction: Prediction) -> tuple[str, str] | None:
+def quarantine_of(settings: PipelineSettings, prediction: Prediction) -> tuple[str, str] | None:
+    """Say why a record is not to be delivered, with a detail; None if it is."""
     if prediction.size_bytes == 0 and settings.deliver.empty == "quarantine":
         return EMPTY, "0 bytes"
     if prediction.reason is None:
