@@ -311,7 +311,7 @@ def with_parity(folder: Path, **changes: Any) -> ModelSettings:
 def test_a_model_that_is_fed_and_answers_as_in_training_passes(tmp_path: Path) -> None:
     settings = with_parity(tmp_path / "m")
     check_model(settings)
-    assert read_judge(settings).digest == judge_digest(settings.path, settings)
+    assert read_judge(settings).digest == judge_digest(settings)
 
 
 @pytest.mark.parametrize(
@@ -416,6 +416,6 @@ def test_a_model_without_controls_proves_itself_whatever_its_pipeline_takes(
 ) -> None:
     saved(tmp_path / "m", network())
     settings = ModelSettings.model_validate({"path": str(tmp_path / "m"), **model})
-    [(label, verdict)] = _control_verdicts(read_judge(settings), job_of(settings))
+    [(label, verdict)] = _control_verdicts(read_judge(settings))
     assert label is None
     assert verdict.label is not None

@@ -154,7 +154,7 @@ def test_a_drafted_card_asks_for_what_only_people_know(tmp_path: Path) -> None:
     settings = ModelSettings(path=str(tmp_path))
     run("model", "card", tmp_path / "model.keras")
     card = tmp_path / "card.yaml"
-    with pytest.raises(ModelMismatch, match=r"preprocessing: .*output: "):
+    with pytest.raises(ModelMismatch, match=r"preprocessing\.word: .*output: "):
         check_model(settings)
     assert "is there already" in refusal(ConfigError, "model", "card", tmp_path / "model.keras")
     text = card.read_text()

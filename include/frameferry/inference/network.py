@@ -161,7 +161,8 @@ def _load_keras(tf: Any, found: FoundModel, spec: Spec) -> _Forward:  # noqa: AN
     model = tf.keras.models.load_model(found.path, compile=False, safe_mode=True)
     inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
     _refuse_counts(found, spec, len(inputs), len(outputs))
-    names = getattr(model, "output_names", None) or []
+    # A sequential model names no outputs; its only one is the last layer's.
+    names = getattr(model, "output_names", None) or [model.layers[-1].name]
 
     def call(pixels: Any) -> Any:  # noqa: ANN401
         made = model(pixels, training=False)
