@@ -34,6 +34,7 @@ KINDS = (
     "docs",
     "endtoend",
     "prometheus",
+    "clusters",
 )
 HERE = Path(__file__).parent
 SPARK_FIXTURES = {"spark_server", "poisoned"}

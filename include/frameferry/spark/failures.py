@@ -44,6 +44,18 @@ _SYMPTOMS = (
         r"No module named '?frameferry",
     ),
     _symptom(
+        ConfigError,
+        "Give the executors the Python that the driver has (extra `python` of the connection, "
+        "PYSPARK_PYTHON of a Spark Connect server): the same number before the second dot",
+        r"PYTHON_VERSION_MISMATCH",
+        r"Python in worker has different version",
+    ),
+    _symptom(
+        ConfigError,
+        "Name a Python that is on every machine of the cluster (extra `python` of the connection)",
+        r"Cannot run program \"[^\"]*python[^\"]*\"",
+    ),
+    _symptom(
         SparkOutOfMemory,
         "Give Spark more memory: spark.driver.memory of its server, or of a cluster "
         "spark.executor.memory and spark.executor.memoryOverhead",
@@ -82,6 +94,8 @@ _SYMPTOMS = (
         r"java: (?:command )?not found",
     ),
 )
+_WORKERS_OWN = 3
+"""So many of the first symptoms are what a worker's Python says of itself."""
 _NOTES = (
     (
         re.compile(r"OPERATION_CANCELED|cancelled part of cancelled job", re.IGNORECASE),
@@ -165,8 +179,8 @@ def _struck(error: FrameferryError, secrets: Sequence[str]) -> FrameferryError:
 
 
 def _matching(text: str) -> _Symptom | None:
-    """Find what a trace means; if a worker's code raised it, only the first symptom can apply."""
-    candidates = _SYMPTOMS[:1] if _WORKER_RAISED.search(text) else _SYMPTOMS
+    """Find what a trace means; if a worker's code raised it, only the first ones can apply."""
+    candidates = _SYMPTOMS[:_WORKERS_OWN] if _WORKER_RAISED.search(text) else _SYMPTOMS
     return next((symptom for symptom in candidates if symptom.pattern.search(text)), None)
 
 
