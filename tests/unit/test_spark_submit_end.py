@@ -100,6 +100,22 @@ def test_a_driver_elsewhere_says_by_a_file_how_it_ended(
         submit.submitted_table(JOB, on_cluster(tmp_path), deadline_seconds=30)
 
 
+def test_of_a_driver_whose_java_is_gone_the_cluster_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The words of real ones: Spark 4.2 on YARN, executors that cannot connect to their driver.
+    said = tmp_path / "said"
+    said.write_text(
+        "Traceback (most recent call last):\npy4j.protocol.Py4JNetworkError: Answer from Java side "
+        "is empty\n\nTraceback (most recent call last):\nConnectionRefusedError: [Errno 111] No\n"
+    )
+    leave = BEGIN.replace(": >", f"cat {said} >").replace(".begun", ".failed")
+    why = "26/12/01 11:29:30 ERROR Client: Application diagnostics message: Max number of executor"
+    stand_in(tmp_path, f"{leave}\necho '{why} failures (4) reached' >&2\nexit 1", monkeypatch)
+    with pytest.raises(SparkUnavailable, match=r"at yarn: Application .* failures \(4\) reached"):
+        submit.submitted_table(JOB, on_cluster(tmp_path), deadline_seconds=30)
+
+
 def test_a_shared_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.touch()

@@ -18,6 +18,8 @@ from frameferry.spark.crossing import crossed
 
 SLOW_START = "If Spark or the model only start slowly, raise spark.startup_seconds"
 """The remedy if a deadline passed and no picture is to blame."""
+JAVA_IS_GONE = "Answer from Java side is empty"
+"""What a driver's Python says when its JVM ended under it, whatever the reason was."""
 TRACEBACK = "Traceback (most recent call last):"
 _LONGEST_SENTENCE = 400
 _CAUSED_BY = re.compile(r"^Caused by: (?P<what>[\w.$]+: .+)$", re.MULTILINE)
@@ -89,6 +91,12 @@ _SYMPTOMS = (
     ),
     _symptom(
         SparkUnavailable,
+        "Look at the application's own log, as by `yarn logs -applicationId`; nothing was recorded",
+        r"Application diagnostics message",
+        JAVA_IS_GONE,
+    ),
+    _symptom(
+        SparkUnavailable,
         "Install Java 17 or 21 here, or use Spark Connect",
         r"JAVA_HOME is not set",
         r"java: (?:command )?not found",
@@ -109,7 +117,8 @@ _NOTES = (
 _TOLD = re.compile(r"details = \"([^\"\n]+)")
 """Where gRPC puts what really happened."""
 _JAVA_NAME = re.compile(
-    r"^\s*(?:: |Caused by: |Exception in thread \S+ )?\(?(?:[\w$]+\.){2,}[\w$]+[:)] "
+    r"^\s*\d\d/\d\d/\d\d \S+ [A-Z]+ \w+: "
+    r"|^\s*(?:: |Caused by: |Exception in thread \S+ )?\(?(?:[\w$]+\.){2,}[\w$]+[:)] "
     r"|^\s*\[[A-Z_.]+\] "
     r"| SQLSTATE: \w+$"
 )

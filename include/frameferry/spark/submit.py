@@ -28,7 +28,7 @@ from frameferry.spark.deployment import (
     packed_model,
     with_archive,
 )
-from frameferry.spark.failures import SLOW_START, TRACEBACK, failure
+from frameferry.spark.failures import JAVA_IS_GONE, SLOW_START, TRACEBACK, failure
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.lifeline import SUBMITTER_VARIABLE, beginning, last_trace, signs_of_life
 from frameferry.spark.resources import RESOURCES_SHARE, no_executor
@@ -245,7 +245,8 @@ def _last_words(folder: Path) -> str:
 
     The log on stderr comes last: in it, trouble that a retry mended looks like what ended the job.
     """
-    if (trace := last_trace(folder / _JOB_FILE)) is not None:
+    trace = last_trace(folder / _JOB_FILE)
+    if trace is not None and JAVA_IS_GONE not in trace:
         return trace
     driver = _tail(folder / "stdout")
     start = driver.find(TRACEBACK)
