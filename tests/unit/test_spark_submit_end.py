@@ -116,6 +116,13 @@ def test_of_a_driver_whose_java_is_gone_the_cluster_says_why(
         submit.submitted_table(JOB, on_cluster(tmp_path), deadline_seconds=30)
 
 
+def test_what_is_missing_here_is_told_before_spark_begins(tmp_path: Path) -> None:
+    sent = Deployment(archives=("/nowhere/env.tar.gz#env",))
+    there = SparkConnection(conn_id="spark_default", url="yarn", deployment=sent)
+    with pytest.raises(ConfigError, match=r"there is no /nowhere/env.tar.gz here"):
+        submit.submitted_table(JOB, there, deadline_seconds=30)
+
+
 def test_a_shared_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.touch()
