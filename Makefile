@@ -58,7 +58,7 @@ test-prometheus: setup ## the rules, the dashboard and a scrape, by a real Prome
 	@$(PYTEST) tests/prometheus
 
 test-clusters: setup ## Spark standalone and YARN, killed and misconfigured; SPARK=4.3.0 KAFKA=4.4.0: on other versions
-	@scripts/test-clusters "$(SPARK)" "$(KAFKA)" $(ONLY)
+	@scripts/test-clusters "$(SPARK)" "$(KAFKA)" tests/clusters $(ONLY)
 
 benchmark: setup ## the chain beside a loop by hand and the old design: half an hour, or SMOKE=1; ONLY="--parts near"
 	@$(if $(SMOKE),,scripts/unpack-debian vsftpd)
