@@ -72,8 +72,8 @@ def test_a_yarn_without_nodes_is_told_and_what_waits_there_ends_with_the_first_o
     with yarn(tmp_path / "yarn", nodes=0) as cluster:
         monkeypatch.setenv("HADOOP_CONF_DIR", cluster.environment["HADOOP_CONF_DIR"])
         cluster.conf = {**cluster.conf, "spark.yarn.am.waitTime": "10s"}
-        with pytest.raises(SparkUnavailable, match=r"yarn gave the job no executor in 60 s"):
-            patiently(120, job, cluster)
+        with pytest.raises(SparkUnavailable, match=r"yarn gave the job no executor in 120 s"):
+            patiently(240, job, cluster)
         cluster.start("node-0")
         poll(
             lambda: {one["state"] for one in applications(cluster)} == {"FAILED"},
