@@ -76,7 +76,7 @@ def test_a_yarn_without_nodes_is_told_and_what_waits_there_ends_with_the_first_o
             patiently(240, job, cluster)
         cluster.start("node-0")
         poll(
-            lambda: {one["state"] for one in applications(cluster)} == {"FAILED"},
+            lambda: {one["finalStatus"] for one in applications(cluster)} == {"FAILED"},
             "the end of what nobody waits for any more",
             seconds=300,
         )
