@@ -17,7 +17,7 @@ CHECKS := check-unit check-property check-types check-imports check-lint check-f
 
 TIMES := .venv/test-times
 
-.PHONY: setup demo death-loop test search test-ftp-servers test-ftp-matrix test-prometheus compose-test check mutants benchmark measure-memory measure-loads measure-audit model lock $(CHECKS)
+.PHONY: setup demo death-loop test search test-ftp-servers test-ftp-matrix test-prometheus test-clusters compose-test check mutants benchmark measure-memory measure-loads measure-audit model lock $(CHECKS)
 .DEFAULT_GOAL := setup
 
 setup: ## .venv, Java and the cache; at once where they are there
@@ -59,6 +59,9 @@ test-prometheus: setup ## the rules, the dashboard and a scrape, by a real Prome
 
 compose-test: setup ## docker-compose.yaml built, started, killed and counted; PROFILE=celery|secured|workers|all
 	@$(PYTEST) -s tests/compose $(if $(filter all,$(PROFILE)),,-k $(or $(PROFILE),plain))
+
+test-clusters: setup ## Spark standalone and YARN, killed and misconfigured; SPARK=4.3.0 KAFKA=4.4.0: on other versions
+	@scripts/test-clusters "$(SPARK)" "$(KAFKA)" tests/clusters $(ONLY)
 
 benchmark: setup ## the chain beside a loop by hand and the old design: half an hour, or SMOKE=1; ONLY="--parts near"
 	@$(if $(SMOKE),,scripts/unpack-debian vsftpd)

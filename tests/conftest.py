@@ -35,6 +35,7 @@ KINDS = (
     "endtoend",
     "prometheus",
     "compose",
+    "clusters",
 )
 HERE = Path(__file__).parent
 SPARK_FIXTURES = {"spark_server", "poisoned"}

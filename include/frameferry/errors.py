@@ -85,6 +85,7 @@ class Where(TypedDict, total=False):
     offset: int | None
     model: str | None
     server: str | None
+    executor: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,7 @@ class Coordinates:
     offset: int | None = None
     model: str | None = None
     server: str | None = None
+    executor: str | None = None
 
     def known(self) -> Where:
         """List those that are known, as keywords."""

@@ -172,6 +172,16 @@ def test_a_model_that_is_not_there(ferry):
     refused(ferry, "check", says="no-such-model")
 
 
+def test_what_a_cluster_would_miss(ferry):
+    ferry.connections["spark_default"] = {"conn_type": "spark", "host": "yarn"}
+    for extra, says in (
+        ({"archives": ["/nowhere/env.tar.gz#env"]}, "spark_default.*no /nowhere/env.tar.gz here"),
+        ({"archive": ["/nowhere/env.tar.gz#env"]}, "spark_default.*unknown key archive"),
+    ):
+        ferry.connections["spark_default"]["extra"] = extra
+        refused(ferry, "check", says=says)
+
+
 def test_a_wrong_password_is_one_attempt_in_all(ferry, make_ftp):
     ftp = make_ftp()
     connection = ferry.connections["archive_ftp"]

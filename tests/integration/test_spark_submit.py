@@ -26,6 +26,7 @@ from frameferry.config.connections import KafkaConnection, SparkConnection
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Judged
 from frameferry.errors import BatchTooBig, JudgingFailed, SparkLost
+from frameferry.spark import lifeline
 from frameferry.spark.job import ControlJob
 from frameferry.spark.route import control, judge
 
@@ -42,6 +43,15 @@ from frameferry.spark.route import judge
 
 job = JudgeJob.from_json(Path(sys.argv[1]).read_text())
 judge(job, SparkConnection(conn_id="spark_default", url="local[2]"), deadline_seconds=150)
+"""
+ELSEWHERE = """
+import sys, threading
+from pathlib import Path
+from frameferry.spark import lifeline
+
+lifeline._SILENCE_SECONDS, lifeline._WATCH_SECONDS = 2.0, 0.1
+lifeline.end_with_submitter(Path(sys.argv[1]))
+threading.Event().wait(100)
 """
 
 
@@ -191,3 +201,13 @@ def test_too_many_bytes_are_told_with_their_place_here_too(kafka_server: KafkaSe
     with pytest.raises(BatchTooBig) as caught:
         judge(job, local(), deadline_seconds=DEADLINE_SECONDS)
     assert (0, 4) == (caught.value.partition, caught.value.offset)
+
+
+def test_a_driver_on_another_machine_ends_when_its_submitter_gives_no_sign(tmp_path: Path) -> None:
+    with lifeline.signs_of_life(tmp_path / "job.json"):
+        driver = subprocess.Popen(
+            [sys.executable, "-c", ELSEWHERE, str(tmp_path / "job.json")], start_new_session=True
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            driver.wait(6)  # longer than the silence that it bears
+    assert -signal.SIGKILL == driver.wait(30)

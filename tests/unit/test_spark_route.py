@@ -109,6 +109,6 @@ def test_one_master_that_answers_is_enough() -> None:
         probe(f"spark://127.0.0.1:1,127.0.0.1:{master.getsockname()[1]}")
 
 
-@pytest.mark.parametrize("url", ["local[2]", "yarn", "k8s://https://cluster:6443"])
+@pytest.mark.parametrize("url", ["local[2]", "k8s://https://cluster:6443"])
 def test_masters_without_a_port_of_their_own_are_not_asked(url: str) -> None:
     probe(url)

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -22,8 +22,10 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
+from frameferry.config.deployment import Deployment, spark_extra
 from frameferry.config.raw import RawConnection, from_json, from_uri
 from frameferry.errors import ConnectionMissing
 
@@ -136,6 +138,25 @@ class SparkConnection(_Connection):
     conf: dict[str, Annotated[str, BeforeValidator(_in_spark_words)]] = Field(
         default_factory=dict, repr=False
     )
+    deployment: Deployment = Deployment()
+
+    @model_validator(mode="after")
+    def _can_be_deployed(self) -> Self:
+        if self.is_connect and self.deployment != Deployment():
+            msg = (
+                f"{', '.join(sorted(self.deployment.model_fields_set))}: a Spark Connect server "
+                "has its own; start it with them"
+            )
+            raise ValueError(msg)
+        if self.deployment.deploy_mode == "cluster" and self.url != "yarn":
+            msg = f"deploy_mode cluster is for YARN: {self.url} takes no Python driver"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether the executors are on this machine."""
+        return self.url.startswith("local")
 
     @property
     def is_connect(self) -> bool:
@@ -231,9 +252,16 @@ def spark_connection(raw: RawConnection) -> SparkConnection:
     fields = {
         "url": _connect_url(raw) if connects else _master_url(raw),
         "token": raw.password or raw.extra.get("token"),
-        "conf": raw.extra.get("conf", {}),
+        **_spark_extra(raw),
     }
     return _validated(SparkConnection, raw, fields)
+
+
+def _spark_extra(raw: RawConnection) -> dict[str, Any]:
+    try:
+        return spark_extra(raw.extra)
+    except ValueError as error:
+        raise _senseless(raw, str(error)) from None
 
 
 def _connect_url(raw: RawConnection) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from frameferry.errors import FrameferryError
 from frameferry.pipeline.context import Context
+from frameferry.spark.deployment import check_deployment
 from frameferry.spark.route import check_model
 from frameferry.spark.server import server_advice
 
@@ -19,7 +20,7 @@ def check_pipeline(ctx: Context) -> list[FrameferryError]:
     """
     questions: list[Callable[[], object]] = [
         lambda: ctx.ftp,
-        lambda: ctx.spark,
+        lambda: check_deployment(ctx.spark),
         lambda: _topic(ctx),
     ]
     if ctx.settings.model != "none":

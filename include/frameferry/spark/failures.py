@@ -19,6 +19,8 @@ from frameferry.spark.crossing import crossed
 
 SLOW_START = "If Spark or the model only start slowly, raise spark.startup_seconds"
 """The remedy if a deadline passed and no picture is to blame."""
+JAVA_IS_GONE = "Answer from Java side is empty"
+"""What a driver's Python says when its JVM ended under it, whatever the reason was."""
 TRACEBACK = "Traceback (most recent call last):"
 _LONGEST_SENTENCE = 400
 _CAUSED_BY = re.compile(r"^Caused by: (?P<what>[\w.$]+: .+)$", re.MULTILINE)
@@ -43,6 +45,18 @@ _SYMPTOMS = (
         ConfigError,
         "Install frameferry in the Python that Spark's workers use (PYSPARK_PYTHON)",
         r"No module named '?frameferry",
+    ),
+    _symptom(
+        ConfigError,
+        "Give the executors the Python that the driver has (extra `python` of the connection, "
+        "PYSPARK_PYTHON of a Spark Connect server): the same number before the second dot",
+        r"PYTHON_VERSION_MISMATCH",
+        r"Python in worker has different version",
+    ),
+    _symptom(
+        ConfigError,
+        "Name a Python that is on every machine of the cluster (extra `python` of the connection)",
+        r"Cannot run program \"[^\"]*python[^\"]*\"",
     ),
     _symptom(
         SparkOutOfMemory,
@@ -91,11 +105,19 @@ _SYMPTOMS = (
     ),
     _symptom(
         SparkUnavailable,
+        "Look at the application's own log, as by `yarn logs -applicationId`; nothing was recorded",
+        r"Application diagnostics message",
+        JAVA_IS_GONE,
+    ),
+    _symptom(
+        SparkUnavailable,
         "Install Java 17 or 21 here, or use Spark Connect",
         r"JAVA_HOME is not set",
         r"java: (?:command )?not found",
     ),
 )
+_WORKERS_OWN = 3
+"""So many of the first symptoms are what a worker's Python says of itself."""
 _NOTES = (
     (
         re.compile(r"OPERATION_CANCELED|cancelled part of cancelled job", re.IGNORECASE),
@@ -109,7 +131,8 @@ _NOTES = (
 _TOLD = re.compile(r"details = \"([^\"\n]+)")
 """Where gRPC puts what really happened."""
 _JAVA_NAME = re.compile(
-    r"^\s*(?:: |Caused by: |Exception in thread \S+ )?\(?(?:[\w$]+\.){2,}[\w$]+[:)] "
+    r"^\s*\d\d/\d\d/\d\d \S+ [A-Z]+ \w+: "
+    r"|^\s*(?:: |Caused by: |Exception in thread \S+ )?\(?(?:[\w$]+\.){2,}[\w$]+[:)] "
     r"|^\s*\[[A-Z_.]+\] "
     r"| SQLSTATE: \w+$"
 )
@@ -177,8 +200,8 @@ def _struck(error: FrameferryError, secrets: Sequence[str]) -> FrameferryError:
 
 
 def _matching(text: str) -> _Symptom | None:
-    """Find what a trace means; if a worker's code raised it, only the first symptom can apply."""
-    candidates = _SYMPTOMS[:1] if _WORKER_RAISED.search(text) else _SYMPTOMS
+    """Find what a trace means; if a worker's code raised it, only the first ones can apply."""
+    candidates = _SYMPTOMS[:_WORKERS_OWN] if _WORKER_RAISED.search(text) else _SYMPTOMS
     return next((symptom for symptom in candidates if symptom.pattern.search(text)), None)
 
 

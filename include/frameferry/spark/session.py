@@ -31,6 +31,7 @@ from frameferry.spark.failures import SLOW_START, failure
 from frameferry.spark.frame import job_table
 from frameferry.spark.identity import code_version, session_id
 from frameferry.spark.job import ControlJob, JudgeJob
+from frameferry.spark.resources import RESOURCES_SHARE, no_executor, take_empty_task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +62,7 @@ class ConnectCall:
     connection: SparkConnection
     deadline_seconds: float
     _session: SparkSession | None = field(default=None, init=False, repr=False)
+    _has_executor: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
     _given_up: threading.Event = field(default_factory=threading.Event, init=False, repr=False)
 
     def table(self) -> pa.Table:
@@ -90,8 +92,13 @@ class ConnectCall:
         if self._session is None:
             msg = f"Spark at {self.connection.url} opened no session in {opening:g} s"
             raise SparkUnavailable(msg, remedy="Look at the server's log, or start it again")
+        waiting = max(RESOURCES_SHARE * self.deadline_seconds - opening, 0)
+        with suppress(FutureTimeoutError):
+            return answer.result(timeout=waiting)
+        if not self._has_executor.is_set():
+            raise no_executor(self.connection.url, opening + waiting)
         try:
-            return answer.result(timeout=self.deadline_seconds - opening)
+            return answer.result(timeout=self.deadline_seconds - opening - waiting)
         except FutureTimeoutError:
             msg = (
                 f"judging passed its deadline of {self.deadline_seconds:g} s on Spark at "
@@ -116,6 +123,9 @@ class ConnectCall:
             if self._given_up.is_set():
                 msg = f"Spark at {self.connection.url} opened a session that nobody waits for"
                 raise SparkUnavailable(msg)
+            if not _is_local(session):
+                take_empty_task(session)
+            self._has_executor.set()
             return job_table(session, self.job)
 
     def _interrupt(self) -> None:
@@ -205,6 +215,11 @@ def _is_closed(session: SparkSession, conf: Mapping[str, str]) -> bool:
             return True
         raise
     return False
+
+
+def _is_local(session: SparkSession) -> bool:
+    """Say whether the server's executors are its own threads: then they are there."""
+    return (session.conf.get("spark.master", None) or "").startswith("local")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The cold route: spark-submit in client mode against any master, rows in one Arrow file."""
+"""The cold route: spark-submit against any master, rows in one Arrow file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psutil
 
 from frameferry.config.connections import SparkConnection
 from frameferry.config.secrets import is_secret_option
@@ -25,25 +23,30 @@ from frameferry.errors import (
     SparkLost,
     SparkUnavailable,
 )
-from frameferry.spark.failures import SLOW_START, TRACEBACK, failure
+from frameferry.spark.deployment import (
+    check_deployment,
+    deployment_conf,
+    packed_model,
+    with_archive,
+)
+from frameferry.spark.failures import JAVA_IS_GONE, SLOW_START, TRACEBACK, failure
 from frameferry.spark.job import ControlJob, JudgeJob
+from frameferry.spark.lifeline import SUBMITTER_VARIABLE, beginning, last_trace, signs_of_life
+from frameferry.spark.resources import RESOURCES_SHARE, no_executor
 from frameferry.spark.server import DAEMON
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _APPLICATION = Path(__file__).with_name("application") / "infer_batch.py"
-SUBMITTER_VARIABLE = "FRAMEFERRY_SUBMITTER"
-"""Tells the driver which process waits for its rows."""
 _JOB_FILE = "job.json"
 _GRACE_SECONDS = 5.0
-_WATCH_SECONDS = 2.0
+_POLL_SECONDS = 0.2
 _LAST_BYTES = 256 * 1024
 _CONF = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "WARN",
-    "spark.submit.deployMode": "client",
     "spark.python.daemon.module": DAEMON,
 }
 _LOCAL_CONF = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
@@ -64,8 +67,8 @@ def submitted_table(
         JudgingFailed: The job raised, or passed its deadline (its processes are ended then).
         KafkaUnavailable, OffsetsLost, ModelMismatch: What the job met.
     """
-    with tempfile.TemporaryDirectory(prefix="frameferry-submit-") as name:
-        folder = Path(name)
+    check_deployment(connection)
+    with _folder(connection) as folder, signs_of_life(folder / _JOB_FILE):
         rows = folder / "rows.arrow"
         command = _command(job, connection, folder, rows)
         status = _run(command, folder, connection, deadline_seconds)
@@ -75,42 +78,26 @@ def submitted_table(
         return read_rows(rows)
 
 
+@contextmanager
+def _folder(connection: SparkConnection) -> Iterator[Path]:
+    """Make a folder of our own, where the driver sees it; remove it at the end."""
+    shared = connection.deployment.folder
+    try:
+        made = tempfile.TemporaryDirectory(prefix="frameferry-submit-", dir=shared)
+    except OSError as error:
+        msg = f"connection {connection.conn_id!r}: folder {shared} cannot be written: {error}"
+        raise ConfigError(msg, remedy="Let this user write there") from error
+    with made as name:
+        yield Path(name)
+
+
 def _meaning(status: int, folder: Path, url: str, secrets: Sequence[str]) -> FrameferryError:
     """Say what ended the driver; if the job had begun, it may be the cause."""
     text = f"{_last_words(folder)}\nthe driver ended with status {status} and gave no rows"
     error = failure(text, url=url, secrets=secrets)
-    if isinstance(error, SparkUnavailable) and _beginning(folder / _JOB_FILE).exists():
+    if isinstance(error, SparkUnavailable) and beginning(folder / _JOB_FILE).exists():
         return SparkLost(error.what, remedy=error.remedy)
     return error
-
-
-def tell_it_began(job_file: Path) -> None:
-    """Tell the submitter that Spark is there and the job begins."""
-    with suppress(OSError):  # submitted by hand, from a folder that is not ours to write
-        _beginning(job_file).touch()
-
-
-def _beginning(job_file: Path) -> Path:
-    return job_file.with_name(f"{job_file.name}.begun")
-
-
-def end_with_submitter() -> None:
-    """
-    End this driver and its whole process group when its submitter is gone.
-
-    Otherwise a killed task would leave a Spark application behind, for ever if a picture never
-    returns. Does nothing in a driver that a person submitted by hand.
-    """
-    submitter = os.environ.get(SUBMITTER_VARIABLE)
-    if submitter is not None:
-        threading.Thread(target=_watch, args=(int(submitter),), daemon=True).start()
-
-
-def _watch(submitter: int) -> None:
-    tick = threading.Event()
-    while psutil.pid_exists(submitter):
-        tick.wait(_WATCH_SECONDS)
-    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def write_rows(table: pa.Table, path: Path) -> None:
@@ -134,8 +121,7 @@ def read_rows(path: Path) -> pa.Table:
 def _command(
     job: JudgeJob | ControlJob, connection: SparkConnection, folder: Path, rows: Path
 ) -> list[str]:
-    here = _LOCAL_CONF if connection.url.startswith("local") else {}
-    conf = {**_CONF, **here, **connection.conf}
+    job, conf = _deployed(job, connection, folder)
     properties = "".join(f"{name} {_escaped(value)}\n" for name, value in conf.items() if value)
     return [
         str(_spark_submit()),
@@ -147,6 +133,22 @@ def _command(
         str(_private(folder / _JOB_FILE, job.to_json())),
         str(rows),
     ]
+
+
+def _deployed(
+    job: JudgeJob | ControlJob, connection: SparkConnection, folder: Path
+) -> tuple[JudgeJob | ControlJob, dict[str, str]]:
+    """Say what the application is set to, and pack what it takes along."""
+    here = _LOCAL_CONF if connection.is_local else {}
+    sent = deployment_conf(connection.deployment, is_yarn=connection.url == "yarn")
+    conf = {**_CONF, **here, **sent, **connection.conf}
+    judging = job.of if isinstance(job, ControlJob) else job
+    # A class of yours is code: it comes with `py_files` or the environment.
+    is_shipped = connection.deployment.ship_model and judging.model.judge is None
+    if not is_shipped or connection.is_local:
+        return job, conf
+    packed, archive = packed_model(job, folder)
+    return packed, with_archive(conf, archive)
 
 
 def _escaped(value: str) -> str:
@@ -170,9 +172,12 @@ def _spark_submit() -> Path:
 def _run(
     command: list[str], folder: Path, connection: SparkConnection, deadline_seconds: float
 ) -> int:
+    ends = time.monotonic() + deadline_seconds
     try:
         with _group(command, folder) as process:
-            return process.wait(timeout=deadline_seconds)
+            if not connection.is_local:
+                _await_executor(process, folder, connection.url, deadline_seconds)
+            return process.wait(timeout=max(ends - time.monotonic(), 0))
     except subprocess.TimeoutExpired:
         msg = (
             f"judging passed its deadline of {deadline_seconds:g} s on Spark at {connection.url} "
@@ -184,6 +189,18 @@ def _run(
         raise SparkUnavailable(
             msg, remedy="Install Java 17 or 21 and the pinned requirements"
         ) from error
+
+
+def _await_executor(
+    process: subprocess.Popen[bytes], folder: Path, url: str, deadline_seconds: float
+) -> None:
+    """Wait until the job begins, or its driver ends."""
+    seconds = RESOURCES_SHARE * deadline_seconds
+    ends = time.monotonic() + seconds
+    while process.poll() is None and not beginning(folder / _JOB_FILE).exists():
+        if time.monotonic() > ends:
+            raise no_executor(url, seconds)
+        time.sleep(_POLL_SECONDS)
 
 
 @contextmanager
@@ -228,10 +245,13 @@ def _secret_values(conf: Mapping[str, str]) -> list[str]:
 
 def _last_words(folder: Path) -> str:
     """
-    Read the driver's traceback from stdout, otherwise the end of both outputs.
+    Read the driver's traceback, as it left it or from stdout; otherwise the end of both outputs.
 
     The log on stderr comes last: in it, trouble that a retry mended looks like what ended the job.
     """
+    trace = last_trace(folder / _JOB_FILE)
+    if trace is not None and JAVA_IS_GONE not in trace:
+        return trace
     driver = _tail(folder / "stdout")
     start = driver.find(TRACEBACK)
     return driver[start:] if start >= 0 else f"{driver}\n{_tail(folder / 'stderr')}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -14,13 +16,21 @@ import pyarrow as pa
 
 from frameferry.domain.columns import SAID
 from frameferry.domain.records import ImageRecord, sha256_hex
-from frameferry.errors import BatchTooBig, FrameferryError, KafkaThrottled
+from frameferry.errors import (
+    BatchTooBig,
+    ConfigError,
+    FrameferryError,
+    KafkaThrottled,
+    KafkaUnavailable,
+    ModelMismatch,
+)
 from frameferry.inference.judge import Judge, load_judge
 from frameferry.inference.own.judge import OwnJudge
 from frameferry.inference.verdict import Verdict
 from frameferry.kafka.reader import RangeReader
 from frameferry.kafka.throttling import Throttling
 from frameferry.spark.crossing import WorkerError
+from frameferry.spark.gpus import pin_gpus
 from frameferry.spark.job import ControlJob, JudgeJob
 from frameferry.spark.rows import ROW_KINDS
 from frameferry.spark.shares import FEWEST_OFFSETS, Share
@@ -45,6 +55,9 @@ _CONTROL_SHARE = 0.4
 """The same for a control. It is less, because the model is loaded afterwards."""
 _LEAST_PATIENCE_SHARE = 0.05
 Item = TypeVar("Item")
+_LOG_VARIABLE = "SPARK_LOG_URL_STDERR"
+"""Where an executor of a cluster logs, as Spark tells its processes; not set in a local one."""
+_MACHINES_OWN = (ConfigError, KafkaUnavailable, ModelMismatch)
 BatchFunction = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
@@ -80,11 +93,20 @@ def _judge_batches(
             for number in batch.column("id").to_pylist():
                 yield from _judged_share(job, shares[number])
     except FrameferryError as error:
-        raise WorkerError(error) from error
+        raise WorkerError(_placed(error)) from error
+
+
+def _placed(error: FrameferryError) -> FrameferryError:
+    """Name the executor of a cluster in what may be the fault of one machine alone."""
+    log = os.environ.get(_LOG_VARIABLE)
+    if log is None or not isinstance(error, _MACHINES_OWN):
+        return error
+    return error.at(executor=f"on {socket.gethostname()} (log: {log})")
 
 
 def _judged_share(job: JudgeJob, share: Share) -> Iterator[pa.RecordBatch]:
     started = time.monotonic()
+    pin_gpus()
     judge = load_judge(job.model, expected=job.judge_digest)
     loading_seconds = time.monotonic() - started
     ready_seconds = _waited_seconds(job)
@@ -156,11 +178,12 @@ def _control_batches(
         for _ in batches:
             yield _controlled(job.of)
     except FrameferryError as error:
-        raise WorkerError(error) from error
+        raise WorkerError(_placed(error)) from error
 
 
 def _controlled(job: JudgeJob) -> pa.RecordBatch:
     _read_first(job)
+    pin_gpus()
     judge = load_judge(job.model, expected=job.judge_digest)
     pairs = _control_verdicts(judge)
     columns = {

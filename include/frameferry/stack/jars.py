@@ -1,5 +1,5 @@
 """
-The jars of the Kafka broker, resolved once into the cache.
+The jars of the Kafka broker, or of another recipe, resolved once into the cache.
 
 The Ivy that pyspark ships does it: no Maven is needed.
 """
@@ -11,37 +11,49 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from frameferry.errors import StackError
 from frameferry.stack import layout
 from frameferry.stack.java import find_java
 
 _HERE = Path(__file__).parent
+_SETTINGS = _HERE / "ivysettings.xml"
 _TIMEOUT_SECONDS = 900
-_SET = "kafka"
 _PREPARE = f"`{layout.python()} -m frameferry.stack.prepare`"
 
 
-def jars() -> Path:
+class Recipe(NamedTuple):
+    """An Ivy file, and which of its configurations is wanted."""
+
+    ivy: Path
+    name: str
+
+
+BROKER = Recipe(_HERE / "ivy.xml", "kafka")
+
+
+def jars(recipe: Recipe | None = None) -> Path:
     """
-    Return the folder of the broker's jars.
+    Return the folder of a recipe's jars, by default the broker's.
 
     Raises:
         StackError: They were not resolved yet.
     """
-    folder = _folder() / _SET
+    recipe = recipe or BROKER
+    folder = _folder(recipe) / recipe.name
     if not folder.is_dir():
-        msg = f"the Kafka jars are not in the cache {layout.cache()}"
+        msg = f"the {recipe.name} jars are not in the cache {layout.cache()}"
         raise StackError(msg, remedy=f"Run {_PREPARE}")
     return folder
 
 
 def are_there() -> bool:
-    """Say whether the jars are in the cache."""
-    return _folder().is_dir()
+    """Say whether the broker's jars are in the cache."""
+    return _folder(BROKER).is_dir()
 
 
-def resolve() -> Path:
+def resolve(recipe: Recipe | None = None) -> Path:
     """
     Download what is missing; return at once if nothing is.
 
@@ -51,35 +63,36 @@ def resolve() -> Path:
     Raises:
         StackError: Maven Central did not answer, or Java is missing.
     """
-    target = _folder()
-    if are_there():
+    recipe = recipe or BROKER
+    target = _folder(recipe)
+    if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".jars-") as work:
         draft = Path(work) / "jars"
-        _retrieve(Path(work), draft)
+        _retrieve(recipe, Path(work), draft)
         _publish(draft, target)
     return target
 
 
-def _folder() -> Path:
+def _folder(recipe: Recipe) -> Path:
     """Name the folder by what it is made from: other pins, another folder."""
-    recipe = b"".join((_HERE / name).read_bytes() for name in ("ivy.xml", "ivysettings.xml"))
-    return layout.cache() / f"jars-{hashlib.sha256(recipe).hexdigest()[:12]}"
+    content = b"".join(file.read_bytes() for file in (recipe.ivy, _SETTINGS))
+    return layout.cache() / f"jars-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _retrieve(work: Path, draft: Path) -> None:
+def _retrieve(recipe: Recipe, work: Path, draft: Path) -> None:
     argv = [
         str(find_java()),
         f"-Dframeferry.ivy.cache={work / 'ivy'}",
         "-jar",
         str(next((layout.pyspark() / "jars").glob("ivy-*.jar"))),
         "-settings",
-        str(_HERE / "ivysettings.xml"),
+        str(_SETTINGS),
         "-ivy",
-        str(_HERE / "ivy.xml"),
+        str(recipe.ivy),
         "-confs",
-        _SET,
+        recipe.name,
         "-retrieve",
         str(draft / "[conf]" / "[artifact]-[revision].[ext]"),
         "-warn",
@@ -91,7 +104,7 @@ def _retrieve(work: Path, draft: Path) -> None:
     except subprocess.TimeoutExpired as error:
         msg = f"the jars were not downloaded within {_TIMEOUT_SECONDS} s"
         raise StackError(msg, remedy=f"Check the network and run {_PREPARE} again") from error
-    if done.returncode != 0 or not (draft / _SET).is_dir():
+    if done.returncode != 0 or not (draft / recipe.name).is_dir():
         end = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
         msg = "the jars cannot be downloaded from Maven Central"
         raise StackError(

@@ -13,15 +13,20 @@ from pyspark.sql import SparkSession  # noqa: TID253 - this file runs under spar
 
 from frameferry.spark.frame import job_table
 from frameferry.spark.job import read_job
-from frameferry.spark.submit import end_with_submitter, tell_it_began, write_rows
+from frameferry.spark.lifeline import end_with_submitter, tell_it_began, tell_of_failure
+from frameferry.spark.resources import take_empty_task
+from frameferry.spark.submit import write_rows
 
 
 def main(job_file: str, rows_file: str) -> None:
     """Run the same job function as the Spark Connect route, in this driver."""
-    end_with_submitter()
-    job = read_job(Path(job_file).read_text(encoding="utf-8"))
+    waiting = Path(job_file)
+    tell_of_failure(waiting)
+    end_with_submitter(waiting)
+    job = read_job(waiting.read_text(encoding="utf-8"))
     spark = SparkSession.builder.getOrCreate()
-    tell_it_began(Path(job_file))
+    take_empty_task(spark)
+    tell_it_began(waiting)
     write_rows(job_table(spark, job), Path(rows_file))
     spark.stop()
 
