@@ -575,7 +575,8 @@ def test_a_pool_larger_than_the_servers_limit_makes_do_with_it(
 
 
 def test_one_place_is_enough(tmp_path: Path) -> None:
-    made = items(10)
+    # Enough that the others ask for a place before the first one has done it all.
+    made = items(120)
     with odd_server(tmp_path, max_connections=1) as server:
         with publisher(server.connection(), connections=4) as delivery:
             deliver(delivery, made)

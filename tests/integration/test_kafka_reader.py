@@ -17,7 +17,7 @@ from fixtures.oddities import produce_with_broken_header_name
 from frameferry.config.connections import KafkaConnection
 from frameferry.domain.offsets import OffsetRange
 from frameferry.domain.records import Census, ImageRecord
-from frameferry.errors import Coordinates, KafkaUnavailable, OffsetsLost, TopicUnseen
+from frameferry.errors import Coordinates, KafkaUnavailable, OffsetsLost, TopicMissing, TopicUnseen
 from frameferry.kafka.client import COMING_UP_SECONDS
 from frameferry.kafka.cluster import Cluster
 from frameferry.kafka.reader import RangeReader
@@ -304,7 +304,7 @@ def test_a_broker_that_was_held_up_is_not_taken_for_one_without_the_topic(
 
 def test_a_topic_that_is_missing_for_good_is_missing(kafka_server: KafkaServer) -> None:
     began = time.monotonic()
-    with closing(Cluster(kafka_server.connection)) as cluster, pytest.raises(TopicUnseen):
+    with closing(Cluster(kafka_server.connection)) as cluster, pytest.raises(TopicMissing):
         cluster.view("no-such-topic", None)
     assert COMING_UP_SECONDS <= time.monotonic() - began < SOON
 

@@ -70,6 +70,11 @@ class EnvoyCluster(Cluster):
         view: TopicView = self._ask("view", topic, partitions)
         return view
 
+    def thin_partitions(self, topic: str) -> tuple[int, ...]:
+        """As `Cluster.thin_partitions`."""
+        found: tuple[int, ...] = self._ask("thin_partitions", topic)
+        return found
+
     def offsets_at(self, topic: str, partitions: Iterable[int], moment: datetime) -> dict[int, int]:
         """As `Cluster.offsets_at`."""
         found: dict[int, int] = self._ask("offsets_at", topic, tuple(partitions), moment)
