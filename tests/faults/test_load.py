@@ -38,7 +38,7 @@ HEAP_MB = 512
 LIVE_MB = 120
 WORKER_MB = 600
 CLIENT_MB = 600
-"""With both of the largest on their way at once, read and sent: 355 to 480, as the machine is busy."""
+"""With both of the largest on their way at once: 355 to 480, as the machine is busy."""
 _COLLECTED = re.compile(r"Pause \w+ .*->(\d+)M\(")
 
 
