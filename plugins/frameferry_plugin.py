@@ -29,7 +29,6 @@ def make_page() -> "FastAPI":
 
     from frameferry.orchestration.connections import resolve_through_airflow  # noqa: PLC0415
     from frameferry.orchestration.factory import dag_id  # noqa: PLC0415
-    from frameferry.orchestration.forms import replay_form  # noqa: PLC0415
     from frameferry.page.app import page_app  # noqa: PLC0415
     from frameferry.page.asking import ask_with  # noqa: PLC0415
     from frameferry.page.survey import Surveyor  # noqa: PLC0415
@@ -39,7 +38,6 @@ def make_page() -> "FastAPI":
         guards=[Depends(requires_access_view(AccessView.WEBSITE))],
         may_read=readable_pipelines(),
         link_to=lambda pipeline: f"../dags/{dag_id(pipeline)}",
-        replay_form=lambda pipeline: f"../{replay_form(pipeline)}",
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 from fixtures.airflow_api import door_of
@@ -25,19 +23,6 @@ def opened(page: Page, airflow: dict[str, Any]) -> Locator:
     dialog = page.locator("[role=dialog][data-state=open]")
     dialog.get_by_role("button", name="Or else").click()
     return dialog
-
-
-def test_the_page_opens_the_form_filled_in_for_the_last_failed_batch(
-    page: Page, airflow: dict[str, Any]
-) -> None:
-    opened(page, airflow)
-    # As `tests/dags/test_plugin.py` has the page's link.
-    filled = quote(json.dumps({"pipeline": "paint-b", "last_failed": True, "dry_run": True}))
-    page.goto(f"{airflow['url']}/dags/replay/trigger/single?conf={filled}")
-    dialog = page.locator("[role=dialog][data-state=open]")
-    dialog.get_by_role("button", name="Or else").click()
-    expect(dialog.locator("input[name=element_last_failed]")).to_be_checked()
-    expect(dialog.get_by_text("paint-b").first).to_be_visible()
 
 
 def runs(airflow: dict[str, Any]) -> list[dict[str, Any]]:

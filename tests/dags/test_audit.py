@@ -76,14 +76,17 @@ def test_a_form_refuses_nonsense_in_its_first_task(ferry, wrong):
     assert [] == reports(ferry)
 
 
-def test_the_nightly_audit_of_the_documents_is_a_dag(airflow_home, tmp_path):
+def test_what_the_documents_show_as_dags_are_dags(airflow_home, tmp_path):
     from airflow.dag_processing.dagbag import DagBag
 
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    [code] = re.findall(r"```python\n(.*?nightly_audit.*?)```", page, re.DOTALL)
-    (tmp_path / "nightly.py").write_text(code, encoding="utf-8")
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", page, re.DOTALL)):
+        (tmp_path / f"example_{number}.py").write_text(code, encoding="utf-8")
     bag = DagBag(str(tmp_path))
     assert {} == bag.import_errors
+    assert {"nightly_audit", "report"} == set(bag.dags)
+    awaited = bag.dags["report"].timetable.asset_condition
+    assert ["delivered__press-a"] == [asset.name for asset in awaited.objects]
     task = bag.dags["nightly_audit"].get_task("audit")
     assert "conf" in task.template_fields
     assert {"pipeline", "since", "until"} == set(task.conf)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import pytest
 from fixtures.page import get
@@ -150,13 +148,3 @@ def test_loading_costs_little(airflow_home: Path, program: str, shunned: set[str
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-
-
-def test_the_page_links_to_the_form_filled_in_as_the_browser_test_opens_it() -> None:
-    from frameferry.orchestration.forms import replay_form
-
-    way, _, query = replay_form("paint-b").partition("?conf=")
-    assert "dags/replay/trigger/single" == way
-    assert {"pipeline": "paint-b", "last_failed": True, "dry_run": True} == json.loads(
-        unquote(query)
-    )

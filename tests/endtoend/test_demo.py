@@ -146,7 +146,7 @@ def told(home: Path) -> dict[str, dict[int, set[int]]]:
     """Collect the offsets that Airflow's asset events told to be delivered."""
     found: dict[str, dict[int, set[int]]] = {}
     query = (
-        "SELECT extra FROM asset_event JOIN asset ON asset.id = asset_event.asset_id "
+        "SELECT asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_event.asset_id "
         "WHERE asset.name LIKE 'delivered__%'"
     )
     [kept] = home.rglob("airflow.db")

@@ -51,7 +51,6 @@ def app_of(
         guards=[Depends(guard)],
         may_read=lambda: may_read,
         link_to=lambda name: f"../dags/ferry__{name}",
-        replay_form=lambda name: f"../forms/{name}",
     )
 
 
@@ -166,7 +165,6 @@ def test_a_folder_that_is_missing_is_said() -> None:
         guards=[],
         may_read=lambda: bool,
         link_to=lambda name: name,
-        replay_form=lambda name: name,
     )
     assert "no folder of pipeline files. Make it" in page_of(app)
 

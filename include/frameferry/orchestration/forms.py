@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from airflow.sdk import Param, TriggerRule, get_current_context, task
 
@@ -21,7 +19,6 @@ from frameferry.orchestration.tasks import airflow_errors
 
 NAME = "{{ params.pipeline }}"
 """The pipeline that a person chose, where a task's argument is rendered."""
-REPLAY_DAG_ID = "replay"
 EMPTY = (None, "")
 """What a field holds that nobody filled in."""
 _NOT_IN_KEYS = re.compile(r"[^\w-]", re.ASCII)
@@ -44,16 +41,6 @@ def pipeline_field(offered: Iterable[PipelineSettings]) -> Param:
     """Make the field by which a person chooses one of these pipelines."""
     names = [settings.pipeline for settings in offered] or [_NO_PIPELINE]
     return Param(names[0], type="string", enum=names, title="Pipeline")
-
-
-def replay_form(pipeline: str) -> str:
-    """
-    Return the path of the replay form in Airflow, filled in for a pipeline's last failed batch.
-
-    Parsing the form asks no database, so that the form itself can only name that batch so.
-    """
-    filled = {"pipeline": pipeline, "last_failed": True, "dry_run": True}
-    return f"dags/{REPLAY_DAG_ID}/trigger/single?conf={quote(json.dumps(filled))}"
 
 
 def window_fields(since: str, **more: Any) -> dict[str, Param]:  # noqa: ANN401 - Airflow's own

@@ -14,7 +14,6 @@ from frameferry.operations.selecting import selected
 from frameferry.orchestration.factory import RETRY_ARGS, START, TAG, publish, verdict
 from frameferry.orchestration.forms import (
     NAME,
-    REPLAY_DAG_ID,
     carried,
     pipeline_field,
     pipelines,
@@ -26,6 +25,7 @@ from frameferry.orchestration.tasks import airflow_errors, call_step
 
 log = logging.getLogger("airflow.task")
 
+DAG_ID = "replay"
 _SELECTS = {
     "partition": "partition",
     "from_offset": "start",
@@ -53,11 +53,11 @@ _RANGES = r"^\s*([0-9]+:[0-9]+-[0-9]+([\s,]+|$))*$"
 
 def replay_dag() -> DAG | None:
     """Build the replay DAG; None if Airflow is about to run another one."""
-    if get_parsing_context().dag_id not in {None, REPLAY_DAG_ID}:
+    if get_parsing_context().dag_id not in {None, DAG_ID}:
         return None
     offered = pipelines()
     with DAG(
-        dag_id=REPLAY_DAG_ID,
+        dag_id=DAG_ID,
         schedule=None,
         start_date=START,
         max_active_runs=1,
@@ -79,7 +79,7 @@ def prepare() -> list[int]:
     context = get_current_context()
     form = context["params"]
     with airflow_errors():
-        refuse_unknown(REPLAY_DAG_ID, _FIELDS, context["dag_run"].conf or {})
+        refuse_unknown(DAG_ID, _FIELDS, context["dag_run"].conf or {})
         selection = _selection(form)
     plan = call_step(
         form["pipeline"],

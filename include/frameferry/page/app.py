@@ -36,7 +36,6 @@ def page_app(
     guards: Sequence[Guard],
     may_read: Callable[..., MayRead],
     link_to: LinkTo,
-    replay_form: LinkTo,
 ) -> FastAPI:
     """
     Make the page as an app to be mounted; every route is a GET behind all *guards*.
@@ -46,8 +45,6 @@ def page_app(
         guards: Dependencies that refuse a request. An empty sequence leaves the page open.
         may_read: A dependency whose result says which pipelines the requester may read.
         link_to: Gives the link to a pipeline's DAG, relative to the folder of the mounted page.
-        replay_form: Gives the link to the form of a replay, filled in for a pipeline's last failed
-            batch; relative likewise.
     """
     app = FastAPI(
         title="Frameferry",
@@ -57,7 +54,7 @@ def page_app(
         openapi_url=None,
         dependencies=list(guards),
     )
-    templates = _templates(link_to, replay_form)
+    templates = _templates(link_to)
     Allowed = Annotated[MayRead, Depends(may_read)]  # noqa: N806 - a type
 
     @app.get("/")
@@ -93,7 +90,7 @@ def as_json(survey: Survey) -> dict[str, Any]:
     }
 
 
-def _templates(link_to: LinkTo, replay_form: LinkTo) -> Environment:
+def _templates(link_to: LinkTo) -> Environment:
     environment = Environment(
         loader=PackageLoader("frameferry.page"),
         autoescape=True,
@@ -103,7 +100,7 @@ def _templates(link_to: LinkTo, replay_form: LinkTo) -> Environment:
     )
     environment.filters.update(figure=figure, bar=bar, share=share, total=total)
     environment.tests["asked"] = lambda one: isinstance(one, Status)
-    environment.globals.update(link_to=link_to, replay_form=replay_form, version=__version__)
+    environment.globals.update(link_to=link_to, version=__version__)
     return environment
 
 
