@@ -100,7 +100,7 @@ check-imports:
 	@out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out"; exit 1; }
 
 check-unit:
-	@$(PYTEST) tests/unit
+	@$(PYTEST) tests/unit tests/docs
 
 check-property:
-	@$(PYTEST) tests/property tests/docs
+	@$(PYTEST) tests/property
