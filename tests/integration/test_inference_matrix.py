@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -372,6 +373,49 @@ def test_a_jpeg_in_a_tiff_is_what_libjpeg_makes_of_it(
         picture = read(*admitted(target.getvalue(), SPEC), SPEC)
         target.seek(0)
         assert np.array_equal(tifffile.imread(target), squeezed(picture.samples))
+
+
+def jpeg_in_a_tiff(segment: bytes) -> bytes:
+    """Wrap a JPEG into a TIFF of one strip, whose page says that its colours are RGB."""
+    numbers = {
+        256: WIDTH,
+        257: HEIGHT,
+        258: 8,
+        259: 7,
+        262: 2,
+        273: 8 + 2 + 9 * 12 + 4 + 6,
+        277: 3,
+        278: HEIGHT,
+        279: len(segment),
+    }
+    bits_at = 8 + 2 + len(numbers) * 12 + 4
+    entries = [
+        struct.pack("<HHIHH", tag, 3, 3, bits_at, 0)
+        if tag == 258
+        else struct.pack("<HHII", tag, 4, 1, number)
+        for tag, number in numbers.items()
+    ]
+    directory = struct.pack("<H", len(numbers)) + b"".join(entries) + struct.pack("<I", 0)
+    return b"II*\0\x08\0\0\0" + directory + struct.pack("<3H", 8, 8, 8) + segment
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        b"",
+        b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0",
+        b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\1",
+    ],
+    ids=["nothing", "JFIF, so YCbCr", "YCbCr"],
+)
+def test_what_a_jpeg_in_a_tiff_says_of_its_colours_does_not_count(claim: bytes) -> None:
+    pixels = scene(8, 3)
+    bare = imagecodecs.jpeg8_encode(pixels, level=100, colorspace="RGB", outcolorspace="RGB")
+    # Its own word, `Adobe`, is the first segment: 16 bytes behind the begin.
+    assert b"\xff\xee" == bare[2:4]
+    value = jpeg_in_a_tiff(bare[:2] + claim + bare[18:])
+    picture = read(*admitted(value, SPEC), SPEC)
+    assert np.abs(picture.samples.astype(int) - pixels).max() <= 4
 
 
 UPRIGHT: dict[int, Callable[[Array], Array]] = {

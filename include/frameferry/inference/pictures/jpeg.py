@@ -29,12 +29,13 @@ _NO_DATA = b"\xff\x00" * 8
 """Eight bytes of ones, which are not a Huffman code: they only fill the decoder's look-ahead."""
 
 
-def plain(value: bytes) -> tuple[bytes, bytes]:
+def plain(value: bytes, *, colours: bytes = b"") -> tuple[bytes, bytes]:
     """
     Return what decides a JPEG's pixels, checked to be whole, and its EXIF.
 
     Application segments and comments, whole or broken, are left out: they do not decide pixels. Two
-    are kept, since they tell libjpeg how colours are stored.
+    are kept, since they tell libjpeg how colours are stored; or *colours* stand in their place, the
+    segment of one who knows better.
 
     libjpeg fills up with grey if it meets the end marker too early, and Pillow does not tell.
     Without the marker libjpeg must ask for more, and Pillow reports the picture as truncated. So
@@ -46,7 +47,7 @@ def plain(value: bytes) -> tuple[bytes, bytes]:
         BadPictureError: It ends early, or a stretch is missing.
     """
     places, codes = _markers(value)
-    kept, exif = [value[:2]], b""
+    kept, exif = [value[:2], colours], b""
     scans, progressive, position, number = 0, False, 2, 0
     while (index := int(np.searchsorted(places, position))) < len(places):
         code, start = int(codes[index]), int(places[index])
@@ -64,7 +65,7 @@ def plain(value: bytes) -> tuple[bytes, bytes]:
         if code == _SOS:
             scans += 1
             position = _end_of_scan(places, codes, position)
-        if code not in _BESIDE or _tells_colours(value[start:position], code):
+        if code not in _BESIDE or (not colours and _tells_colours(value[start:position], code)):
             kept.append(value[start:position])
     raise _without_end(value, position)
 

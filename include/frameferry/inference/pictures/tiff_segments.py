@@ -192,7 +192,8 @@ def _from_jpeg(data: bytes, layout: Layout, shape: tuple[int, int, int]) -> Arra
         raise BadPictureError(Reason.DAMAGED, "a strip or tile is no JPEG")
     tables = layout.tables.removeprefix(_SOI).removesuffix(_EOI)
     colours = _ADOBE + bytes([layout.is_ycc])
-    whole, _ = jpeg.plain(b"".join([_SOI, colours, tables, data[len(_SOI) :]]))
+    # What the segment says of its colours does not count: a JFIF one would be taken for YCbCr.
+    whole, _ = jpeg.plain(b"".join([_SOI, tables, data[len(_SOI) :]]), colours=colours)
     image = JpegImageFile(io.BytesIO(whole))
     if image.size != (shape[1], shape[0]) or len(image.getbands()) != shape[2]:
         detail = f"a strip or tile of {image.size} in {image.mode}, expected {shape[1::-1]}"
