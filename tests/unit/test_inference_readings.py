@@ -307,6 +307,8 @@ def test_what_a_card_may_not_state(tmp_path: Path) -> None:
         return str(caught.value)
 
     stated = {"kind": CLASSES}
+    tiles = {"tiles": {"height_pixels": 8, "width_pixels": 8, "background": "good"}}
+    assert "preprocessing.tiles makes one class" in refused(outputs=stated, preprocessing=tiles)
     assert "says labels, output, too" in refused(outputs=stated, labels=["a"], output="softmax")
     assert "verdict: other in its card is none of its outputs: kind" in refused(
         outputs=stated, verdict="other"

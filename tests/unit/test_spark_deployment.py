@@ -23,6 +23,7 @@ from frameferry.spark.deployment import (
     check_deployment,
     deployment_conf,
     packed_model,
+    takes_model,
     with_archive,
 )
 from frameferry.spark.job import ControlJob, JudgeJob
@@ -184,6 +185,17 @@ def test_a_packed_model_is_the_same_model(named: str, tmp_path: Path) -> None:
         assert not Path(model.name).is_absolute()
         place = model.model_copy(update={"path": str(there.parent / model.name)})
         assert judge_digest(place) == judge_digest(settings)
+
+
+def test_a_model_travels_where_it_is_asked_to_and_a_class_of_yours_never_does() -> None:
+    own = replace(JOB, model=ModelSettings(judge="judges.sharpness:Judge"))
+    asked = connection(ship_model=True)
+    assert takes_model(JOB, asked)
+    assert takes_model(ControlJob(JOB), asked)
+    assert not takes_model(own, asked)
+    assert not takes_model(ControlJob(own), asked)
+    assert not takes_model(JOB, connection())
+    assert not takes_model(JOB, connection("local[2]", ship_model=True))
 
 
 def test_yarn_is_where_hadoops_settings_say(tmp_path: Path) -> None:

@@ -70,6 +70,13 @@ def with_archive(conf: dict[str, str], archive: str) -> dict[str, str]:
     return {**conf, _ARCHIVES: ",".join(filter(None, [conf.get(_ARCHIVES), archive]))}
 
 
+def takes_model(job: JudgeJob | ControlJob, connection: SparkConnection) -> bool:
+    """Say whether a model travels; a class of yours is code, and comes as `py_files` do."""
+    judging = job.of if isinstance(job, ControlJob) else job
+    is_asked = connection.deployment.ship_model and not connection.is_local
+    return is_asked and judging.model.judge is None
+
+
 def packed_model(job: JudgeJob | ControlJob, folder: Path) -> tuple[JudgeJob | ControlJob, str]:
     """
     Pack the job's model, with its card, into an archive in *folder*.

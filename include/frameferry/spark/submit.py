@@ -27,6 +27,7 @@ from frameferry.spark.deployment import (
     check_deployment,
     deployment_conf,
     packed_model,
+    takes_model,
     with_archive,
 )
 from frameferry.spark.failures import JAVA_IS_GONE, SLOW_START, TRACEBACK, failure
@@ -142,10 +143,7 @@ def _deployed(
     here = _LOCAL_CONF if connection.is_local else {}
     sent = deployment_conf(connection.deployment, is_yarn=connection.url == "yarn")
     conf = {**_CONF, **here, **sent, **connection.conf}
-    judging = job.of if isinstance(job, ControlJob) else job
-    # A class of yours is code: it comes with `py_files` or the environment.
-    is_shipped = connection.deployment.ship_model and judging.model.judge is None
-    if not is_shipped or connection.is_local:
+    if not takes_model(job, connection):
         return job, conf
     packed, archive = packed_model(job, folder)
     return packed, with_archive(conf, archive)
